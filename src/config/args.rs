@@ -1,0 +1,153 @@
+//! The command line.
+
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use super::{AllowedOrigins, Backend, Config, ListenAddr, parse_duration, parse_size};
+
+/// WebSocket server for very many connections.
+///
+/// Serves a chat page at /, echoes at /echo, and /room/NAME sends every message to
+/// everybody in the room.
+#[derive(Debug, Parser)]
+#[command(name = "throng", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do; nothing means `serve`.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The options of `serve` where the command is left out.
+    #[command(flatten)]
+    pub args: Args,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server (the default)
+    Serve(Args),
+}
+
+/// The options of the server.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Address to listen on: HOST:PORT, [::]:PORT (IPv4 too) or unix:/PATH; repeatable
+    #[arg(long, value_name = "ADDR", env = "THRONG_LISTEN", value_delimiter = ',')]
+    #[arg(default_value = "127.0.0.1:8080")]
+    pub listen: Vec<ListenAddr>,
+
+    /// Threads, pinned to the CPUs round robin [default: one per CPU]
+    #[arg(long, value_name = "N", env = "THRONG_WORKERS", value_parser = workers)]
+    pub workers: Option<usize>,
+
+    /// Kernel interface; auto takes io_uring where it works
+    #[arg(long, env = "THRONG_BACKEND", value_enum, default_value = "auto")]
+    pub backend: Backend,
+
+    /// Connections of all workers together; more get a 503 [default: what nofile allows]
+    #[arg(long, value_name = "N", env = "THRONG_MAX_CONNECTIONS", value_parser = connections)]
+    pub max_connections: Option<usize>,
+
+    /// Largest message; a larger one closes its connection with 1009
+    #[arg(long, value_name = "SIZE", env = "THRONG_MAX_MESSAGE_SIZE", value_parser = message_size)]
+    #[arg(default_value = "1MiB")]
+    pub max_message_size: usize,
+
+    /// What may wait for a slow receiver behind the message being sent
+    #[arg(long, value_name = "SIZE", env = "THRONG_MAX_BACKLOG", value_parser = parse_size)]
+    #[arg(default_value = "1MiB")]
+    pub max_backlog: usize,
+
+    /// Time between pings; 0 is off
+    #[arg(long, value_name = "DUR", env = "THRONG_PING_INTERVAL", value_parser = parse_duration)]
+    #[arg(default_value = "25s")]
+    pub ping_interval: Duration,
+
+    /// Time to show life after a ping; 0 is off
+    #[arg(long, value_name = "DUR", env = "THRONG_PONG_TIMEOUT", value_parser = parse_duration)]
+    #[arg(default_value = "8s")]
+    pub pong_timeout: Duration,
+
+    /// Time for clients to answer the 1001 of a stopping server
+    #[arg(long, value_name = "DUR", env = "THRONG_DRAIN", value_parser = parse_duration)]
+    #[arg(default_value = "10s")]
+    pub drain: Duration,
+
+    /// Browser origins allowed beside the same host: https://a.example,https://*.b.example or *
+    #[arg(long, value_name = "LIST", env = "THRONG_ALLOWED_ORIGINS", default_value = "")]
+    #[arg(hide_default_value = true)]
+    pub allowed_origins: AllowedOrigins,
+}
+
+/// Threads are bounded by the 16 bits of a worker's number.
+const WORKERS_MAX: usize = 1024;
+
+fn workers(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n @ 1..=WORKERS_MAX) => Ok(n),
+        _ => Err(format!("a number from 1 to {WORKERS_MAX} is needed")),
+    }
+}
+
+fn connections(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n @ 1..=0x7fff_ffff) => Ok(n),
+        _ => Err("a number of at least 1 is needed".into()),
+    }
+}
+
+fn message_size(text: &str) -> Result<usize, String> {
+    match parse_size(text)? {
+        n @ 1..=0x7fff_ffff => Ok(n),
+        _ => Err("a size from 1 byte to 2 GiB is needed".into()),
+    }
+}
+
+impl From<Args> for Config {
+    fn from(args: Args) -> Self {
+        Self {
+            listen: args.listen,
+            workers: args.workers.unwrap_or(0),
+            backend: args.backend,
+            max_connections: args.max_connections,
+            max_message_size: args.max_message_size,
+            max_backlog: args.max_backlog,
+            ping_interval: args.ping_interval,
+            pong_timeout: args.pong_timeout,
+            drain: args.drain,
+            allowed_origins: args.allowed_origins,
+            ..Self::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn help_fits_on_a_screen() {
+        let help = Cli::command().term_width(100).render_help().to_string();
+        assert!(help.lines().count() <= 45, "{help}");
+    }
+
+    #[test]
+    fn options_work_with_and_without_serve() {
+        for words in [vec!["throng", "--workers", "3"], vec!["throng", "serve", "--workers", "3"]] {
+            let cli = Cli::try_parse_from(words).expect("both forms are documented");
+            let args = match cli.command {
+                Some(Command::Serve(args)) => args,
+                None => cli.args,
+            };
+            assert_eq!(Config::from(args).workers, 3);
+        }
+    }
+
+    #[test]
+    fn defaults_of_the_command_line_are_those_of_the_library() {
+        let cli = Cli::try_parse_from(["throng"]).expect("no option is required");
+        let (ours, theirs) = (Config::from(cli.args), Config::default());
+        assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
+    }
+}

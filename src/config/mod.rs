@@ -1,0 +1,76 @@
+//! Every option once: its name, default, bounds and meaning.
+//!
+//! The command line and the environment both come from [`Args`]; a program that embeds the server
+//! fills a [`Config`]. This module never opens, binds or starts anything.
+
+mod args;
+mod listen;
+mod origins;
+mod units;
+
+pub use args::{Args, Cli, Command};
+pub use listen::ListenAddr;
+pub use origins::AllowedOrigins;
+pub use units::{parse_duration, parse_size};
+
+use std::time::Duration;
+
+use crate::limits;
+
+/// Which interface of the kernel moves the bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Backend {
+    /// io_uring where the kernel has and permits what is needed, else epoll.
+    #[default]
+    Auto,
+    /// epoll(7), edge-triggered.
+    Epoll,
+    /// io_uring(7), Linux 6.1 or newer.
+    #[value(name = "io_uring")]
+    IoUring,
+}
+
+/// What a server is started with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Addresses to listen on, all at once.
+    pub listen: Vec<ListenAddr>,
+    /// Threads; 0 means one for each CPU of the affinity mask.
+    pub workers: usize,
+    /// The kernel interface.
+    pub backend: Backend,
+    /// Connections of the whole process; `None` means what the descriptor limits allow.
+    pub max_connections: Option<usize>,
+    /// Bytes of one message, received or inflated; larger ones end the connection with 1009.
+    pub max_message_size: usize,
+    /// Bytes that may wait behind what is being sent to one connection.
+    pub max_backlog: usize,
+    /// From one ping to the next; zero means none.
+    pub ping_interval: Duration,
+    /// From a ping's departure until anything must have come; zero means no deadline.
+    pub pong_timeout: Duration,
+    /// How long a stopping server waits for clients to answer its 1001.
+    pub drain: Duration,
+    /// Origins of browsers that may connect beside the same host.
+    pub allowed_origins: AllowedOrigins,
+    /// Envelopes in each worker's mailbox. Small ones are for tests.
+    pub mailbox_capacity: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: vec![ListenAddr::default()],
+            workers: 0,
+            backend: Backend::Auto,
+            max_connections: None,
+            max_message_size: 1 << 20,
+            max_backlog: 1 << 20,
+            ping_interval: Duration::from_secs(25),
+            pong_timeout: Duration::from_secs(8),
+            drain: Duration::from_secs(10),
+            allowed_origins: AllowedOrigins::default(),
+            mailbox_capacity: limits::MAILBOX_CAPACITY,
+        }
+    }
+}

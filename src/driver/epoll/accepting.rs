@@ -1,0 +1,108 @@
+//! The listeners of the epoll driver.
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use mio::Token;
+
+use super::WAKER;
+use crate::driver::{Listener, ListenerId};
+use crate::limits::{ACCEPT_RETRY, ACCEPTS_PER_TURN};
+
+/// Listeners, and which of them may have a connection for us.
+#[derive(Debug, Default)]
+pub(super) struct Accepting {
+    listeners: Vec<Option<Listening>>,
+    /// Accepting rests until then, or until a connection is closed: descriptors ran out.
+    stalled_until: Option<Instant>,
+    is_stall_told: bool,
+    now: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Listening {
+    listener: Listener,
+    is_ready: bool,
+    accepts_left: usize,
+}
+
+impl Accepting {
+    pub(super) fn listener_of(token: usize) -> Option<ListenerId> {
+        let id = u16::try_from(WAKER - 1 - token).ok()?;
+        Some(ListenerId(id))
+    }
+
+    pub(super) fn add(&mut self, listener: Listener) -> (ListenerId, Token) {
+        let id = self.listeners.len() as u16;
+        let listening = Listening { listener, is_ready: true, accepts_left: 0 };
+        self.listeners.push(Some(listening));
+        (ListenerId(id), Token(WAKER - 1 - usize::from(id)))
+    }
+
+    pub(super) fn remove(&mut self, id: ListenerId) -> Option<Listener> {
+        self.listeners[usize::from(id.0)].take().map(|listening| listening.listener)
+    }
+
+    pub(super) fn mark_ready(&mut self, id: ListenerId) {
+        if let Some(listening) = &mut self.listeners[usize::from(id.0)] {
+            listening.is_ready = true;
+        }
+    }
+
+    pub(super) fn begin_turn(&mut self, now: Instant) {
+        self.now = Some(now);
+        if self.stalled_until.is_some_and(|until| until <= now) {
+            self.stalled_until = None;
+        }
+        for listening in self.listeners.iter_mut().flatten() {
+            listening.accepts_left = ACCEPTS_PER_TURN;
+        }
+    }
+
+    /// A descriptor has come free.
+    pub(super) fn unstall(&mut self) {
+        self.stalled_until = None;
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.stalled_until.is_none() && self.listeners.iter().flatten().any(|l| l.is_ready)
+    }
+
+    pub(super) fn retry_in(&self, now: Instant) -> Option<Duration> {
+        self.stalled_until.map(|until| until.saturating_duration_since(now))
+    }
+
+    /// The next connection of this turn. A listener that was stopped by its budget or for want of
+    /// descriptors is tried again without another edge.
+    pub(super) fn accept(&mut self) -> Option<(OwnedFd, ListenerId)> {
+        if self.stalled_until.is_some() {
+            return None;
+        }
+        for (id, listening) in self.listeners.iter_mut().enumerate() {
+            let Some(listening) = listening else { continue };
+            while listening.is_ready && listening.accepts_left > 0 {
+                listening.accepts_left -= 1;
+                match listening.listener.accept() {
+                    Ok(socket) => return Some((socket, ListenerId(id as u16))),
+                    Err(error) => match error.raw_os_error() {
+                        Some(libc::EAGAIN) => listening.is_ready = false,
+                        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
+                            self.stall(&error);
+                            return None;
+                        }
+                        // The client has gone in the meantime: the next one.
+                        _ => {}
+                    },
+                }
+            }
+        }
+        None
+    }
+
+    fn stall(&mut self, error: &std::io::Error) {
+        self.stalled_until = self.now.map(|now| now + ACCEPT_RETRY);
+        if !std::mem::replace(&mut self.is_stall_told, true) {
+            tracing::warn!(%error, "accepting rests until a connection closes; raise `ulimit -n`");
+        }
+    }
+}

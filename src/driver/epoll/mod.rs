@@ -1,0 +1,341 @@
+//! The driver on epoll(7): registered once, edge-triggered, readable and writable together.
+//!
+//! It imitates completions: it reads when a socket is readable, writes at once and rests on the
+//! writable edge. It never registers a socket twice and never asks for readiness that it knows.
+
+mod accepting;
+mod slot;
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use slab::Slab;
+
+use super::{Completion, Driver, End, EventWaker, Listener, ListenerId, Outgoing, Tuning, clock};
+use crate::id::ConnId;
+use accepting::Accepting;
+use slot::{Read, Slot, Written};
+
+/// What is made before the descriptor tables part: a poll and the waker it watches.
+#[derive(Debug)]
+pub struct Seed {
+    poll: Poll,
+    waker: EventWaker,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct EpollDriver {
+    poll: Poll,
+    events: Events,
+    waker: EventWaker,
+    slots: Slab<Slot>,
+    next_generation: u32,
+    accepting: Accepting,
+    /// Connections that may be readable.
+    readable: VecDeque<ConnId>,
+    /// What happened by our own calls.
+    done: VecDeque<Done>,
+    is_woken: bool,
+    buffer: Box<[u8]>,
+    tuning: Tuning,
+    budget: usize,
+}
+
+#[derive(Debug)]
+enum Done {
+    Sent(ConnId, Outgoing),
+    Ended(ConnId, End),
+    Closed(ConnId),
+    Released(ConnId, OwnedFd, Option<Outgoing>),
+}
+
+/// The waker's token; those of listeners count down from it, those of connections have a
+/// generation in the upper half and never get so high.
+const WAKER: usize = usize::MAX;
+const EVENTS_PER_WAIT: usize = 1024;
+
+impl Seed {
+    /// Makes the poll and its waker.
+    ///
+    /// # Errors
+    ///
+    /// If there are no descriptors left.
+    pub fn new() -> io::Result<Self> {
+        let (poll, waker) = (Poll::new()?, EventWaker::new()?);
+        let mut source = SourceFd(&waker.as_raw_fd());
+        poll.registry().register(&mut source, Token(WAKER), Interest::READABLE)?;
+        Ok(Self { poll, waker })
+    }
+
+    /// What wakes the driver that comes of this.
+    #[must_use]
+    pub fn waker(&self) -> EventWaker {
+        self.waker.clone()
+    }
+
+    /// The poll's descriptor, which must survive the parting of the tables beside the wakers.
+    #[must_use]
+    pub fn descriptor(&self) -> RawFd {
+        self.poll.as_raw_fd()
+    }
+
+    /// The driver; call it on the thread that uses it.
+    #[must_use]
+    pub fn build(self, tuning: Tuning) -> EpollDriver {
+        EpollDriver {
+            poll: self.poll,
+            events: Events::with_capacity(EVENTS_PER_WAIT),
+            waker: self.waker,
+            slots: Slab::with_capacity(tuning.connections),
+            next_generation: 0,
+            accepting: Accepting::default(),
+            readable: VecDeque::new(),
+            done: VecDeque::new(),
+            is_woken: false,
+            buffer: vec![0; tuning.receive_bytes].into(),
+            tuning,
+            budget: 0,
+        }
+    }
+}
+
+fn token_of(conn: ConnId) -> Token {
+    Token((conn.generation as usize & 0x7fff_ffff) << 32 | conn.index as usize)
+}
+
+impl EpollDriver {
+    fn slot(&mut self, conn: ConnId) -> &mut Slot {
+        let slot = self.slots.get_mut(conn.index as usize).expect("the connection is not closed");
+        assert_eq!(slot.generation, conn.generation, "the connection is not closed");
+        slot
+    }
+
+    fn add(&mut self, socket: OwnedFd) -> io::Result<ConnId> {
+        let generation = self.next_generation;
+        self.next_generation = generation.wrapping_add(1);
+        let entry = self.slots.vacant_entry();
+        let conn = ConnId { index: entry.key() as u32, generation };
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let mut source = SourceFd(&socket.as_raw_fd());
+        self.poll.registry().register(&mut source, token_of(conn), interest)?;
+        entry.insert(Slot::new(socket, generation));
+        Ok(conn)
+    }
+
+    /// Tries to send the rest; what comes of it is told by the next turn.
+    fn write(&mut self, conn: ConnId) {
+        let slot = self.slot(conn);
+        match slot.write() {
+            Written::Blocked => {}
+            Written::All(bytes) => {
+                slot.finish_if_asked();
+                self.done.push_back(Done::Sent(conn, bytes));
+            }
+            Written::Failed if slot.is_paused() => self.end_if_broken(conn),
+            Written::Failed => self.make_readable(conn),
+        }
+    }
+
+    fn make_readable(&mut self, conn: ConnId) {
+        if self.slot(conn).must_queue_for_reading() {
+            self.readable.push_back(conn);
+        }
+    }
+
+    /// While a connection is paused only a failure is told: a FIN waits behind the data.
+    fn end_if_broken(&mut self, conn: ConnId) {
+        if let Some(kind) = self.slot(conn).take_failure() {
+            self.done.push_back(Done::Ended(conn, End::Failed(kind)));
+        }
+    }
+
+    fn take_events(&mut self) {
+        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        for event in &events {
+            let token = event.token().0;
+            if token == WAKER {
+                self.is_woken = true;
+            } else if let Some(listener) = Accepting::listener_of(token) {
+                self.accepting.mark_ready(listener);
+            } else {
+                self.take_event(token, event);
+            }
+        }
+        self.events = events;
+    }
+
+    fn take_event(&mut self, token: usize, event: &mio::event::Event) {
+        let Some(slot) = self.slots.get_mut(token & 0xffff_ffff) else { return };
+        let conn = ConnId { index: token as u32, generation: slot.generation };
+        // A connection that was closed in this batch may have left its slot to another.
+        if token_of(conn).0 != token || slot.has_ended() {
+            return;
+        }
+        let is_hung_up = event.is_read_closed() || event.is_write_closed() || event.is_error();
+        slot.note_hang_up(is_hung_up);
+        if slot.is_sending() && (event.is_writable() || is_hung_up) {
+            self.write(conn);
+        }
+        if self.slot(conn).is_paused() {
+            self.slot(conn).note_readable();
+            if is_hung_up {
+                self.end_if_broken(conn);
+            }
+        } else if event.is_readable() || is_hung_up {
+            self.make_readable(conn);
+        }
+    }
+
+    fn accept(&mut self) -> Option<(ConnId, ListenerId)> {
+        while let Some((socket, listener)) = self.accepting.accept() {
+            match self.add(socket) {
+                Ok(conn) => return Some((conn, listener)),
+                // The socket is closed: the kernel will not watch any more of them.
+                Err(error) => tracing::warn!(%error, "cannot watch an accepted connection"),
+            }
+        }
+        None
+    }
+
+    /// Reads one connection; `None` if it had nothing to tell.
+    fn read(&mut self, conn: ConnId) -> Option<Result<usize, End>> {
+        let buffer = &mut self.buffer[..];
+        let slot = self.slots.get_mut(conn.index as usize)?;
+        if slot.generation != conn.generation || !slot.begin_reading() {
+            return None;
+        }
+        match slot.read(buffer) {
+            Read::Some(length) => {
+                if slot.must_queue_if_readable() {
+                    self.readable.push_back(conn);
+                }
+                Some(Ok(length))
+            }
+            Read::Nothing => None,
+            Read::Ended(end) => Some(Err(end)),
+        }
+    }
+
+    fn has_work(&self) -> bool {
+        !self.done.is_empty()
+            || !self.readable.is_empty()
+            || self.is_woken
+            || self.accepting.is_ready()
+    }
+}
+
+impl Driver for EpollDriver {
+    type Waker = EventWaker;
+
+    fn listen(&mut self, listener: Listener) -> io::Result<ListenerId> {
+        let descriptor = listener.socket().as_raw_fd();
+        let (id, token) = self.accepting.add(listener);
+        let mut source = SourceFd(&descriptor);
+        self.poll.registry().register(&mut source, token, Interest::READABLE)?;
+        Ok(id)
+    }
+
+    fn unlisten(&mut self, id: ListenerId) {
+        if let Some(listener) = self.accepting.remove(id) {
+            // A Unix listener is open in every worker, so that closing it here changes nothing.
+            listener.refuse_connects();
+            let mut source = SourceFd(&listener.socket().as_raw_fd());
+            self.poll.registry().deregister(&mut source).expect("it was registered by listen");
+        }
+    }
+
+    fn send(&mut self, conn: ConnId, bytes: Outgoing) {
+        self.slot(conn).begin_sending(bytes);
+        self.write(conn);
+    }
+
+    fn pause(&mut self, conn: ConnId) {
+        self.slot(conn).pause();
+    }
+
+    fn resume(&mut self, conn: ConnId) {
+        if self.slot(conn).resume() {
+            self.readable.push_back(conn);
+        }
+    }
+
+    fn finish(&mut self, conn: ConnId) {
+        self.slot(conn).finish();
+    }
+
+    fn close(&mut self, conn: ConnId) {
+        assert_eq!(self.slot(conn).generation, conn.generation);
+        drop(self.slots.remove(conn.index as usize));
+        self.done.push_back(Done::Closed(conn));
+        self.accepting.unstall();
+    }
+
+    fn adopt(&mut self, socket: OwnedFd) -> io::Result<ConnId> {
+        self.add(socket)
+    }
+
+    fn release(&mut self, conn: ConnId) {
+        assert_eq!(self.slot(conn).generation, conn.generation);
+        let (socket, rest) = self.slots.remove(conn.index as usize).into_parts();
+        let mut source = SourceFd(&socket.as_raw_fd());
+        self.poll.registry().deregister(&mut source).expect("it was registered by add");
+        self.done.push_back(Done::Released(conn, socket, rest));
+    }
+
+    fn wait(&mut self, timeout: Duration) -> io::Result<()> {
+        self.budget = self.tuning.budget;
+        self.accepting.begin_turn(clock::now());
+        let timeout = if self.has_work() {
+            Duration::ZERO
+        } else {
+            self.accepting.retry_in(clock::now()).map_or(timeout, |retry| retry.min(timeout))
+        };
+        match self.poll.poll(&mut self.events, Some(timeout)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            result => result?,
+        }
+        self.take_events();
+        Ok(())
+    }
+
+    fn next(&mut self) -> Option<Completion<'_>> {
+        self.budget = self.budget.checked_sub(1)?;
+        if let Some(done) = self.done.pop_front() {
+            return Some(match done {
+                Done::Sent(conn, bytes) => Completion::Sent(conn, bytes),
+                Done::Ended(conn, end) => Completion::Ended(conn, end),
+                Done::Closed(conn) => Completion::Closed(conn),
+                Done::Released(conn, socket, rest) => Completion::Released(conn, socket, rest),
+            });
+        }
+        if std::mem::take(&mut self.is_woken) {
+            return Some(Completion::Woken);
+        }
+        if let Some((conn, listener)) = self.accept() {
+            return Some(Completion::Accepted(conn, listener));
+        }
+        while let Some(conn) = self.readable.pop_front() {
+            match self.read(conn) {
+                Some(Ok(length)) => {
+                    return Some(Completion::Received(conn, &mut self.buffer[..length]));
+                }
+                Some(Err(end)) => return Some(Completion::Ended(conn, end)),
+                None => {}
+            }
+        }
+        None
+    }
+
+    fn now(&self) -> Instant {
+        clock::now()
+    }
+
+    fn waker(&self) -> EventWaker {
+        self.waker.clone()
+    }
+}

@@ -1,0 +1,163 @@
+//! Where completions come from: one small interface over the kernel's two, and a simulator.
+//!
+//! A driver moves bytes for a [`ConnId`]. It never looks at them, never decides who gets them and
+//! never closes a connection that it was not told to close.
+
+mod clock;
+pub mod epoll;
+mod listener;
+mod outgoing;
+pub mod sim;
+#[allow(unsafe_code, reason = "the kernel reads and writes memory of ours behind the compiler")]
+pub mod uring;
+mod waker;
+
+pub use listener::{Listener, ListenerId};
+pub use outgoing::{Buffer, Outgoing, Part, Parts};
+pub use waker::EventWaker;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use crate::id::ConnId;
+
+/// The contract, which one suite of tests holds against every driver:
+///
+/// 1. `Accepted` is the first word about a connection and `Closed` (or `Released`) the last; one
+///    of each. An adopted connection begins with the return of `adopt` instead.
+/// 2. Receiving starts by itself; `pause` stops it and `resume` starts it again. Nothing is
+///    received between the two. Bytes are lent until the next call.
+/// 3. One send per connection at a time; the driver owns the bytes until `Sent`, which means all
+///    of them and gives their memory back.
+/// 4. `Ended` comes at most once, when a direction has failed or the peer has finished, and after
+///    the last byte that could be received (but a failure is told at once while paused). Then call
+///    `close`. A send after `Ended` may still go; if it fails it is `Sent` too, as there is nobody
+///    to miss it.
+/// 5. `close` is called once; `Closed` follows when the kernel holds none of our memory.
+pub trait Driver {
+    /// Ends a `wait` from another thread.
+    type Waker: Wake;
+
+    /// Starts to accept.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel will not watch the listener.
+    fn listen(&mut self, listener: Listener) -> io::Result<ListenerId>;
+
+    /// Stops to accept and closes the listener: a connect is refused from here on.
+    fn unlisten(&mut self, id: ListenerId);
+
+    /// Sends all of the bytes, in order, as one write if the kernel takes them.
+    fn send(&mut self, conn: ConnId, bytes: Outgoing);
+
+    /// Receives no more; what the kernel holds stays there, so a fast peer has to wait.
+    fn pause(&mut self, conn: ConnId);
+
+    /// Receives again, also what came meanwhile.
+    fn resume(&mut self, conn: ConnId);
+
+    /// Sends a FIN behind what is being sent; receiving goes on.
+    fn finish(&mut self, conn: ConnId);
+
+    /// Ends a connection; what is still being sent is dropped.
+    fn close(&mut self, conn: ConnId);
+
+    /// Takes over a connected socket, from another worker or process.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel will not watch the socket.
+    fn adopt(&mut self, socket: OwnedFd) -> io::Result<ConnId>;
+
+    /// Gives a connection away: `Released` brings the descriptor and what was not sent of it.
+    /// What the driver had received by then comes before, even while paused.
+    fn release(&mut self, conn: ConnId);
+
+    /// Waits until something completes, but not if something has. The only sleep there is.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel's interface fails; the worker cannot go on.
+    fn wait(&mut self, timeout: Duration) -> io::Result<()>;
+
+    /// The next completion of this turn: `None` ends the turn, be it that there are no more or
+    /// that the turn's budget is spent.
+    fn next(&mut self) -> Option<Completion<'_>>;
+
+    /// The time. The worker asks once a turn.
+    fn now(&self) -> Instant;
+
+    /// What ends a wait of this driver.
+    fn waker(&self) -> Self::Waker;
+}
+
+/// Ends the `wait` of one driver, from any thread.
+pub trait Wake: Clone + Send + Sync + 'static {
+    /// The driver's wait returns, the present one or else the next.
+    fn wake(&self);
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Completion<'a> {
+    /// A new connection.
+    Accepted(ConnId, ListenerId),
+    /// Bytes came; they may be changed in place.
+    Received(ConnId, &'a mut [u8]),
+    /// Everything that `send` was given has gone; here is its memory.
+    Sent(ConnId, Outgoing),
+    /// A direction has ended.
+    Ended(ConnId, End),
+    /// A connection that `close` was called for is gone.
+    Closed(ConnId),
+    /// A connection that `release` was called for: its descriptor, and what was not sent.
+    Released(ConnId, OwnedFd, Option<Outgoing>),
+    /// Another thread called.
+    Woken,
+}
+
+/// Why a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The peer sent a FIN: nothing more comes, but it may still read.
+    Finished,
+    /// The connection broke: nothing more comes or goes.
+    Failed(io::ErrorKind),
+}
+
+/// How much a driver does at once; small values are for tests.
+#[derive(Clone, Copy, Debug)]
+pub struct Tuning {
+    /// Completions per turn.
+    pub budget: usize,
+    /// Connections to have room for.
+    pub connections: usize,
+    /// io_uring: entries of the submission queue.
+    pub submissions: u32,
+    /// io_uring: entries of the completion queue.
+    pub completions: u32,
+    /// io_uring: receive buffers that the kernel may choose from, a power of two.
+    pub buffers: u16,
+    /// io_uring: bytes of each receive buffer.
+    pub buffer_bytes: usize,
+    /// epoll: bytes of the one receive buffer.
+    pub receive_bytes: usize,
+}
+
+impl Tuning {
+    /// What serves for that many connections.
+    #[must_use]
+    pub fn for_connections(connections: usize) -> Self {
+        Self {
+            budget: crate::limits::COMPLETIONS_PER_TURN,
+            connections,
+            submissions: 1024,
+            completions: 8192,
+            buffers: 128,
+            buffer_bytes: 8 * 1024,
+            receive_bytes: crate::limits::RECEIVE_BYTES,
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! What completions of the kernel mean.
+
+use std::io::{self, ErrorKind};
+use std::os::fd::{FromRawFd, OwnedFd};
+
+use io_uring::cqueue::{self, Entry};
+
+use super::slot::flag;
+use super::{ACCEPT_RETRY, Operation, UringDriver, clock};
+use crate::driver::{Completion, End, ListenerId};
+use crate::id::ConnId;
+
+/// Where the bytes are that were lent with the last completion.
+#[derive(Debug)]
+pub(super) enum Lent {
+    Nothing,
+    /// In a buffer of the kernel's choice.
+    Buffer {
+        id: u16,
+        length: usize,
+    },
+    /// In what a paused connection had received.
+    Stash(Box<Vec<u8>>),
+}
+
+/// What a completion tells the worker.
+pub(super) enum Told {
+    Nothing,
+    /// The bytes are where `lent` says.
+    Received(ConnId),
+    Other(Completion<'static>),
+}
+
+impl UringDriver {
+    pub(super) fn handle(&mut self, entry: &Entry) -> Told {
+        let (operation, index) = Operation::parse(entry.user_data());
+        match operation {
+            Operation::Accept => self.accepted(index, entry),
+            Operation::Unlisten => Told::Nothing,
+            Operation::Wake => {
+                if !cqueue::more(entry.flags()) {
+                    self.arm_waker();
+                }
+                Told::Other(Completion::Woken)
+            }
+            _ => self.handle_of_conn(operation, self.conn(index), entry),
+        }
+    }
+
+    fn handle_of_conn(&mut self, operation: Operation, conn: ConnId, entry: &Entry) -> Told {
+        let told = match operation {
+            Operation::Poll => self.polled(conn, entry),
+            Operation::Receive => self.received(conn, entry),
+            Operation::Send => self.sent(conn, entry),
+            Operation::Cancel => {
+                self.slot(conn).clear(flag::CANCEL);
+                Told::Nothing
+            }
+            _ => {
+                self.slot(conn).clear(flag::CLOSE);
+                Told::Nothing
+            }
+        };
+        self.leave_if_quiet(conn);
+        told
+    }
+
+    /// The memory of the last lent bytes goes back to where it came from.
+    pub(super) fn take_back_lent(&mut self) {
+        if let Lent::Buffer { id, .. } = std::mem::replace(&mut self.lent, Lent::Nothing) {
+            self.buffers.give_back(id);
+        }
+    }
+
+    pub(super) fn lend(&mut self, conn: ConnId) -> Completion<'_> {
+        let bytes = match &mut self.lent {
+            Lent::Buffer { id, length } => self.buffers.filled(*id, *length),
+            Lent::Stash(bytes) => &mut bytes[..],
+            Lent::Nothing => &mut [],
+        };
+        Completion::Received(conn, bytes)
+    }
+
+    /// The next stash to be lent, of a connection that was resumed or is given away.
+    pub(super) fn take_unstashed(&mut self) -> Option<ConnId> {
+        while let Some(conn) = self.unstashed.pop_front() {
+            let Some(slot) = self.slots.get_mut(conn.index as usize) else { continue };
+            if slot.generation != conn.generation
+                || slot.has(flag::PAUSED) && !slot.has(flag::RELEASING)
+            {
+                continue;
+            }
+            let Some(stash) = slot.stash.take() else { continue };
+            self.lent = Lent::Stash(stash);
+            if slot.must_queue() {
+                self.readable.push_back(conn);
+            }
+            self.leave_if_quiet(conn);
+            return Some(conn);
+        }
+        None
+    }
+
+    fn conn(&self, index: u32) -> ConnId {
+        let slot = self.slots.get(index as usize).expect("a request names its slot until the end");
+        ConnId { index, generation: slot.generation }
+    }
+
+    fn accepted(&mut self, index: u32, entry: &Entry) -> Told {
+        if !cqueue::more(entry.flags())
+            && let Some(listening) = &mut self.listeners[index as usize]
+        {
+            listening.is_armed = false;
+            if listening.is_leaving {
+                self.listeners[index as usize] = None;
+            }
+        }
+        match entry.result() {
+            fd if fd >= 0 => {
+                // SAFETY: the kernel has just made this descriptor, for us alone.
+                let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+                let conn = self.add(socket);
+                Told::Other(Completion::Accepted(conn, ListenerId(index as u16)))
+            }
+            error => {
+                self.stall_if_exhausted(-error);
+                Told::Nothing
+            }
+        }
+    }
+
+    fn stall_if_exhausted(&mut self, errno: i32) {
+        if !matches!(errno, libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) {
+            return;
+        }
+        self.stalled_until = Some(clock::now() + ACCEPT_RETRY);
+        if !std::mem::replace(&mut self.is_stall_told, true) {
+            let error = io::Error::from_raw_os_error(errno);
+            tracing::warn!(%error, "accepting rests until a connection closes; raise `ulimit -n`");
+        }
+    }
+
+    fn polled(&mut self, conn: ConnId, entry: &Entry) -> Told {
+        let slot = self.slot(conn);
+        if !cqueue::more(entry.flags()) {
+            slot.clear(flag::POLL);
+        }
+        if slot.has(flag::CLOSING | flag::RELEASING | flag::ENDED) {
+            return Told::Nothing;
+        }
+        const HANG_UP: i16 = libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR;
+        let is_hung_up = match entry.result() {
+            events if events >= 0 => events & i32::from(HANG_UP) != 0,
+            errno => {
+                slot.failure = Some(kind_of(-errno));
+                true
+            }
+        };
+        slot.set(flag::READABLE);
+        if is_hung_up {
+            slot.set(flag::HUNG_UP);
+        }
+        if slot.has(flag::PAUSED)
+            && is_hung_up
+            && let Some(kind) = slot.take_failure()
+        {
+            return Told::Other(Completion::Ended(conn, End::Failed(kind)));
+        }
+        let (must_arm, must_queue) = (!slot.has(flag::POLL), slot.must_queue());
+        // The end shows by reading; a poll behind it would fire at once and for ever.
+        if must_arm && !self.slot(conn).has(flag::HUNG_UP) {
+            self.arm_poll(conn);
+        }
+        if must_queue {
+            self.readable.push_back(conn);
+        }
+        Told::Nothing
+    }
+
+    fn received(&mut self, conn: ConnId, entry: &Entry) -> Told {
+        self.receives -= 1;
+        let buffer_bytes = self.buffers.bytes();
+        let slot = self.slot(conn);
+        slot.clear(flag::RECEIVE);
+        let length = match entry.result() {
+            0 => return self.end(conn, End::Finished),
+            length if length > 0 => length as usize,
+            errno => return self.receive_failed(conn, -errno),
+        };
+        // A short read means drained, unless the kernel says that there is more or the end is
+        // known to be behind it.
+        let is_more = length == buffer_bytes
+            || cqueue::sock_nonempty(entry.flags())
+            || slot.has(flag::HUNG_UP);
+        if !is_more {
+            slot.clear(flag::READABLE);
+        }
+        let id = cqueue::buffer_select(entry.flags()).expect("bytes came in a buffer");
+        self.lent = Lent::Buffer { id, length };
+        self.hand_over(conn)
+    }
+
+    /// Lends what was received, or keeps it while the connection is paused.
+    fn hand_over(&mut self, conn: ConnId) -> Told {
+        let slot = self.slot(conn);
+        if slot.has(flag::CLOSING) {
+            self.take_back_lent();
+            return Told::Nothing;
+        }
+        if slot.has(flag::PAUSED) && !slot.has(flag::RELEASING) {
+            let Completion::Received(_, bytes) = self.lend(conn) else { return Told::Nothing };
+            let stash = Box::new(bytes.to_vec());
+            self.take_back_lent();
+            self.slot(conn).stash = Some(stash);
+            return Told::Nothing;
+        }
+        if slot.must_queue() {
+            self.readable.push_back(conn);
+        }
+        Told::Received(conn)
+    }
+
+    fn receive_failed(&mut self, conn: ConnId, errno: i32) -> Told {
+        let slot = self.slot(conn);
+        match errno {
+            libc::EAGAIN if slot.failure.is_none() => slot.clear(flag::READABLE),
+            // Buffers ran out: again when some have come back.
+            libc::ENOBUFS | libc::EINTR => {
+                if slot.must_queue() {
+                    self.readable.push_back(conn);
+                }
+            }
+            libc::ECANCELED => {}
+            errno => return self.end(conn, End::Failed(kind_of(errno))),
+        }
+        Told::Nothing
+    }
+
+    fn end(&mut self, conn: ConnId, end: End) -> Told {
+        let slot = self.slot(conn);
+        slot.clear(flag::READABLE);
+        if slot.has(flag::ENDED | flag::CLOSING | flag::RELEASING) {
+            return Told::Nothing;
+        }
+        slot.set(flag::ENDED);
+        let end = slot.failure.map_or(end, End::Failed);
+        Told::Other(Completion::Ended(conn, end))
+    }
+
+    fn sent(&mut self, conn: ConnId, entry: &Entry) -> Told {
+        let slot = self.slot(conn);
+        slot.clear(flag::SEND);
+        match entry.result() {
+            count if count >= 0 => slot.sent += count as usize,
+            errno => {
+                if let Some(told) = self.send_failed(conn, -errno) {
+                    return told;
+                }
+            }
+        }
+        let slot = self.slot(conn);
+        let Some(bytes) = &slot.sending else { return Told::Nothing };
+        if slot.sent < bytes.len() {
+            if !slot.has(flag::CLOSING | flag::RELEASING) {
+                self.push_send(conn);
+            }
+            return Told::Nothing;
+        }
+        self.complete_send(conn)
+    }
+
+    fn complete_send(&mut self, conn: ConnId) -> Told {
+        let slot = self.slot(conn);
+        let Some(bytes) = slot.sending.take() else { return Told::Nothing };
+        slot.finish_if_asked();
+        let is_closing = slot.has(flag::CLOSING);
+        let message = slot.message.take();
+        self.keep_message(message);
+        if is_closing { Told::Nothing } else { Told::Other(Completion::Sent(conn, bytes)) }
+    }
+
+    /// What a failed send tells; nothing if it is to be tried again.
+    fn send_failed(&mut self, conn: ConnId, errno: i32) -> Option<Told> {
+        let slot = self.slot(conn);
+        if matches!(errno, libc::EAGAIN | libc::EINTR) {
+            return None;
+        }
+        if slot.has(flag::CLOSING | flag::RELEASING) {
+            return Some(Told::Nothing);
+        }
+        if slot.has(flag::ENDED) {
+            return Some(self.complete_send(conn));
+        }
+        slot.sending = None;
+        slot.failure = Some(kind_of(errno));
+        slot.set(flag::HUNG_UP | flag::READABLE);
+        if slot.has(flag::PAUSED) {
+            let kind = slot.take_failure().unwrap_or(ErrorKind::BrokenPipe);
+            return Some(Told::Other(Completion::Ended(conn, End::Failed(kind))));
+        }
+        if slot.must_queue() {
+            self.readable.push_back(conn);
+        }
+        Some(Told::Nothing)
+    }
+}
+
+fn kind_of(errno: i32) -> ErrorKind {
+    io::Error::from_raw_os_error(errno).kind()
+}

@@ -1,0 +1,410 @@
+//! The driver on io_uring(7): idle sockets rest on a multishot poll, receives take a buffer that
+//! the kernel chooses, requests go in batches.
+//!
+//! It never arms a receive on an idle socket: that costs 864 bytes of kernel memory, a poll 256.
+//! It never closes a descriptor that a request names, since then no FIN would be sent.
+
+mod buffers;
+mod complete;
+mod message;
+mod operation;
+mod probe;
+mod ring;
+mod slot;
+
+pub use probe::probe;
+
+use std::collections::VecDeque;
+use std::io;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use io_uring::types::{CancelBuilder, Fd, Timespec};
+use io_uring::{opcode, squeue};
+use slab::Slab;
+
+use super::{Completion, Driver, EventWaker, Listener, ListenerId, Outgoing, Tuning, clock};
+use crate::id::ConnId;
+use crate::limits::ACCEPT_RETRY;
+use buffers::{Buffers, GROUP};
+use complete::Lent;
+use message::Message;
+use operation::Operation;
+use ring::Ring;
+use slot::{Slot, flag};
+
+const POLL_EVENTS: u32 = (libc::POLLIN | libc::POLLRDHUP) as u32;
+/// Messages kept for reuse; one is a kilobyte.
+const MESSAGES_MAX: usize = 64;
+
+/// See the module.
+#[derive(Debug)]
+pub struct UringDriver {
+    /// Dropped by hand, before the memory that the kernel may write to.
+    ring: ManuallyDrop<Ring>,
+    buffers: ManuallyDrop<Buffers>,
+    slots: ManuallyDrop<Slab<Slot>>,
+    next_generation: u32,
+    waker: EventWaker,
+    listeners: Vec<Option<Listening>>,
+    /// Connections to receive from, as soon as there are buffers.
+    readable: VecDeque<ConnId>,
+    /// Connections that were resumed and have something in their stash.
+    unstashed: VecDeque<ConnId>,
+    /// What happened by our own calls.
+    done: VecDeque<Done>,
+    messages: Vec<Box<Message>>,
+    /// Where the bytes are that the last completion lent.
+    lent: Lent,
+    /// Receives whose completion was not handled yet: each may hold a buffer.
+    receives: usize,
+    /// Accepting rests until then, or until a connection is closed: descriptors ran out.
+    stalled_until: Option<Instant>,
+    is_stall_told: bool,
+    tuning: Tuning,
+    budget: usize,
+}
+
+#[derive(Debug)]
+struct Listening {
+    listener: Listener,
+    is_armed: bool,
+    is_leaving: bool,
+}
+
+#[derive(Debug)]
+enum Done {
+    Closed(ConnId),
+    Released(ConnId, OwnedFd, Option<Outgoing>),
+}
+
+impl UringDriver {
+    /// Sets the ring up; call it on the thread that uses it.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel gives no ring or no buffers.
+    pub fn new(waker: EventWaker, tuning: Tuning) -> io::Result<Self> {
+        let ring = Ring::new(tuning.submissions, tuning.completions)?;
+        let buffers = Buffers::register(ring.inner(), tuning.buffers, tuning.buffer_bytes)?;
+        let mut driver = Self {
+            ring: ManuallyDrop::new(ring),
+            buffers: ManuallyDrop::new(buffers),
+            slots: ManuallyDrop::new(Slab::with_capacity(tuning.connections)),
+            next_generation: 0,
+            waker,
+            listeners: Vec::new(),
+            readable: VecDeque::new(),
+            unstashed: VecDeque::new(),
+            done: VecDeque::new(),
+            messages: Vec::new(),
+            lent: Lent::Nothing,
+            receives: 0,
+            stalled_until: None,
+            is_stall_told: false,
+            tuning,
+            budget: 0,
+        };
+        driver.arm_waker();
+        Ok(driver)
+    }
+
+    /// Times that the completion queue overflowed.
+    #[must_use]
+    pub fn overflows(&self) -> u32 {
+        self.ring.overflows()
+    }
+
+    fn slot(&mut self, conn: ConnId) -> &mut Slot {
+        let slot = self.slots.get_mut(conn.index as usize).expect("the connection is not closed");
+        assert_eq!(slot.generation, conn.generation, "the connection is not closed");
+        slot
+    }
+
+    fn add(&mut self, socket: OwnedFd) -> ConnId {
+        let generation = self.next_generation;
+        self.next_generation = generation.wrapping_add(1);
+        let index = self.slots.insert(Slot::new(socket, generation)) as u32;
+        let conn = ConnId { index, generation };
+        self.arm_poll(conn);
+        conn
+    }
+
+    /// Queues a request that points to no memory, or to memory that its slot owns until the
+    /// completion is seen.
+    fn push(&mut self, operation: Operation, index: u32, entry: squeue::Entry) {
+        let entry = entry.user_data(operation.name(index));
+        // SAFETY: bytes being sent and their message header are owned by the slot, and a slot is
+        // removed only when nothing in the kernel names it; the other requests point to nothing.
+        unsafe { self.ring.push(&entry) };
+    }
+
+    fn arm_waker(&mut self) {
+        let fd = Fd(self.waker.as_raw_fd());
+        let entry = opcode::PollAdd::new(fd, libc::POLLIN as u32).multi(true).build();
+        self.push(Operation::Wake, 0, entry);
+    }
+
+    fn arm_poll(&mut self, conn: ConnId) {
+        let slot = self.slot(conn);
+        slot.set(flag::POLL);
+        let entry = opcode::PollAdd::new(slot.fd(), POLL_EVENTS).multi(true).build();
+        self.push(Operation::Poll, conn.index, entry);
+    }
+
+    fn arm_accepts(&mut self) {
+        for id in 0..self.listeners.len() {
+            let Some(listening) = &mut self.listeners[id] else { continue };
+            if listening.is_armed || listening.is_leaving {
+                continue;
+            }
+            listening.is_armed = true;
+            let fd = Fd(listening.listener.socket().as_raw_fd());
+            let entry = opcode::AcceptMulti::new(fd).flags(libc::SOCK_CLOEXEC).build();
+            self.push(Operation::Accept, id as u32, entry);
+        }
+    }
+
+    /// Receives from connections that are readable, no more at once than there are buffers.
+    fn issue_receives(&mut self) -> usize {
+        let mut issued = 0;
+        while self.receives < self.buffers.count() {
+            let Some(conn) = self.readable.pop_front() else { break };
+            let Some(slot) = self.slots.get_mut(conn.index as usize) else { continue };
+            if slot.generation != conn.generation {
+                continue;
+            }
+            slot.clear(flag::QUEUED);
+            if !slot.must_queue() {
+                continue;
+            }
+            slot.clear(flag::QUEUED);
+            slot.set(flag::RECEIVE);
+            // MSG_DONTWAIT, or a socket that turns out to be drained would stay armed.
+            let bytes = self.buffers.bytes() as u32;
+            let entry = opcode::Recv::new(slot.fd(), std::ptr::null_mut(), bytes)
+                .buf_group(GROUP)
+                .flags(libc::MSG_DONTWAIT)
+                .build()
+                .flags(squeue::Flags::BUFFER_SELECT);
+            self.push(Operation::Receive, conn.index, entry);
+            self.receives += 1;
+            issued += 1;
+        }
+        issued
+    }
+
+    /// Submits the rest of what a connection is sending. MSG_WAITALL makes the kernel go on by
+    /// itself where the socket takes only a part.
+    fn push_send(&mut self, conn: ConnId) {
+        const FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
+        let slot = self.slots.get_mut(conn.index as usize).expect("the connection is not closed");
+        let (fd, sent) = (slot.fd(), slot.sent);
+        let bytes = slot.sending.as_ref().expect("something is being sent");
+        let entry = match bytes.contiguous(sent) {
+            Some(run) => {
+                let length = run.len().min(1 << 30) as u32;
+                opcode::Send::new(fd, run.as_ptr(), length).flags(FLAGS).build()
+            }
+            None => {
+                let fresh = || self.messages.pop().unwrap_or_else(Message::boxed);
+                let header = slot.message.get_or_insert_with(fresh).point_to(bytes, sent);
+                opcode::SendMsg::new(fd, header).flags(FLAGS as u32).build()
+            }
+        };
+        slot.set(flag::SEND);
+        self.push(Operation::Send, conn.index, entry);
+    }
+
+    fn keep_message(&mut self, message: Option<Box<Message>>) {
+        if self.messages.len() < MESSAGES_MAX {
+            self.messages.extend(message);
+        }
+    }
+
+    /// Ends or gives away a connection once nothing in the kernel names it.
+    fn leave(&mut self, conn: ConnId, how: u32) {
+        let slot = self.slot(conn);
+        assert!(!slot.has(flag::CLOSING | flag::RELEASING), "close or release, and once");
+        slot.set(how);
+        if slot.has(flag::IN_KERNEL) {
+            slot.set(flag::CANCEL);
+            let entry = opcode::AsyncCancel2::new(CancelBuilder::fd(slot.fd()).all()).build();
+            self.push(Operation::Cancel, conn.index, entry);
+        } else {
+            self.leave_if_quiet(conn);
+        }
+    }
+
+    fn leave_if_quiet(&mut self, conn: ConnId) {
+        let slot = self.slot(conn);
+        if slot.has(flag::IN_KERNEL) || !slot.has(flag::CLOSING | flag::RELEASING) {
+            return;
+        }
+        if slot.has(flag::RELEASING) {
+            if slot.stash.is_some() {
+                return self.unstashed.push_back(conn);
+            }
+            let slot = self.slots.remove(conn.index as usize);
+            let rest = slot.sending.map(|bytes| Outgoing::owned(bytes.to_vec(slot.sent)));
+            let socket = slot.socket.expect("a released socket is not closed");
+            return self.done.push_back(Done::Released(conn, socket, rest));
+        }
+        match slot.socket.take() {
+            Some(socket) => {
+                slot.set(flag::CLOSE);
+                let entry = opcode::Close::new(Fd(socket.into_raw_fd())).build();
+                self.push(Operation::Close, conn.index, entry);
+            }
+            None => {
+                drop(self.slots.remove(conn.index as usize));
+                self.stalled_until = None;
+                self.done.push_back(Done::Closed(conn));
+            }
+        }
+    }
+
+    fn begin_turn(&mut self) -> Option<Duration> {
+        self.take_back_lent();
+        self.budget = self.tuning.budget;
+        let now = clock::now();
+        let retry = self.stalled_until.map(|until| until.saturating_duration_since(now));
+        match retry {
+            Some(retry) if !retry.is_zero() => return Some(retry),
+            _ => self.stalled_until = None,
+        }
+        self.arm_accepts();
+        None
+    }
+}
+
+impl Driver for UringDriver {
+    type Waker = EventWaker;
+
+    fn listen(&mut self, listener: Listener) -> io::Result<ListenerId> {
+        let id = ListenerId(self.listeners.len() as u16);
+        self.listeners.push(Some(Listening { listener, is_armed: false, is_leaving: false }));
+        Ok(id)
+    }
+
+    fn unlisten(&mut self, id: ListenerId) {
+        let index = usize::from(id.0);
+        let Some(listening) = &mut self.listeners[index] else { return };
+        listening.is_leaving = true;
+        listening.listener.refuse_connects();
+        if listening.is_armed {
+            let fd = Fd(listening.listener.socket().as_raw_fd());
+            let entry = opcode::AsyncCancel2::new(CancelBuilder::fd(fd).all()).build();
+            self.push(Operation::Unlisten, u32::from(id.0), entry);
+        } else {
+            self.listeners[index] = None;
+        }
+    }
+
+    fn send(&mut self, conn: ConnId, bytes: Outgoing) {
+        let slot = self.slot(conn);
+        assert!(slot.sending.is_none(), "one send at a time");
+        assert!(!bytes.is_empty(), "there is something to send");
+        slot.sending = Some(bytes);
+        slot.sent = 0;
+        self.push_send(conn);
+    }
+
+    fn pause(&mut self, conn: ConnId) {
+        self.slot(conn).set(flag::PAUSED);
+    }
+
+    fn resume(&mut self, conn: ConnId) {
+        let slot = self.slot(conn);
+        slot.clear(flag::PAUSED);
+        if slot.stash.is_some() {
+            self.unstashed.push_back(conn);
+        } else if slot.must_queue() {
+            self.readable.push_back(conn);
+        }
+    }
+
+    fn finish(&mut self, conn: ConnId) {
+        let slot = self.slot(conn);
+        slot.set(flag::FINISH);
+        slot.finish_if_asked();
+    }
+
+    fn close(&mut self, conn: ConnId) {
+        self.slot(conn).stash = None;
+        self.leave(conn, flag::CLOSING);
+    }
+
+    fn adopt(&mut self, socket: OwnedFd) -> io::Result<ConnId> {
+        Ok(self.add(socket))
+    }
+
+    fn release(&mut self, conn: ConnId) {
+        self.leave(conn, flag::RELEASING);
+    }
+
+    fn wait(&mut self, timeout: Duration) -> io::Result<()> {
+        let retry = self.begin_turn();
+        let issued = self.issue_receives();
+        let has_work =
+            !self.done.is_empty() || !self.unstashed.is_empty() || self.ring.has_completions();
+        if issued > 0 || has_work {
+            // Receives of readable sockets complete while they are submitted.
+            return self.ring.enter(issued, None);
+        }
+        self.ring.enter(0, Some(retry.map_or(timeout, |retry| retry.min(timeout))))
+    }
+
+    fn next(&mut self) -> Option<Completion<'_>> {
+        self.take_back_lent();
+        self.budget = self.budget.checked_sub(1)?;
+        if let Some(done) = self.done.pop_front() {
+            return Some(match done {
+                Done::Closed(conn) => Completion::Closed(conn),
+                Done::Released(conn, socket, rest) => Completion::Released(conn, socket, rest),
+            });
+        }
+        if let Some(conn) = self.take_unstashed() {
+            return Some(self.lend(conn));
+        }
+        loop {
+            let entry = self.ring.next()?;
+            match self.handle(&entry) {
+                complete::Told::Nothing => {}
+                complete::Told::Received(conn) => return Some(self.lend(conn)),
+                complete::Told::Other(completion) => return Some(completion),
+            }
+        }
+    }
+
+    fn now(&self) -> Instant {
+        clock::now()
+    }
+
+    fn waker(&self) -> EventWaker {
+        self.waker.clone()
+    }
+}
+
+impl Drop for UringDriver {
+    fn drop(&mut self) {
+        let timeout = Timespec::new().sec(5);
+        let submitter = self.ring.inner().submitter();
+        let cancelled = submitter.register_sync_cancel(Some(timeout), CancelBuilder::any());
+        let is_quiet = match cancelled {
+            Ok(()) => true,
+            Err(error) => error.raw_os_error() == Some(libc::ENOENT),
+        };
+        // SAFETY: nothing uses the ring after this.
+        unsafe { ManuallyDrop::drop(&mut self.ring) };
+        if !is_quiet {
+            // Leaking is the only safe thing to do with memory that the kernel may still use.
+            return tracing::error!("requests could not be cancelled: their memory is leaked");
+        }
+        // SAFETY: every request was cancelled, so the kernel writes to no buffer any more.
+        unsafe { ManuallyDrop::drop(&mut self.buffers) };
+        // SAFETY: likewise it reads no bytes of a send any more.
+        unsafe { ManuallyDrop::drop(&mut self.slots) };
+    }
+}

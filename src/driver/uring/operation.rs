@@ -1,0 +1,59 @@
+//! What a submission is about, as the 64 bits that come back with its completion.
+
+/// One kind of request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Operation {
+    /// Multishot accept on a listener.
+    Accept = 1,
+    /// Multishot poll on the waker.
+    Wake,
+    /// Multishot poll on a connection.
+    Poll,
+    /// Receive on a connection that is readable.
+    Receive,
+    /// Send on a connection.
+    Send,
+    /// Cancel everything on a connection.
+    Cancel,
+    /// Close a connection's descriptor.
+    Close,
+    /// Cancel the accept of a listener.
+    Unlisten,
+}
+
+impl Operation {
+    /// The request's name: a slot is not reused while any request names it, so its index will do.
+    pub(super) fn name(self, index: u32) -> u64 {
+        (self as u64) << 32 | u64::from(index)
+    }
+
+    /// What a name means.
+    pub(super) fn parse(name: u64) -> (Self, u32) {
+        let operation = match name >> 32 {
+            1 => Self::Accept,
+            2 => Self::Wake,
+            3 => Self::Poll,
+            4 => Self::Receive,
+            5 => Self::Send,
+            6 => Self::Cancel,
+            7 => Self::Close,
+            8 => Self::Unlisten,
+            _ => unreachable!("names come from Operation::name"),
+        };
+        (operation, name as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip() {
+        use Operation::{Accept, Cancel, Close, Poll, Receive, Send, Unlisten, Wake};
+        for operation in [Accept, Wake, Poll, Receive, Send, Cancel, Close, Unlisten] {
+            assert_eq!(Operation::parse(operation.name(u32::MAX)), (operation, u32::MAX));
+        }
+    }
+}

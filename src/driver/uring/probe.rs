@@ -1,0 +1,75 @@
+//! Whether this host lets us use io_uring, found out by using it.
+
+use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+
+use io_uring::types::Fd;
+use io_uring::{Probe, cqueue, opcode};
+
+use super::buffers::{Buffers, GROUP};
+use super::ring::Ring;
+
+/// Sets up a small ring and receives a byte through it.
+///
+/// # Errors
+///
+/// What stands in the way, with the remedy where there is one.
+pub fn probe() -> Result<(), String> {
+    let ring = Ring::new(8, 32).map_err(|error| explain(&error))?;
+    check_opcodes(&ring)?;
+    receive_a_byte(ring).map_err(|error| format!("a trial receive failed: {error}"))
+}
+
+fn explain(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::ENOSYS) => "this kernel has no io_uring".into(),
+        Some(libc::EPERM | libc::EACCES) => "io_uring is forbidden here: by \
+             `sysctl kernel.io_uring_disabled`, or by a container's seccomp profile"
+            .into(),
+        Some(libc::EINVAL) => "this kernel is too old: Linux 6.6 or newer is needed".into(),
+        Some(libc::ENOMEM) => "no memory may be locked: raise `ulimit -l`".into(),
+        _ => error.to_string(),
+    }
+}
+
+fn check_opcodes(ring: &Ring) -> Result<(), String> {
+    let mut probe = Probe::new();
+    let submitter = ring.inner().submitter();
+    submitter.register_probe(&mut probe).map_err(|error| format!("no probe: {error}"))?;
+    let needed = [
+        ("ACCEPT", opcode::AcceptMulti::CODE),
+        ("POLL_ADD", opcode::PollAdd::CODE),
+        ("RECV", opcode::Recv::CODE),
+        ("SEND", opcode::Send::CODE),
+        ("SENDMSG", opcode::SendMsg::CODE),
+        ("ASYNC_CANCEL", opcode::AsyncCancel2::CODE),
+        ("CLOSE", opcode::Close::CODE),
+    ];
+    match needed.iter().find(|(_, code)| !probe.is_supported(*code)) {
+        Some((name, _)) => Err(format!("this kernel's io_uring has no {name}")),
+        None => Ok(()),
+    }
+}
+
+fn receive_a_byte(mut ring: Ring) -> io::Result<()> {
+    let mut buffers = Buffers::register(ring.inner(), 1, 16)?;
+    let (mut near, mut far) = UnixStream::pair()?;
+    far.write_all(b"!")?;
+    let entry = opcode::Recv::new(Fd(near.as_raw_fd()), std::ptr::null_mut(), 16)
+        .buf_group(GROUP)
+        .flags(libc::MSG_DONTWAIT)
+        .build()
+        .flags(io_uring::squeue::Flags::BUFFER_SELECT);
+    // SAFETY: the request points to nothing; its buffer lives as long as `buffers`.
+    unsafe { ring.push(&entry) };
+    ring.enter(1, None)?;
+    let completion = ring.next().ok_or(io::ErrorKind::TimedOut)?;
+    let id = cqueue::buffer_select(completion.flags()).ok_or(io::ErrorKind::Unsupported)?;
+    let is_right = completion.result() == 1 && buffers.filled(id, 1) == b"!";
+    drop(ring);
+    drop(buffers);
+    near.set_nonblocking(true)?;
+    let is_taken = near.read(&mut [0]).is_err();
+    if is_right && is_taken { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
+}

@@ -1,0 +1,146 @@
+//! One HTTP/1.1 connection: bytes to requests, and what answers them.
+//!
+//! A request is answered with a response, or with an upgrade that replaces this connection by a
+//! session. Requests carry no body: none of our routes takes one. This module never does I/O and
+//! never decides what a path means.
+
+mod request;
+mod response;
+mod upgrade;
+
+pub use request::{Request, query_value};
+pub use response::{Response, Status};
+pub use upgrade::{Handshake, Subprotocols, upgrade};
+
+use crate::wire::head::{Head, HeadError, end_of_head};
+
+/// The bytes of a request head that has not come whole; a connection between requests owns none.
+#[derive(Debug, Default)]
+pub struct Connection {
+    partial: Option<Box<Vec<u8>>>,
+}
+
+/// Where a head is to be found.
+#[derive(Debug)]
+pub enum Arrived<'i> {
+    /// More bytes are needed.
+    Nothing,
+    /// A whole head among the bytes that came.
+    Whole(&'i [u8]),
+    /// A head that came in pieces.
+    Pieced(Vec<u8>),
+}
+
+impl Arrived<'_> {
+    /// The head, if it is there.
+    #[must_use]
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Nothing => None,
+            Self::Whole(bytes) => Some(bytes),
+            Self::Pieced(bytes) => Some(bytes),
+        }
+    }
+}
+
+impl Connection {
+    /// Takes from `input` what belongs to the next request head; what follows it stays.
+    ///
+    /// # Errors
+    ///
+    /// If no head can come of these bytes: [`refusal`] makes the response.
+    pub fn receive<'i>(&mut self, input: &mut &'i mut [u8]) -> Result<Arrived<'i>, HeadError> {
+        if self.partial.is_none() {
+            skip_empty_lines(input);
+            if let Some(length) = end_of_head(input, 0)? {
+                let (head, rest) = std::mem::take(input).split_at_mut(length);
+                *input = rest;
+                return Ok(Arrived::Whole(head));
+            }
+            if input.is_empty() {
+                return Ok(Arrived::Nothing);
+            }
+        }
+        let partial = self.partial.get_or_insert_default();
+        let before = partial.len();
+        partial.extend_from_slice(input);
+        let Some(length) = end_of_head(partial, before)? else {
+            *input = &mut [];
+            return Ok(Arrived::Nothing);
+        };
+        let head_here = length - before;
+        *input = &mut std::mem::take(input)[head_here..];
+        partial.truncate(length);
+        Ok(Arrived::Pieced(self.partial.take().map_or_else(Vec::new, |partial| *partial)))
+    }
+
+    /// Whether a part of a request has come.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.partial.is_some()
+    }
+}
+
+/// A server should bear an empty line before a request (RFC 9112, 2.2).
+fn skip_empty_lines(input: &mut &mut [u8]) {
+    while input.starts_with(b"\r\n") {
+        *input = &mut std::mem::take(input)[2..];
+    }
+}
+
+/// Parses and checks a head that [`Connection::receive`] found.
+///
+/// # Errors
+///
+/// The response that refuses it; the connection ends behind it.
+pub fn request(head: &[u8]) -> Result<Request<'_>, Response> {
+    let head = Head::parse(head).map_err(refusal)?;
+    Request::check(head)
+}
+
+/// The response to bytes that are no request.
+#[must_use]
+pub fn refusal(error: HeadError) -> Response {
+    match error {
+        HeadError::Malformed => Response::text(Status::BadRequest, "not an HTTP/1.1 request\n"),
+        HeadError::TooLarge => {
+            Response::text(Status::FieldsTooLarge, "the request head is too large\n")
+        }
+        HeadError::Version => {
+            Response::text(Status::VersionNotSupported, "HTTP/1.1 is spoken here\n")
+        }
+    }
+    .closing()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &[u8] = b"GET /echo HTTP/1.1\r\nHost: a\r\n\r\n";
+
+    #[test]
+    fn a_head_in_any_two_pieces_and_the_bytes_behind_it() {
+        let all = [HEAD, b"\x81\x80rest"].concat();
+        for cut in 0..all.len() {
+            let mut connection = Connection::default();
+            let (mut first, mut second) = (all[..cut].to_vec(), all[cut..].to_vec());
+            let (mut first, mut second) = (&mut first[..], &mut second[..]);
+            let mut found = connection.receive(&mut first).expect("a good start");
+            if found.bytes().is_none() {
+                assert!(first.is_empty());
+                found = connection.receive(&mut second).expect("a good rest");
+            }
+            assert_eq!(found.bytes(), Some(HEAD), "{cut}");
+            assert_eq!([first, second].concat(), b"\x81\x80rest", "{cut}");
+            assert!(!connection.is_partial());
+        }
+    }
+
+    #[test]
+    fn empty_lines_before_a_request_are_skipped() {
+        let mut bytes = [b"\r\n\r\n", HEAD].concat();
+        let found = Connection::default().receive(&mut &mut bytes[..]).map(|a| a.bytes().is_some());
+        assert_eq!(found, Ok(true));
+    }
+}

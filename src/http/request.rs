@@ -1,0 +1,197 @@
+//! A request that was understood.
+
+use std::borrow::Cow;
+
+use super::response::{Response, Status};
+use crate::wire::head::Head;
+
+/// A request without a body.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The head, with all fields.
+    pub head: Head<'a>,
+    /// The path of the target, still percent-encoded.
+    pub path: &'a str,
+    /// What follows the question mark.
+    pub query: Option<&'a str>,
+    /// The authority the client means: of an absolute target, else of `Host`.
+    pub host: &'a str,
+    /// HEAD: the same response without its body.
+    pub is_head: bool,
+    /// The connection ends behind the response.
+    pub is_last: bool,
+}
+
+impl<'a> Request<'a> {
+    /// Checks what RFC 9112 demands of a head, and that nothing in it could be smuggled.
+    ///
+    /// # Errors
+    ///
+    /// The response that refuses it.
+    pub(super) fn check(head: Head<'a>) -> Result<Self, Response> {
+        check_no_body(&head)?;
+        let is_head = match head.method {
+            "GET" => false,
+            "HEAD" => true,
+            _ => {
+                let response = Response::text(Status::MethodNotAllowed, "GET and HEAD only\n");
+                return Err(response.field("Allow", "GET, HEAD").closing());
+            }
+        };
+        let host = check_host(&head)?;
+        let (authority, path_and_query) = split_target(head.target)?;
+        let (path, query) = match path_and_query.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (path_and_query, None),
+        };
+        let is_last = head.list_holds("Connection", "close")
+            || !head.is_1_1 && !head.list_holds("Connection", "keep-alive");
+        Ok(Self { path, query, host: authority.unwrap_or(host), is_head, is_last, head })
+    }
+
+    /// The path's only segment behind a prefix, percent-decoded, if it is one of at most `max`
+    /// bytes of UTF-8.
+    #[must_use]
+    pub fn segment_behind(&self, prefix: &str, max: usize) -> Option<Cow<'a, str>> {
+        let segment = self.path.strip_prefix(prefix)?;
+        if segment.is_empty() || segment.contains('/') {
+            return None;
+        }
+        percent_decode(segment).filter(|name| name.len() <= max)
+    }
+}
+
+/// The value of a name in a query, percent-decoded: the first of that name.
+#[must_use]
+pub fn query_value<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
+    let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    percent_decode(pairs.find(|(key, _)| *key == name)?.1)
+}
+
+fn bad(text: &'static str) -> Response {
+    Response::text(Status::BadRequest, text).closing()
+}
+
+/// A body would have to be read or the connection ended; two readers that disagree about its
+/// length are how requests are smuggled, so doubt ends the connection.
+fn check_no_body(head: &Head<'_>) -> Result<(), Response> {
+    if head.has("Transfer-Encoding") {
+        return Err(bad("a request body is not expected here\n"));
+    }
+    let mut lengths = head.values("Content-Length");
+    match (lengths.next(), lengths.next()) {
+        (None, _) | (Some(b"0"), None) => Ok(()),
+        (Some(length), None) if length.iter().all(u8::is_ascii_digit) && !length.is_empty() => {
+            Err(Response::text(Status::ContentTooLarge, "no body is expected here\n").closing())
+        }
+        _ => Err(bad("bad Content-Length\n")),
+    }
+}
+
+/// HTTP/1.1 has exactly one `Host` (RFC 9112, 3.2); the older version may leave it out.
+fn check_host<'a>(head: &Head<'a>) -> Result<&'a str, Response> {
+    let host = match head.only("Host") {
+        None if !head.has("Host") && !head.is_1_1 => "",
+        None => return Err(bad("exactly one Host is needed\n")),
+        Some(host) => host,
+    };
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~:[]!$&'()*+;=%".contains(c);
+    if host.chars().all(is_plain) { Ok(host) } else { Err(bad("bad Host\n")) }
+}
+
+/// Splits `/path?query` or `http://authority/path?query` (RFC 9112, 3.2.1 and 3.2.2).
+fn split_target(target: &str) -> Result<(Option<&str>, &str), Response> {
+    if target.starts_with('/') {
+        return Ok((None, target));
+    }
+    let scheme = ["http://", "https://", "ws://", "wss://"]
+        .into_iter()
+        .find(|scheme| target.get(..scheme.len()).is_some_and(|t| t.eq_ignore_ascii_case(scheme)));
+    let Some(scheme) = scheme else { return Err(bad("bad request target\n")) };
+    let rest = &target[scheme.len()..];
+    let (authority, path) = match rest.find(['/', '?']) {
+        Some(at) if rest[at..].starts_with('/') => rest.split_at(at),
+        Some(_) => return Err(bad("bad request target\n")),
+        None => (rest, "/"),
+    };
+    if authority.is_empty() || authority.contains('@') {
+        return Err(bad("bad request target\n"));
+    }
+    Ok((Some(authority), path))
+}
+
+fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains('%') {
+        return Some(Cow::Borrowed(text));
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, behind)) = rest.split_first() {
+        rest = behind;
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let (digits, behind) = rest.split_at_checked(2)?;
+        let digit = |d: u8| char::from(d).to_digit(16);
+        bytes.push((digit(digits[0])? * 16 + digit(digits[1])?) as u8);
+        rest = behind;
+    }
+    String::from_utf8(bytes).ok().map(Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(lines: &str) -> Result<(String, Option<String>, String, bool), Status> {
+        let bytes = format!("{}\r\n\r\n", lines.replace('\n', "\r\n"));
+        let head = Head::parse(bytes.as_bytes()).expect("the head parses");
+        Request::check(head)
+            .map(|r| (r.path.into(), r.query.map(Into::into), r.host.into(), r.is_last))
+            .map_err(|response| response.status)
+    }
+
+    #[test]
+    fn targets() {
+        let full = check("GET http://b:80/x?y HTTP/1.1\nHost: a").expect("absolute form");
+        assert_eq!(full, ("/x".into(), Some("y".into()), "b:80".into(), false));
+        let bare = check("GET http://b HTTP/1.1\nHost: a\nConnection: close").expect("no path");
+        assert_eq!(bare, ("/".into(), None, "b".into(), true));
+        for bad in ["*", "a:80", "ftp://a/", "http:///x", "http://u@b/"] {
+            let head = format!("GET {bad} HTTP/1.1\nHost: a");
+            assert_eq!(check(&head), Err(Status::BadRequest), "{bad}");
+        }
+    }
+
+    #[test]
+    fn refusals() {
+        for (lines, status) in [
+            ("POST / HTTP/1.1\nHost: a\nContent-Length: 0", Status::MethodNotAllowed),
+            ("GET / HTTP/1.1", Status::BadRequest),
+            ("GET / HTTP/1.1\nHost: a\nHost: a", Status::BadRequest),
+            ("GET / HTTP/1.1\nHost: a/b", Status::BadRequest),
+            ("GET / HTTP/1.1\nHost: a\nContent-Length: 5", Status::ContentTooLarge),
+            ("GET / HTTP/1.1\nHost: a\nContent-Length: +5", Status::BadRequest),
+            ("GET / HTTP/1.1\nHost: a\nContent-Length: 0\nContent-Length: 0", Status::BadRequest),
+            ("GET / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked", Status::BadRequest),
+        ] {
+            assert_eq!(check(lines), Err(status), "{lines}");
+        }
+        assert!(check("GET / HTTP/1.0").expect("HTTP/1.0 needs no Host").3);
+        assert!(!check("GET / HTTP/1.0\nConnection: keep-alive").expect("asks to stay").3);
+    }
+
+    #[test]
+    fn segments_and_queries() {
+        let bytes = b"GET /room/caf%C3%A9?x=1&name=a%20b&name=c HTTP/1.1\r\nHost: a\r\n\r\n";
+        let head = Head::parse(bytes).expect("the head parses");
+        let request = Request::check(head).expect("a good request");
+        assert_eq!(request.segment_behind("/room/", 9).as_deref(), Some("café"));
+        assert_eq!(request.segment_behind("/room/", 4), None);
+        assert_eq!(query_value(request.query.expect("a query"), "name").as_deref(), Some("a b"));
+        assert_eq!(percent_decode("%zz"), None);
+        assert_eq!(percent_decode("%e2"), None);
+        assert_eq!(percent_decode("%4"), None);
+    }
+}

@@ -1,0 +1,80 @@
+//! Bounds that are not options, and how they relate.
+//!
+//! What happens at each bound stands beside it.
+
+use std::time::Duration;
+
+/// Bytes of a request head (request line and fields). More is answered with 431.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Fields of a request head. More is answered with 431.
+pub const HEAD_FIELDS_MAX: usize = 64;
+
+/// Bytes of a room's name after percent-decoding. A longer one is answered with 404.
+pub const ROOM_NAME_BYTES_MAX: usize = 255;
+
+/// From accept, or from the last response, until the request head is complete.
+/// Afterwards the connection is closed.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// From our close frame until the peer's. Afterwards the connection is closed without it.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// From our FIN until the peer's, while what the peer still sends is read and thrown away.
+/// Afterwards the connection is closed.
+pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Bytes thrown away while lingering. A peer that sends more is reset.
+pub const LINGER_BYTES_MAX: u32 = 64 * 1024;
+
+/// Bytes taken from a socket at once by the epoll driver.
+pub const RECEIVE_BYTES: usize = 64 * 1024;
+
+/// Completions handed out by a driver per turn; the rest waits for the next turn.
+pub const COMPLETIONS_PER_TURN: usize = 1024;
+
+/// Connections accepted by the epoll driver per listener and turn.
+pub const ACCEPTS_PER_TURN: usize = 32;
+
+/// Envelopes in a worker's mailbox. At the bound the sender keeps them in its outbox for that
+/// worker and stops reading from those who publish.
+pub const MAILBOX_CAPACITY: usize = 1024;
+
+/// Capacity above which a buffer is freed after use and not pooled.
+pub const POOLED_BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+/// Buffers that a pool keeps; the ones beyond are freed.
+pub const POOLED_BUFFERS_MAX: usize = 64;
+
+/// Messages shorter than this are not compressed: the saving is less than the work.
+pub const DEFLATE_BYTES_MIN: usize = 1024;
+
+/// Connections over the limit that may be told so with a 503 at the same time, per worker.
+/// Those beyond are closed without an answer.
+pub const REFUSALS_MAX: usize = 32;
+
+/// What a client that got a 503 is asked to wait, in seconds.
+pub const RETRY_AFTER_SECONDS: u32 = 5;
+
+/// Cohorts that share one moment of pinging, at most.
+pub const PING_COHORTS_MAX: usize = 256;
+
+/// Pings that are queued in one turn; a larger cohort is continued in the next.
+pub const PINGS_PER_TURN: usize = 1024;
+
+/// Connections that are told 1001 in one turn when the server drains.
+pub const GOODBYES_PER_TURN: usize = 1024;
+
+/// How exact timeouts are.
+pub const TIMER_TICK: Duration = Duration::from_millis(20);
+
+/// How often accepting is tried again after the descriptors ran out, if none was closed.
+pub const ACCEPT_RETRY: Duration = Duration::from_millis(500);
+
+const _: () = {
+    assert!(HEAD_BYTES_MAX <= RECEIVE_BYTES);
+    assert!(LINGER_BYTES_MAX as usize >= RECEIVE_BYTES);
+    assert!(DEFLATE_BYTES_MIN > 0);
+    assert!(PING_COHORTS_MAX <= u16::MAX as usize);
+    assert!(PINGS_PER_TURN > 0 && GOODBYES_PER_TURN > 0);
+};

@@ -1,0 +1,163 @@
+//! Listening sockets: one of TCP per worker and address, one of Unix for all.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+use super::StartError;
+use crate::config::ListenAddr;
+use crate::driver::Listener;
+
+/// Connects that may wait for an accept; the kernel bounds it by net.core.somaxconn.
+const BACKLOG: i32 = 65_535;
+
+/// What the server holds of its addresses.
+#[derive(Debug)]
+pub(super) struct Bound {
+    addresses: Vec<ListenAddr>,
+    /// Hold each TCP address until the workers have it: bound, but not listening.
+    holders: Vec<Socket>,
+    unix: Vec<Socket>,
+    paths: Vec<PathBuf>,
+}
+
+/// What one worker takes to its thread, to listen on there.
+#[derive(Debug)]
+pub(super) struct Share {
+    tcp: Vec<(SocketAddr, bool)>,
+    /// Duplicates of the Unix listeners.
+    pub(super) unix: Vec<OwnedFd>,
+}
+
+impl Bound {
+    /// Finds out whether every address is free, resolves port 0, and opens the Unix listeners.
+    pub(super) fn bind(addresses: &[ListenAddr]) -> Result<Self, StartError> {
+        let mut bound = Self { addresses: vec![], holders: vec![], unix: vec![], paths: vec![] };
+        for address in addresses {
+            let result = match address {
+                ListenAddr::Tcp(tcp) => bound.hold(*tcp, only_v6(*tcp, addresses)),
+                ListenAddr::Unix(path) => bound.open_unix(path),
+            };
+            if let Err(error) = result {
+                bound.remove_paths();
+                return Err(StartError::Listen(address.clone(), error));
+            }
+        }
+        Ok(bound)
+    }
+
+    pub(super) fn addresses(&self) -> &[ListenAddr] {
+        &self.addresses
+    }
+
+    /// What a worker needs.
+    pub(super) fn share(&self) -> io::Result<Share> {
+        let tcp = self.addresses.iter().filter_map(|address| match address {
+            ListenAddr::Tcp(tcp) => Some((*tcp, only_v6(*tcp, &self.addresses))),
+            ListenAddr::Unix(_) => None,
+        });
+        let unix = self.unix.iter().map(|socket| Ok(socket.try_clone()?.into()));
+        Ok(Share { tcp: tcp.collect(), unix: unix.collect::<io::Result<_>>()? })
+    }
+
+    /// The workers listen now: nothing has to be held for them any more.
+    pub(super) fn let_go(&mut self) {
+        self.holders.clear();
+        self.unix.clear();
+    }
+
+    /// Removes the Unix sockets' paths.
+    pub(super) fn remove_paths(&self) {
+        for path in &self.paths {
+            // Somebody else may have removed it.
+            let _ = fs::remove_file(path);
+        }
+    }
+
+    /// Binds without SO_REUSEPORT, so that an address where another server of this user listens
+    /// is found to be in use; sets it afterwards, so that the workers may bind beside this socket,
+    /// which never listens.
+    fn hold(&mut self, address: SocketAddr, only_v6: bool) -> io::Result<()> {
+        let holder = tcp_socket(address, only_v6)?;
+        holder.bind(&address.into())?;
+        holder.set_reuse_port(true)?;
+        let resolved = holder.local_addr()?.as_socket().unwrap_or(address);
+        self.holders.push(holder);
+        self.addresses.push(ListenAddr::Tcp(resolved));
+        Ok(())
+    }
+
+    fn open_unix(&mut self, path: &Path) -> io::Result<()> {
+        remove_stale(path)?;
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.bind(&SockAddr::unix(path)?)?;
+        self.paths.push(path.to_owned());
+        socket.set_nonblocking(true)?;
+        socket.listen(BACKLOG)?;
+        self.unix.push(socket);
+        self.addresses.push(ListenAddr::Unix(path.to_owned()));
+        Ok(())
+    }
+}
+
+impl Share {
+    /// Opens this worker's listeners, on its own thread and in its own table.
+    pub(super) fn open(self) -> Result<Vec<Listener>, StartError> {
+        let unix = self.unix.into_iter().map(|descriptor| Ok(Listener::from(descriptor)));
+        let tcp = self.tcp.into_iter().map(|(address, only_v6)| {
+            listen_tcp(address, only_v6)
+                .map_err(|error| StartError::Listen(ListenAddr::Tcp(address), error))
+        });
+        unix.chain(tcp).collect()
+    }
+}
+
+fn tcp_socket(address: SocketAddr, only_v6: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(only_v6)?;
+    }
+    Ok(socket)
+}
+
+fn listen_tcp(address: SocketAddr, only_v6: bool) -> io::Result<Listener> {
+    let socket = tcp_socket(address, only_v6)?;
+    socket.set_reuse_port(true)?;
+    // Accepted sockets inherit it: one call for all of them.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(Listener::new(socket))
+}
+
+/// `[::]` takes IPv4 too, unless `0.0.0.0` is listened on at the same port.
+fn only_v6(address: SocketAddr, all: &[ListenAddr]) -> bool {
+    let is_v4_twin = |other: &ListenAddr| match other {
+        ListenAddr::Tcp(other) => {
+            other.is_ipv4() && other.ip().is_unspecified() && other.port() == address.port()
+        }
+        ListenAddr::Unix(_) => false,
+    };
+    !address.ip().is_unspecified() || all.iter().any(is_v4_twin)
+}
+
+/// A path that a server left behind is replaced; one where somebody answers is not.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(()) };
+    if !metadata.file_type().is_socket() {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file is there"));
+    }
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    match socket.connect(&SockAddr::unix(path)?) {
+        Ok(()) => Err(io::ErrorKind::AddrInUse.into()),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Err(error) => Err(error),
+    }
+}

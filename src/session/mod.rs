@@ -1,0 +1,222 @@
+//! One WebSocket connection after its handshake (RFC 6455, server role): frames to messages.
+//!
+//! Feed it bytes and it gives events; ask it to close and it gives the frame. An idle session owns
+//! nothing but its few bytes. It never does I/O, never reads a clock and never sends by itself.
+
+mod partial;
+mod scratch;
+
+pub use scratch::Scratch;
+
+use crate::wire::close::CloseCode;
+use crate::wire::extension::Agreed;
+use crate::wire::frame::{self, Header, Kind, Opcode};
+use crate::wire::{Violation, mask, utf8};
+use partial::Partial;
+
+/// Where a connection stands between opening and closing handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Messages go both ways.
+    Open,
+    /// We sent a close frame; what still comes is read for the peer's.
+    Closing,
+    /// The peer's close frame came first and is to be answered. Nothing more is read
+    /// (RFC 6455, 5.5.1).
+    Answering,
+    /// Both sent theirs, or the peer broke the protocol. Nothing more is read.
+    Closed,
+}
+
+/// The state of one connection.
+#[derive(Debug)]
+pub struct Session {
+    state: State,
+    window_bits: u8,
+    partial: Option<Box<Partial>>,
+}
+
+/// What a peer sent.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// A whole message; text is valid UTF-8.
+    Message(Kind, &'a [u8]),
+    /// A ping whose payload a pong must carry back.
+    Ping(&'a [u8]),
+    /// A pong, asked for or not.
+    Pong,
+    /// A close frame, the first from the peer and its last frame.
+    Close(Option<CloseCode>),
+}
+
+impl Session {
+    /// A connection whose handshake was just accepted.
+    #[must_use]
+    pub fn new(deflate: Option<Agreed>) -> Self {
+        let window_bits = deflate.map_or(0, |agreed| agreed.window_bits);
+        Self { state: State::Open, window_bits, partial: None }
+    }
+
+    /// The window for messages to the peer, as a power of two; 0 if they must not be compressed.
+    #[must_use]
+    pub fn window_bits(&self) -> u8 {
+        self.window_bits
+    }
+
+    /// Whether messages may still be sent.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
+    /// Takes the next event out of `input`, unmasking in place; `None` when the input is used up.
+    /// Call it until then. A declared length reserves nothing: memory grows with what came.
+    ///
+    /// # Errors
+    ///
+    /// The peer broke the protocol: answer with [`Session::fail`] and finish the connection.
+    pub fn next<'a, 'i: 'a>(
+        &'a mut self,
+        input: &mut &'i mut [u8],
+        scratch: &'a mut Scratch,
+        max_message_size: usize,
+    ) -> Result<Option<Event<'a>>, Violation> {
+        if matches!(self.state, State::Answering | State::Closed) {
+            *input = &mut [];
+        }
+        if self.partial.as_deref_mut().is_some_and(Partial::is_idle_after_event) {
+            scratch.recycle(self.partial.take());
+        }
+        if input.is_empty() {
+            return Ok(None);
+        }
+        if self.partial.is_none() {
+            match self.whole_frame(input, max_message_size)? {
+                Some((header, payload)) if header.rsv1 => {
+                    return self.inflated(header, payload, scratch, max_message_size).map(Some);
+                }
+                Some((header, payload)) => return self.event(header, payload).map(Some),
+                None => self.partial = Some(scratch.partial()),
+            }
+        }
+        let deflates = self.window_bits > 0;
+        let partial = self.partial.as_deref_mut().expect("it was there or was made just now");
+        match partial.advance(input, deflates, max_message_size)? {
+            partial::Step::Hungry => Ok(None),
+            partial::Step::Control(opcode) => {
+                control_event(&mut self.state, opcode, partial.control()).map(Some)
+            }
+            partial::Step::Message { kind, deflated: false } => {
+                Ok(Some(Event::Message(kind, partial.message())))
+            }
+            partial::Step::Message { kind, deflated: true } => {
+                let message = scratch.inflate(partial.message(), kind, max_message_size)?;
+                Ok(Some(Event::Message(kind, message)))
+            }
+        }
+    }
+
+    /// Begins the closing handshake: appends the close frame unless one was sent.
+    pub fn close(&mut self, code: CloseCode, reason: &str, out: &mut Vec<u8>) {
+        if self.state == State::Open {
+            frame::put_close(out, Some(code), reason);
+            self.state = State::Closing;
+        }
+    }
+
+    /// Answers the peer's close frame unless ours was the first; nothing more is sent.
+    pub fn answer_close(&mut self, code: Option<CloseCode>, out: &mut Vec<u8>) {
+        if self.state == State::Answering {
+            frame::put_close(out, code, "");
+        }
+        self.state = State::Closed;
+    }
+
+    /// Fails the connection (RFC 6455, 7.1.7): tells the peer why; nothing more is read or sent.
+    pub fn fail(&mut self, violation: Violation, out: &mut Vec<u8>) {
+        if self.state == State::Open {
+            frame::put_close(out, Some(violation.code()), violation.reason());
+        }
+        self.state = State::Closed;
+    }
+
+    /// Gives memory of an unfinished message back; for a connection that ends.
+    pub fn release(&mut self, scratch: &mut Scratch) {
+        scratch.recycle(self.partial.take());
+    }
+
+    /// The quick way: a frame that came whole and is a message or a control frame by itself.
+    fn whole_frame<'i>(
+        &self,
+        input: &mut &'i mut [u8],
+        max_message_size: usize,
+    ) -> Result<Option<(Header, &'i mut [u8])>, Violation> {
+        let Some((header, taken)) = Header::parse(input)? else { return Ok(None) };
+        partial::check(header, false, self.window_bits > 0)?;
+        if header.length > max_message_size as u64 && !header.opcode.is_control() {
+            return Err(Violation::TooBig);
+        }
+        let end = taken as u64 + header.length;
+        if !header.fin || end > input.len() as u64 {
+            return Ok(None);
+        }
+        let (frame, rest) = std::mem::take(input).split_at_mut(end as usize);
+        *input = rest;
+        let payload = &mut frame[taken..];
+        mask::unmask(payload, header.mask, 0);
+        Ok(Some((header, payload)))
+    }
+
+    fn event<'a>(&mut self, header: Header, payload: &'a [u8]) -> Result<Event<'a>, Violation> {
+        let kind = match header.opcode {
+            Opcode::Text if !utf8::is_utf8(payload) => return Err(Violation::BadUtf8),
+            Opcode::Text => Kind::Text,
+            Opcode::Binary => Kind::Binary,
+            control => return control_event(&mut self.state, control, payload),
+        };
+        Ok(Event::Message(kind, payload))
+    }
+
+    fn inflated<'a>(
+        &mut self,
+        header: Header,
+        payload: &[u8],
+        scratch: &'a mut Scratch,
+        max_message_size: usize,
+    ) -> Result<Event<'a>, Violation> {
+        let kind = if header.opcode == Opcode::Text { Kind::Text } else { Kind::Binary };
+        let message = scratch.inflate(payload, kind, max_message_size)?;
+        Ok(Event::Message(kind, message))
+    }
+}
+
+fn control_event<'a>(
+    state: &mut State,
+    opcode: Opcode,
+    payload: &'a [u8],
+) -> Result<Event<'a>, Violation> {
+    match opcode {
+        Opcode::Ping => Ok(Event::Ping(payload)),
+        Opcode::Pong => Ok(Event::Pong),
+        _ => {
+            let code = close_code(payload)?;
+            *state = if *state == State::Open { State::Answering } else { State::Closed };
+            Ok(Event::Close(code))
+        }
+    }
+}
+
+fn close_code(payload: &[u8]) -> Result<Option<CloseCode>, Violation> {
+    match payload {
+        [] => Ok(None),
+        [high, low, reason @ ..] => {
+            let code = CloseCode::from_wire(u16::from_be_bytes([*high, *low]));
+            let code = code.ok_or(Violation::BadClose)?;
+            if utf8::is_utf8(reason) { Ok(Some(code)) } else { Err(Violation::BadUtf8) }
+        }
+        [_] => Err(Violation::BadClose),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,51 @@
+//! What the sessions of one worker lend and share: they need it only while a message is partial.
+
+use super::partial::Partial;
+use crate::limits::{POOLED_BUFFER_BYTES_MAX, POOLED_BUFFERS_MAX};
+use crate::wire::Violation;
+use crate::wire::deflate::{InflateError, Inflater};
+use crate::wire::frame::Kind;
+use crate::wire::utf8;
+
+/// A pool of partial messages, and the decompressor.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    partials: Vec<Box<Partial>>,
+    inflater: Option<Box<Inflater>>,
+    inflated: Vec<u8>,
+}
+
+impl Scratch {
+    pub(super) fn partial(&mut self) -> Box<Partial> {
+        self.partials.pop().unwrap_or_default()
+    }
+
+    pub(super) fn recycle(&mut self, partial: Option<Box<Partial>>) {
+        let Some(mut partial) = partial else { return };
+        if self.partials.len() < POOLED_BUFFERS_MAX {
+            partial.clear();
+            self.partials.push(partial);
+        }
+    }
+
+    /// Inflates a message and checks it; the memory of a large one is freed by the next.
+    pub(super) fn inflate(
+        &mut self,
+        bytes: &[u8],
+        kind: Kind,
+        max: usize,
+    ) -> Result<&[u8], Violation> {
+        if self.inflated.capacity() > POOLED_BUFFER_BYTES_MAX {
+            self.inflated = Vec::new();
+        }
+        let inflater = self.inflater.get_or_insert_default();
+        match inflater.inflate(bytes, &mut self.inflated, max) {
+            Ok(()) if kind == Kind::Text && !utf8::is_utf8(&self.inflated) => {
+                Err(Violation::BadUtf8)
+            }
+            Ok(()) => Ok(&self.inflated),
+            Err(InflateError::Damaged) => Err(Violation::BadDeflate),
+            Err(InflateError::TooBig) => Err(Violation::TooBig),
+        }
+    }
+}

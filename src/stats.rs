@@ -1,0 +1,95 @@
+//! Counts of what workers did: each worker writes its own, anybody reads the sum.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A count with one writer and many readers.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// Adds `n`. Only the worker that owns the count calls this, so no locked instruction is needed.
+    #[inline]
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    /// The count as it was a moment ago.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What one worker counts.
+        #[derive(Debug, Default)]
+        pub struct Counters { $($(#[$doc])* pub $name: Count,)* }
+
+        /// The sum over workers at one moment; counts of different workers are not in step.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Counts { $($(#[$doc])* pub $name: u64,)* }
+
+        impl Counts {
+            /// Adds what one worker counted.
+            pub fn add(&mut self, counters: &Counters) {
+                $(self.$name += counters.$name.get();)*
+            }
+        }
+    };
+}
+
+counters! {
+    /// Connections accepted, those refused included.
+    accepted,
+    /// Connections that are gone.
+    closed,
+    /// Connections over the limit that were answered with 503.
+    refused,
+    /// Connections over the limit that were closed without an answer.
+    dropped,
+    /// Upgrades to WebSocket.
+    upgraded,
+    /// Connections closed because deliveries waited beyond `--max-backlog`.
+    closed_slow,
+    /// Connections closed because nothing came within `--pong-timeout` of a ping.
+    closed_unresponsive,
+    /// Connections closed because the peer broke the protocol.
+    closed_violation,
+    /// Data messages received.
+    messages_received,
+    /// Messages encoded for a room: one each, however many get it.
+    messages_encoded,
+    /// Messages compressed for a room: at most one each.
+    messages_deflated,
+    /// Messages handed to a subscriber.
+    messages_delivered,
+    /// Bytes received.
+    bytes_received,
+    /// Bytes handed to the driver.
+    bytes_sent,
+    /// Sends handed to the driver: at most one per connection and turn.
+    sends,
+    /// Heartbeats queued.
+    pings,
+    /// Turns of the loop.
+    turns,
+    /// Envelopes sent to other workers.
+    envelopes,
+    /// Other workers woken because they slept.
+    wakes,
+    /// Times that a mailbox was full and the envelope went to the outbox.
+    mailbox_full,
+    /// Times that reading from a connection was paused.
+    paused,
+    /// Messages that a publisher had already handed in when it was paused.
+    overshoot,
+}
+
+impl Counts {
+    /// Connections that are open.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.accepted.saturating_sub(self.closed)
+    }
+}

@@ -1,0 +1,18 @@
+//! Bytes to values and back: frames, masks, UTF-8, close codes, compression, the HTTP head.
+//!
+//! Everything here is a function of its arguments. It never does I/O, never reads a clock and never
+//! keeps anything about a connection.
+
+pub mod accept;
+pub mod close;
+pub mod deflate;
+pub mod encoded;
+pub mod extension;
+pub mod frame;
+pub mod head;
+pub mod mask;
+pub mod utf8;
+
+pub use close::{CloseCode, Violation};
+pub use encoded::{Encoded, Form};
+pub use frame::{Header, Kind, Opcode};

@@ -1,0 +1,141 @@
+//! What a connection gets by its own doing: responses, the upgrade, pongs, the close frame.
+
+use super::core::Core;
+use super::ingest::Then;
+use super::table::{Phase, Role, flag};
+use crate::driver::Wake;
+use crate::http::{self, Handshake, Response, Status};
+use crate::id::ConnId;
+use crate::limits::{HANDSHAKE_TIMEOUT, REFUSALS_MAX, RETRY_AFTER_SECONDS};
+use crate::protocol::{self, Endpoint, Route};
+use crate::session::Session;
+use crate::wire::frame::{self, Opcode};
+use crate::wire::{CloseCode, Violation};
+
+impl<W: Wake> Core<W> {
+    /// One request too many or too late: 503, unless many are being told already.
+    pub(super) fn refuse(&mut self, conn: ConnId) {
+        self.refusals += 1;
+        if self.refusals > REFUSALS_MAX {
+            self.counters.dropped.add(1);
+            return self.close_soon(conn);
+        }
+        self.counters.refused.add(1);
+        self.respond(conn, &unavailable(), false);
+    }
+
+    pub(super) fn http_step(&mut self, conn: ConnId, input: &mut &mut [u8]) -> Then {
+        let Some(connection) = self.table.get_mut(conn) else { return Then::Stop };
+        let Phase::Http(http) = &mut connection.phase else { return Then::Stop };
+        let arrived = match http.receive(input) {
+            Ok(arrived) => arrived,
+            Err(error) => {
+                self.respond(conn, &http::refusal(error), false);
+                return Then::Next;
+            }
+        };
+        let Some(head) = arrived.bytes() else { return Then::Stop };
+        match http::request(head) {
+            Ok(request) => self.answer(conn, &request),
+            Err(response) => self.respond(conn, &response, false),
+        }
+        Then::Next
+    }
+
+    fn answer(&mut self, conn: ConnId, request: &http::Request<'_>) {
+        if self.stopping.is_some() {
+            return self.respond(conn, &unavailable(), request.is_head);
+        }
+        let upgrade = match protocol::route(request) {
+            Route::Response(response) => Err(response),
+            Route::Upgrade(endpoint) => {
+                let allowed = &self.shared.config.allowed_origins;
+                http::upgrade(request, allowed, endpoint.subprotocols())
+                    .map(|handshake| (handshake, endpoint))
+            }
+        };
+        match upgrade {
+            Ok((handshake, endpoint)) => self.open(conn, &handshake, &endpoint),
+            Err(mut response) => {
+                response.closes |= request.is_last;
+                self.respond(conn, &response, request.is_head);
+            }
+        }
+    }
+
+    fn respond(&mut self, conn: ConnId, response: &Response, is_head: bool) {
+        self.append(conn, |out| response.encode(is_head, out));
+        if response.closes {
+            self.finish(conn);
+        } else {
+            self.arm(conn, HANDSHAKE_TIMEOUT);
+        }
+    }
+
+    fn open(&mut self, conn: ConnId, handshake: &Handshake<'_>, endpoint: &Endpoint<'_>) {
+        self.counters.upgraded.add(1);
+        self.append(conn, |out| handshake.encode(out));
+        let session = Session::new(handshake.deflate);
+        let role = match endpoint {
+            Endpoint::Echo => Role::Echo,
+            Endpoint::Room(name) => {
+                // What was published before the join is not for the one who joins.
+                if let Some(room) = self.hub.room(name) {
+                    self.deliver_room(room);
+                }
+                Role::Room(self.hub.join(name, conn, session.window_bits()))
+            }
+        };
+        let place = self.cohorts.join(conn.index);
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        connection.phase = Phase::Session(session, role);
+        connection.deadline = 0;
+        connection.place = place;
+        connection.set(flag::PINGED);
+    }
+
+    pub(super) fn pong(&mut self, conn: ConnId, payload: &[u8]) {
+        self.deliver_before_reply(conn);
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        let Phase::Session(session, _) = &connection.phase else { return };
+        if session.is_open() {
+            self.append(conn, |out| frame::put_frame(out, Opcode::Pong, false, payload));
+        }
+    }
+
+    /// Both sides have said goodbye: the server closes TCP first (RFC 6455, 7.1.1).
+    pub(super) fn answer_close(&mut self, conn: ConnId, code: Option<CloseCode>) {
+        self.leave_room(conn);
+        self.with_session(conn, |session, out| session.answer_close(code, out));
+        self.finish(conn);
+    }
+
+    /// The peer broke the protocol: it is told why, and that was all.
+    pub(super) fn fail(&mut self, conn: ConnId, violation: Violation) {
+        self.counters.closed_violation.add(1);
+        tracing::debug!(?conn, %violation, "closing");
+        self.leave_room(conn);
+        self.with_session(conn, |session, out| session.fail(violation, out));
+        self.finish(conn);
+    }
+
+    /// Begins the closing handshake.
+    pub(super) fn begin_close(&mut self, conn: ConnId, code: CloseCode, reason: &str) {
+        self.leave_room(conn);
+        self.with_session(conn, |session, out| session.close(code, reason, out));
+    }
+
+    fn with_session(&mut self, conn: ConnId, write: impl FnOnce(&mut Session, &mut Vec<u8>)) {
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        if let Phase::Session(session, _) = &mut connection.phase {
+            self.pool.append(&mut connection.queue, |out| write(session, out));
+            self.touch(conn);
+        }
+    }
+}
+
+fn unavailable() -> Response {
+    Response::text(Status::ServiceUnavailable, "no room for more connections now\n")
+        .field("Retry-After", &RETRY_AFTER_SECONDS.to_string())
+        .closing()
+}

@@ -1,0 +1,146 @@
+//! Connections in cohorts that are pinged together, spread evenly over the interval.
+
+use std::time::{Duration, Instant};
+
+use crate::limits::PING_COHORTS_MAX;
+
+/// Cohorts are at least this far apart.
+const STEP_MIN: Duration = Duration::from_millis(100);
+
+/// Where a connection stands: which cohort, and where in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) index: u32,
+    pub(super) cohort: u16,
+}
+
+/// The cohorts, and a sweep that goes over one after the other.
+#[derive(Debug)]
+pub(super) struct Cohorts {
+    /// Slots of connections, in dense arrays.
+    members: Vec<Vec<u32>>,
+}
+
+/// A walk over all cohorts in each interval, cut into turns.
+#[derive(Debug)]
+pub(super) struct Sweep {
+    step: Duration,
+    cohort: usize,
+    /// When the next cohort is due.
+    at: Instant,
+    /// Members of the present cohort that are still to be visited: those before it.
+    left: usize,
+}
+
+impl Cohorts {
+    pub(super) fn new(interval: Duration) -> Self {
+        Self { members: vec![Vec::new(); count(interval)] }
+    }
+
+    /// Adds a connection to the emptiest cohort.
+    pub(super) fn join(&mut self, slot: u32) -> Place {
+        let sizes = self.members.iter().map(Vec::len).enumerate();
+        let (cohort, size) = sizes.min_by_key(|(_, size)| *size).expect("there is one at least");
+        self.members[cohort].push(slot);
+        Place { index: size as u32, cohort: cohort as u16 }
+    }
+
+    /// Takes a connection out; the slot that now stands in its place, if any, is returned.
+    pub(super) fn leave(&mut self, place: Place) -> Option<u32> {
+        let members = &mut self.members[usize::from(place.cohort)];
+        members.swap_remove(place.index as usize);
+        members.get(place.index as usize).copied()
+    }
+
+    pub(super) fn sweep(&self, interval: Duration, first: Instant) -> Sweep {
+        let step = interval / self.members.len() as u32;
+        Sweep { step, cohort: 0, at: first, left: 0 }
+    }
+
+    /// The next slot to visit. It goes through a cohort from its end: whoever leaves meanwhile is
+    /// replaced by one that was visited, so that one may be visited twice but none left out.
+    pub(super) fn next(&self, sweep: &mut Sweep, now: Instant) -> Option<u32> {
+        loop {
+            let members = &self.members[sweep.cohort];
+            if let Some(index) = sweep.left.min(members.len()).checked_sub(1) {
+                sweep.left = index;
+                return Some(members[index]);
+            }
+            if sweep.at > now {
+                return None;
+            }
+            sweep.at += sweep.step;
+            // After a long pause of the whole process one round is enough.
+            if now.saturating_duration_since(sweep.at) > sweep.step * self.members.len() as u32 {
+                sweep.at = now + sweep.step;
+            }
+            sweep.cohort = (sweep.cohort + 1) % self.members.len();
+            sweep.left = self.members[sweep.cohort].len();
+        }
+    }
+}
+
+impl Sweep {
+    /// How long there is nothing to visit; a sweep that was cut has something at once.
+    pub(super) fn until_next(&self, now: Instant) -> Duration {
+        if self.left > 0 { Duration::ZERO } else { self.at.saturating_duration_since(now) }
+    }
+}
+
+fn count(interval: Duration) -> usize {
+    ((interval.as_millis() / STEP_MIN.as_millis()) as usize).clamp(1, PING_COHORTS_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::{Driver, sim};
+
+    const INTERVAL: Duration = Duration::from_secs(25);
+
+    #[test]
+    fn a_rush_is_spread_over_the_interval() {
+        let mut cohorts = Cohorts::new(INTERVAL);
+        let mut places: Vec<Place> = (0..1000).map(|slot| cohorts.join(slot)).collect();
+        let sizes = |cohorts: &Cohorts| {
+            let sizes = cohorts.members.iter().map(Vec::len);
+            (sizes.clone().min(), sizes.max())
+        };
+        assert_eq!(sizes(&cohorts), (Some(4), Some(4)));
+        for slot in (0..1000).step_by(2) {
+            if let Some(moved) = cohorts.leave(places[slot]) {
+                places[moved as usize].index = places[slot].index;
+            }
+        }
+        (1000..1500).for_each(|slot| places.push(cohorts.join(slot)));
+        assert_eq!(sizes(&cohorts), (Some(4), Some(4)), "who comes fills the gaps");
+    }
+
+    #[test]
+    fn everybody_is_visited_once_in_each_interval() {
+        let start = sim::Net::new(1).driver().now();
+        let mut cohorts = Cohorts::new(INTERVAL);
+        let _: Vec<Place> = (0..777).map(|slot| cohorts.join(slot)).collect();
+        let mut sweep = cohorts.sweep(INTERVAL, start);
+        let (mut now, mut visits) = (start, vec![0; 777]);
+        while now < start + INTERVAL * 4 {
+            while let Some(slot) = cohorts.next(&mut sweep, now) {
+                visits[slot as usize] += 1;
+            }
+            assert!(sweep.until_next(now) > Duration::ZERO);
+            now += sweep.until_next(now);
+        }
+        assert!(visits.iter().all(|visits| *visits == 4), "{visits:?}");
+        now += INTERVAL * 100;
+        let late = std::iter::from_fn(|| cohorts.next(&mut sweep, now)).count();
+        assert!(late < 777 * 3, "a stopped process does not make up for every missed ping");
+    }
+
+    #[test]
+    fn short_intervals_have_few_cohorts() {
+        assert_eq!(count(Duration::from_millis(50)), 1);
+        assert_eq!(count(Duration::from_millis(500)), 5);
+        assert_eq!(count(INTERVAL), 250);
+        assert_eq!(count(INTERVAL * 10), PING_COHORTS_MAX);
+    }
+}

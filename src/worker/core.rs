@@ -1,0 +1,202 @@
+//! What a worker knows, apart from its driver: nothing here makes a system call.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::cohorts::{Cohorts, Sweep};
+use super::mailbox::{Mail, Posted};
+use super::pool::Pool;
+use super::table::{Connection, Ping, Table, flag};
+use super::timers::{Tick, Timers};
+use crate::config::Config;
+use crate::driver::Wake;
+use crate::hub::Hub;
+use crate::id::ConnId;
+use crate::protocol::echo::Compressor;
+use crate::session::Scratch;
+use crate::stats::Counters;
+use crate::wire::Encoded;
+use crate::wire::deflate::Deflater;
+
+/// What all workers of a server share: read-only, or plain atomics.
+#[derive(Debug)]
+pub struct Shared {
+    /// The options.
+    pub config: Config,
+    /// Connections that are open, and how many may be.
+    pub connections: AtomicUsize,
+    /// The bound of the above.
+    pub connections_max: usize,
+    /// The server stops: set it, then wake every worker.
+    pub is_stopping: AtomicBool,
+}
+
+impl Shared {
+    /// For a server with these options and room for that many connections.
+    #[must_use]
+    pub fn new(config: Config, connections_max: usize) -> Self {
+        Self {
+            config,
+            connections: AtomicUsize::new(0),
+            connections_max,
+            is_stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// Counts one more connection, if there may be one.
+    pub(super) fn admit(&self) -> bool {
+        let before = self.connections.fetch_add(1, Ordering::Relaxed);
+        let is_in = before < self.connections_max;
+        if !is_in {
+            self.discharge();
+        }
+        is_in
+    }
+
+    pub(super) fn discharge(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The state of a worker.
+#[derive(Debug)]
+pub(super) struct Core<W> {
+    pub(super) shared: Arc<Shared>,
+    pub(super) counters: Arc<Counters>,
+    /// Connections that this worker's descriptors allow.
+    pub(super) connections_max: usize,
+    pub(super) table: Table,
+    pub(super) hub: Hub,
+    pub(super) mail: Mail<W>,
+    pub(super) pool: Pool,
+    pub(super) scratch: Scratch,
+    pub(super) compressor: Option<Box<Compressor>>,
+    pub(super) deflater: Option<Box<Deflater>>,
+    /// Connections with something to do at the end of the turn.
+    pub(super) touched: VecDeque<ConnId>,
+    /// Publishers that wait until other workers have kept up.
+    pub(super) waiting: VecDeque<ConnId>,
+    pub(super) timers: Timers,
+    pub(super) due: Vec<(ConnId, Tick)>,
+    pub(super) cohorts: Cohorts,
+    pub(super) pings: Option<Sweep>,
+    pub(super) checks: Option<Sweep>,
+    pub(super) ping: Arc<Encoded>,
+    pub(super) stopping: Option<Stopping>,
+    pub(super) refusals: usize,
+    /// The time of this turn.
+    pub(super) now: Instant,
+}
+
+/// How far a stopping worker has come.
+#[derive(Debug)]
+pub(super) struct Stopping {
+    /// Connections in slots below were told.
+    pub(super) told: u32,
+    /// Until then they may answer.
+    pub(super) until: Instant,
+}
+
+impl<W: Wake> Core<W> {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        counters: Arc<Counters>,
+        mail: Mail<W>,
+        connections_max: usize,
+        now: Instant,
+    ) -> Self {
+        let Config { ping_interval, pong_timeout, .. } = shared.config;
+        let cohorts = Cohorts::new(ping_interval);
+        let sweep = |first| (!ping_interval.is_zero()).then(|| cohorts.sweep(ping_interval, first));
+        let pings = sweep(now);
+        let checks = sweep(now + pong_timeout).filter(|_| !pong_timeout.is_zero());
+        Self {
+            shared,
+            counters,
+            connections_max,
+            table: Table::with_capacity(connections_max),
+            hub: Hub::default(),
+            mail,
+            pool: Pool::default(),
+            scratch: Scratch::default(),
+            compressor: None,
+            deflater: None,
+            touched: VecDeque::new(),
+            waiting: VecDeque::new(),
+            timers: Timers::new(now),
+            due: Vec::new(),
+            cohorts,
+            pings,
+            checks,
+            ping: Arc::new(Encoded::ping()),
+            stopping: None,
+            refusals: 0,
+            now,
+        }
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.shared.config
+    }
+
+    /// Puts a connection on the list of those to flush.
+    pub(super) fn touch(&mut self, conn: ConnId) {
+        if let Some(connection) = self.table.get_mut(conn) {
+            touch(&mut self.touched, conn, connection);
+        }
+    }
+
+    /// Sets when something must have happened on a connection.
+    pub(super) fn arm(&mut self, conn: ConnId, delay: Duration) {
+        let due = self.timers.tick_after(self.now, delay);
+        if let Some(connection) = self.table.get_mut(conn) {
+            connection.deadline = due;
+            self.timers.enter(conn, due);
+        }
+    }
+
+    /// Appends bytes of its own to what a connection has coming.
+    pub(super) fn append(&mut self, conn: ConnId, write: impl FnOnce(&mut Vec<u8>)) {
+        if let Some(connection) = self.table.get_mut(conn) {
+            self.pool.append(&mut connection.queue, write);
+            touch(&mut self.touched, conn, connection);
+        }
+    }
+
+    pub(super) fn count_posted(&self, posted: Posted) {
+        self.counters.envelopes.add(posted.envelopes);
+        self.counters.wakes.add(posted.wakes);
+        self.counters.mailbox_full.add(posted.full);
+    }
+
+    /// How long there is nothing to do unless something happens.
+    pub(super) fn idle_for(&self, now: Instant) -> Duration {
+        const FOREVER: Duration = Duration::from_secs(3600);
+        let is_telling = self.stopping.as_ref().is_some_and(|s| s.told < self.table.end());
+        if is_telling || !self.touched.is_empty() {
+            return Duration::ZERO;
+        }
+        let stop = self.stopping.as_ref().map(|s| s.until.saturating_duration_since(now));
+        let sweeps = [&self.pings, &self.checks].into_iter().flatten();
+        let sweeps = sweeps.filter(|_| self.table.len() > 0).map(|sweep| sweep.until_next(now));
+        let nearest = sweeps.chain(self.timers.until_next(now)).chain(stop).min();
+        nearest.map_or(FOREVER, |nearest| nearest.min(FOREVER))
+    }
+}
+
+/// As [`Core::touch`], for a connection that is at hand.
+pub(super) fn touch(touched: &mut VecDeque<ConnId>, conn: ConnId, connection: &mut Connection) {
+    if !connection.has(flag::TOUCHED) {
+        connection.set(flag::TOUCHED);
+        touched.push_back(conn);
+    }
+}
+
+/// Any bytes prove life; a ping that still waits in the queue goes out all the same.
+pub(super) fn prove_life(connection: &mut Connection) {
+    if connection.ping != Ping::Queued {
+        connection.ping = Ping::None;
+    }
+}

@@ -1,0 +1,128 @@
+//! How connections end.
+
+use super::core::{Core, touch};
+use super::ingest::wait_for_others;
+use super::table::{Phase, Ping, flag};
+use crate::driver::{End, Outgoing, Wake};
+use crate::id::ConnId;
+use crate::limits::CLOSE_TIMEOUT;
+
+impl<W: Wake> Core<W> {
+    /// The driver has sent what it was given.
+    pub(super) fn sent(&mut self, conn: ConnId, bytes: Outgoing) {
+        self.pool.recycle(bytes);
+        let tick = self.timers.tick(self.now);
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        connection.clear(flag::SENDING);
+        if connection.ping == Ping::InFlight {
+            connection.ping = Ping::Awaiting(tick);
+        }
+        let is_quiet = connection.queue.is_none();
+        let (is_stalled, is_publisher) =
+            (connection.has(flag::STALLED), connection.membership().is_some());
+        if !is_quiet || connection.has(flag::FINISH | flag::CLOSE_WHEN_SENT) {
+            touch(&mut self.touched, conn, connection);
+        }
+        if !is_stalled || !is_quiet {
+            return;
+        }
+        if is_publisher && self.mail.is_congested() {
+            wait_for_others(&mut self.waiting, conn, connection);
+        } else {
+            self.unstall(conn);
+        }
+    }
+
+    /// A direction has ended.
+    pub(super) fn ended(&mut self, conn: ConnId, end: End) {
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        let has_more = connection.queue.is_some() || connection.has(flag::SENDING);
+        if end == End::Finished && has_more && !matches!(connection.phase, Phase::Closed) {
+            // It may still read: what is queued is sent, then nothing is left to do.
+            connection.set(flag::CLOSE_WHEN_SENT);
+            self.leave_room(conn);
+            self.arm(conn, CLOSE_TIMEOUT);
+        } else {
+            self.close_soon(conn);
+        }
+    }
+
+    /// Sends what is queued and a FIN, then lingers: closing at once could lose the last bytes,
+    /// as unread input makes the kernel send a reset.
+    pub(super) fn finish(&mut self, conn: ConnId) {
+        self.leave_cohort(conn);
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        if let Phase::Session(session, _) = &mut connection.phase {
+            session.release(&mut self.scratch);
+        }
+        connection.phase = Phase::Lingering { discarded: 0 };
+        connection.set(flag::FINISH);
+        self.touch(conn);
+        self.arm(conn, CLOSE_TIMEOUT);
+    }
+
+    /// Closes at the end of the turn, without waiting for anything to be sent.
+    pub(super) fn close_soon(&mut self, conn: ConnId) {
+        self.leave_room(conn);
+        if let Some(connection) = self.table.get_mut(conn) {
+            connection.set(flag::CLOSE);
+            self.touch(conn);
+        }
+    }
+
+    /// Takes a connection out of everything but the table: the driver is told to close it.
+    pub(super) fn detach(&mut self, conn: ConnId) {
+        self.leave_room(conn);
+        self.leave_cohort(conn);
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        connection.stash = None;
+        connection.deadline = 0;
+        if let Some(bytes) = connection.queue.take() {
+            self.pool.recycle(bytes);
+        }
+        let phase = std::mem::replace(&mut connection.phase, Phase::Closed);
+        if let Phase::Session(mut session, _) = phase {
+            session.release(&mut self.scratch);
+        }
+    }
+
+    /// The last word about a connection.
+    pub(super) fn closed(&mut self, conn: ConnId) {
+        let connection = self.table.remove(conn);
+        self.counters.closed.add(1);
+        if connection.has(flag::COUNTED) {
+            self.shared.discharge();
+        } else {
+            self.refusals -= 1;
+        }
+    }
+
+    /// The deadline of a connection has passed.
+    pub(super) fn overdue(&mut self, conn: ConnId) {
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        match (&connection.phase, connection.ping) {
+            (Phase::Session(session, _), Ping::Awaiting(_)) if session.is_open() => {
+                self.check_pong(conn);
+            }
+            (Phase::Session(session, _), _) if session.is_open() => {
+                if connection.has(flag::CLOSE_WHEN_SENT) {
+                    self.close_soon(conn);
+                }
+            }
+            _ => self.close_soon(conn),
+        }
+    }
+
+    fn leave_cohort(&mut self, conn: ConnId) {
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        if !connection.has(flag::PINGED) {
+            return;
+        }
+        connection.clear(flag::PINGED);
+        let place = connection.place;
+        if let Some(moved) = self.cohorts.leave(place) {
+            let (_, moved) = self.table.at(moved).expect("members of cohorts are connected");
+            moved.place.index = place.index;
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Where bytes leave a connection, once a turn, and where the driver is told what became of it.
+
+use super::Worker;
+use super::table::{Connection, Phase, Ping, flag};
+use crate::driver::Driver;
+use crate::id::ConnId;
+use crate::limits::LINGER_TIMEOUT;
+
+impl<D: Driver> Worker<D> {
+    /// Each touched connection once: everything it has coming leaves in one send.
+    pub(super) fn flush(&mut self) {
+        // Closing one delivers what it published, which may touch others.
+        while let Some(conn) = self.core.touched.pop_front() {
+            self.flush_one(conn);
+        }
+        if self.core.touched.capacity() > TOUCHED_KEPT_MAX {
+            self.core.touched.shrink_to(TOUCHED_KEPT_MAX);
+        }
+    }
+
+    fn flush_one(&mut self, conn: ConnId) {
+        let max_backlog = self.core.config().max_backlog;
+        let Some(connection) = self.core.table.get_mut(conn) else { return };
+        connection.clear(flag::TOUCHED);
+        if matches!(connection.phase, Phase::Closed) {
+            return;
+        }
+        if connection.has(flag::CLOSE) {
+            return self.close(conn);
+        }
+        if is_too_slow(connection, max_backlog) {
+            self.core.counters.closed_slow.add(1);
+            tracing::debug!(?conn, backlog = connection.backlog(), "closing: too slow");
+            return self.close(conn);
+        }
+        if connection.has(flag::PAUSED) && !connection.has(flag::STALLED) {
+            connection.clear(flag::PAUSED);
+            self.driver.resume(conn);
+        }
+        if connection.has(flag::SENDING) {
+            return;
+        }
+        if let Some(bytes) = connection.queue.take() {
+            connection.set(flag::SENDING);
+            if connection.ping == Ping::Queued {
+                connection.ping = Ping::InFlight;
+            }
+            self.core.counters.sends.add(1);
+            self.core.counters.bytes_sent.add(bytes.len() as u64);
+            return self.driver.send(conn, bytes);
+        }
+        if connection.has(flag::CLOSE_WHEN_SENT) {
+            return self.close(conn);
+        }
+        if connection.has(flag::FINISH) && !connection.has(flag::FINISHED) {
+            connection.set(flag::FINISHED);
+            self.driver.finish(conn);
+            self.core.arm(conn, LINGER_TIMEOUT);
+        }
+    }
+
+    fn close(&mut self, conn: ConnId) {
+        self.core.detach(conn);
+        self.driver.close(conn);
+    }
+}
+
+/// Places kept in the list of touched connections between turns.
+const TOUCHED_KEPT_MAX: usize = 4096;
+
+/// Deliveries wait behind a send that the peer does not take. Replies do not count: they have
+/// stopped us from reading before they come to this.
+fn is_too_slow(connection: &Connection, max_backlog: usize) -> bool {
+    connection.has(flag::SENDING)
+        && connection.membership().is_some()
+        && connection.backlog() > max_backlog
+}

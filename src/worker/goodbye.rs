@@ -1,0 +1,62 @@
+//! A server that stops: no more connects, 1001 to everybody, and time to answer.
+
+use std::sync::atomic::Ordering;
+
+use super::Worker;
+use super::core::{Core, Stopping};
+use super::table::Phase;
+use crate::driver::{Driver, Wake};
+use crate::limits::GOODBYES_PER_TURN;
+use crate::wire::CloseCode;
+
+impl<D: Driver> Worker<D> {
+    /// One step of stopping, if the server stops.
+    pub(super) fn say_goodbye(&mut self) {
+        if self.core.is_stop_unseen() {
+            for listener in self.listeners.drain(..) {
+                self.driver.unlisten(listener);
+            }
+            let until = self.core.now + self.core.config().drain;
+            self.core.stopping = Some(Stopping { told: 0, until });
+        }
+        self.core.tell_some();
+    }
+}
+
+impl<W: Wake> Core<W> {
+    /// Whether the server stops and this worker has not begun to.
+    pub(super) fn is_stop_unseen(&self) -> bool {
+        self.stopping.is_none() && self.shared.is_stopping.load(Ordering::Acquire)
+    }
+
+    fn tell_some(&mut self) {
+        let Some(Stopping { told, until }) = self.stopping else { return };
+        let (end, now) = (self.table.end(), self.now);
+        if told >= end && now >= until {
+            // Time is up, also for who came to be told in the last turns.
+            return (0..end).for_each(|index| self.close_at(index));
+        }
+        let until_index = end.min(told + GOODBYES_PER_TURN as u32);
+        (told..until_index).for_each(|index| self.tell(index));
+        self.stopping = Some(Stopping { told: until_index, until });
+    }
+
+    fn tell(&mut self, index: u32) {
+        let Some((conn, connection)) = self.table.at(index) else { return };
+        match &connection.phase {
+            Phase::Session(..) => self.begin_close(conn, CloseCode::GOING_AWAY, "server stops"),
+            // In the middle of a request: the answer to it says that the server stops.
+            Phase::Http(http) if http.is_partial() || connection.queue.is_some() => {}
+            Phase::Http(_) => self.close_soon(conn),
+            Phase::Lingering { .. } | Phase::Closed => {}
+        }
+    }
+
+    fn close_at(&mut self, index: u32) {
+        if let Some((conn, connection)) = self.table.at(index)
+            && !matches!(connection.phase, Phase::Closed)
+        {
+            self.close_soon(conn);
+        }
+    }
+}

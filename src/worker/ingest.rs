@@ -1,0 +1,205 @@
+//! Where bytes enter a connection.
+
+use std::collections::VecDeque;
+
+use super::core::{Core, prove_life};
+use super::table::{Connection, Phase, Role, flag};
+use crate::driver::Wake;
+use crate::id::ConnId;
+use crate::limits::{HANDSHAKE_TIMEOUT, LINGER_BYTES_MAX};
+use crate::protocol::echo;
+use crate::session::Event;
+use crate::wire::CloseCode;
+use crate::wire::frame::CONTROL_BYTES_MAX;
+
+/// Whether to look for more in the same bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Then {
+    Next,
+    Stop,
+}
+
+/// An event that is not about a message, free of borrows.
+enum Control {
+    Ping { payload: [u8; CONTROL_BYTES_MAX], length: usize },
+    Pong,
+    Close(Option<CloseCode>),
+}
+
+impl<W: Wake> Core<W> {
+    /// A new connection: one too many is told so.
+    pub(super) fn accepted(&mut self, conn: ConnId) {
+        self.counters.accepted.add(1);
+        let has_room = self.table.len() - self.refusals < self.connections_max;
+        let mut connection = Connection::new(conn);
+        let is_in = self.stopping.is_none() && has_room && self.shared.admit();
+        if is_in {
+            connection.set(flag::COUNTED);
+        }
+        self.table.insert(conn, connection);
+        if is_in {
+            self.arm(conn, HANDSHAKE_TIMEOUT);
+        } else {
+            self.refuse(conn);
+        }
+    }
+
+    /// Bytes from the driver; whether it must be paused.
+    pub(super) fn received(&mut self, conn: ConnId, bytes: &mut [u8]) -> bool {
+        self.counters.bytes_received.add(bytes.len() as u64);
+        let Some(connection) = self.table.get_mut(conn) else { return false };
+        prove_life(connection);
+        if let Some(stash) = &mut connection.stash {
+            stash.extend_from_slice(bytes);
+            return false;
+        }
+        let mut input = bytes;
+        self.consume(conn, &mut input);
+        self.stash(conn, input)
+    }
+
+    /// The connection's queue has gone, or other workers have kept up: goes on where it stopped.
+    pub(super) fn unstall(&mut self, conn: ConnId) {
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        if !connection.has(flag::STALLED) {
+            return;
+        }
+        connection.clear(flag::STALLED);
+        let mut bytes = connection.stash.take().map_or_else(Vec::new, |stash| *stash);
+        let mut input = &mut bytes[..];
+        self.consume(conn, &mut input);
+        self.stash(conn, input);
+        self.touch(conn);
+    }
+
+    /// Keeps what must not be handled yet; whether the driver must be paused.
+    fn stash(&mut self, conn: ConnId, rest: &[u8]) -> bool {
+        let Some(connection) = self.table.get_mut(conn) else { return false };
+        if !connection.has(flag::STALLED) {
+            debug_assert!(rest.is_empty(), "only a stalled connection leaves bytes");
+            return false;
+        }
+        if !rest.is_empty() {
+            connection.stash = Some(Box::new(rest.to_vec()));
+        }
+        let must_pause = !connection.has(flag::PAUSED);
+        if must_pause {
+            connection.set(flag::PAUSED);
+            self.counters.paused.add(1);
+        }
+        must_pause
+    }
+
+    fn consume(&mut self, conn: ConnId, input: &mut &mut [u8]) {
+        while self.stall_if_needed(conn) == Then::Next {
+            let Some(connection) = self.table.get_mut(conn) else { return };
+            let then = match &mut connection.phase {
+                Phase::Http(_) => self.http_step(conn, input),
+                Phase::Session(..) => self.session_step(conn, input),
+                Phase::Lingering { discarded } => {
+                    *discarded = discarded.saturating_add(input.len() as u32);
+                    if *discarded > LINGER_BYTES_MAX {
+                        connection.set(flag::CLOSE);
+                        self.touch(conn);
+                    }
+                    *input = &mut [];
+                    Then::Stop
+                }
+                Phase::Closed => {
+                    *input = &mut [];
+                    Then::Stop
+                }
+            };
+            if then == Then::Stop {
+                return;
+            }
+        }
+    }
+
+    /// Replies that a client does not read stop us from reading what causes them; a publisher
+    /// waits for workers that do not keep up. Neither closes the connection.
+    fn stall_if_needed(&mut self, conn: ConnId) -> Then {
+        let backlog_max = (self.config().max_backlog / 2).max(1);
+        let is_congested = self.mail.is_congested();
+        let Some(connection) = self.table.get_mut(conn) else { return Then::Stop };
+        if matches!(connection.phase, Phase::Lingering { .. } | Phase::Closed) {
+            return Then::Next;
+        }
+        if connection.has(flag::STALLED) {
+            return Then::Stop;
+        }
+        let is_publisher = connection.membership().is_some();
+        if is_congested && is_publisher {
+            wait_for_others(&mut self.waiting, conn, connection);
+        } else if connection.backlog() < backlog_max {
+            return Then::Next;
+        }
+        connection.set(flag::STALLED);
+        Then::Stop
+    }
+
+    fn session_step(&mut self, conn: ConnId, input: &mut &mut [u8]) -> Then {
+        let max_message_size = self.shared.config.max_message_size;
+        let Some(connection) = self.table.get_mut(conn) else { return Then::Stop };
+        let Phase::Session(session, role) = &mut connection.phase else { return Then::Stop };
+        let window_bits = session.window_bits();
+        let event = match session.next(input, &mut self.scratch, max_message_size) {
+            Ok(Some(event)) => event,
+            Ok(None) => return Then::Stop,
+            Err(violation) => {
+                *input = &mut [];
+                self.fail(conn, violation);
+                return Then::Stop;
+            }
+        };
+        let control = match event {
+            Event::Message(kind, payload) => {
+                self.counters.messages_received.add(1);
+                match *role {
+                    Role::Echo => {
+                        let compressor = &mut self.compressor;
+                        self.pool.append(&mut connection.queue, |out| {
+                            echo::reply(out, kind, payload, window_bits, compressor);
+                        });
+                        super::core::touch(&mut self.touched, conn, connection);
+                    }
+                    Role::Room(membership) => {
+                        self.counters.messages_encoded.add(1);
+                        self.hub.publish(membership, kind, payload);
+                    }
+                    Role::None => {}
+                }
+                return Then::Next;
+            }
+            Event::Ping(bytes) => {
+                let mut payload = [0; CONTROL_BYTES_MAX];
+                payload[..bytes.len()].copy_from_slice(bytes);
+                Control::Ping { payload, length: bytes.len() }
+            }
+            Event::Pong => Control::Pong,
+            Event::Close(code) => Control::Close(code),
+        };
+        self.control(conn, &control)
+    }
+
+    fn control(&mut self, conn: ConnId, control: &Control) -> Then {
+        match control {
+            Control::Ping { payload, length } => self.pong(conn, &payload[..*length]),
+            Control::Pong => {}
+            Control::Close(code) => self.answer_close(conn, *code),
+        }
+        Then::Next
+    }
+}
+
+/// Puts a publisher on the list of those who go on when other workers have kept up.
+pub(super) fn wait_for_others(
+    waiting: &mut VecDeque<ConnId>,
+    conn: ConnId,
+    connection: &mut Connection,
+) {
+    if !connection.has(flag::WAITING) {
+        connection.set(flag::WAITING);
+        waiting.push_back(conn);
+    }
+}

@@ -1,0 +1,262 @@
+//! Mail between workers: bounded mailboxes, and an outbox for each that is full.
+//!
+//! Nothing overtakes an outbox and nothing is dropped. While any outbox holds something the worker
+//! takes no more from those who publish ([`Mail::is_congested`]), so an outbox holds at most what
+//! one turn published. Draining never waits for sending, so two workers that write to each other
+//! cannot block one another.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+
+use super::doorbell::Doorbell;
+use crate::driver::Wake;
+use crate::id::WorkerId;
+use crate::wire::Encoded;
+
+/// What was published in a room in one turn of another worker.
+#[derive(Clone, Debug)]
+pub struct Envelope {
+    /// The room's name.
+    pub room: Arc<str>,
+    /// The frames, shared with everybody else who gets them.
+    pub frames: Arc<Encoded>,
+}
+
+/// Where others leave mail for one worker.
+#[derive(Clone, Debug)]
+pub struct Address<W> {
+    sender: Sender<Envelope>,
+    doorbell: Arc<Doorbell>,
+    /// Who found the mailbox full and waits for room in it.
+    waiting: Arc<[AtomicBool]>,
+    waker: W,
+}
+
+/// One worker's mailbox and what it has for others.
+#[derive(Debug)]
+pub struct Mail<W> {
+    id: WorkerId,
+    receiver: Receiver<Envelope>,
+    addresses: Arc<[Address<W>]>,
+    outboxes: Vec<VecDeque<Envelope>>,
+    /// Envelopes in all outboxes.
+    held: usize,
+}
+
+/// What posting came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Posted {
+    /// Envelopes that went into a mailbox.
+    pub envelopes: u64,
+    /// Workers that were woken.
+    pub wakes: u64,
+    /// Envelopes that had to wait.
+    pub full: u64,
+}
+
+/// Makes the mailboxes of workers with these wakers.
+#[must_use]
+pub fn mailboxes<W: Wake>(wakers: &[W], capacity: usize) -> Vec<Mail<W>> {
+    let (senders, receivers): (Vec<_>, Vec<_>) = wakers.iter().map(|_| bounded(capacity)).unzip();
+    let flags = || wakers.iter().map(|_| AtomicBool::new(false)).collect();
+    let addresses = senders.into_iter().zip(wakers).map(|(sender, waker)| Address {
+        sender,
+        doorbell: Arc::default(),
+        waiting: flags(),
+        waker: waker.clone(),
+    });
+    let addresses: Arc<[_]> = addresses.collect();
+    let mail = receivers.into_iter().enumerate().map(|(id, receiver)| Mail {
+        id: WorkerId(id as u16),
+        receiver,
+        addresses: Arc::clone(&addresses),
+        outboxes: wakers.iter().map(|_| VecDeque::new()).collect(),
+        held: 0,
+    });
+    mail.collect()
+}
+
+impl<W: Wake> Address<W> {
+    fn ring(&self) -> bool {
+        let must = self.doorbell.must_ring();
+        if must {
+            self.waker.wake();
+        }
+        must
+    }
+}
+
+impl<W: Wake> Mail<W> {
+    /// Sends an envelope to every other worker.
+    pub fn post(&mut self, envelope: &Envelope) -> Posted {
+        let mut posted = Posted::default();
+        let own = self.id.index();
+        for to in (0..self.outboxes.len()).filter(|to| *to != own) {
+            self.outboxes[to].push_back(envelope.clone());
+            self.held += 1;
+            self.forward(to, &mut posted);
+        }
+        posted
+    }
+
+    /// Sends what waits in outboxes, as far as there is room.
+    pub fn forward_all(&mut self) -> Posted {
+        let mut posted = Posted::default();
+        if self.held > 0 {
+            for to in 0..self.outboxes.len() {
+                self.forward(to, &mut posted);
+            }
+        }
+        posted
+    }
+
+    /// Whether some worker does not keep up and publishers must wait.
+    #[must_use]
+    pub fn is_congested(&self) -> bool {
+        self.held > 0
+    }
+
+    /// The next envelope for this worker.
+    pub fn receive(&mut self) -> Option<Envelope> {
+        self.receiver.try_recv().ok()
+    }
+
+    /// After receiving: wakes those who found the mailbox full.
+    pub fn call_waiting(&self) -> u64 {
+        fence(Ordering::SeqCst);
+        let mut wakes = 0;
+        for (from, waits) in self.addresses[self.id.index()].waiting.iter().enumerate() {
+            if waits.load(Ordering::Relaxed) && waits.swap(false, Ordering::Relaxed) {
+                wakes += u64::from(self.addresses[from].ring());
+            }
+        }
+        wakes
+    }
+
+    /// Says that the worker will sleep; it must not if this is false.
+    #[must_use]
+    pub fn may_sleep(&mut self) -> bool {
+        self.addresses[self.id.index()].doorbell.fall_asleep();
+        let may = self.receiver.is_empty() && !self.has_room_for_held();
+        if !may {
+            self.wake_up();
+        }
+        may
+    }
+
+    /// The worker is awake.
+    pub fn wake_up(&self) {
+        self.addresses[self.id.index()].doorbell.wake_up();
+    }
+
+    fn has_room_for_held(&self) -> bool {
+        let outboxes = self.outboxes.iter().zip(self.addresses.iter());
+        outboxes.into_iter().any(|(outbox, to)| !outbox.is_empty() && !to.sender.is_full())
+    }
+
+    fn forward(&mut self, to: usize, posted: &mut Posted) {
+        let (outbox, address) = (&mut self.outboxes[to], &self.addresses[to]);
+        let mut has_sent = false;
+        while let Some(envelope) = outbox.pop_front() {
+            match try_send(address, envelope, self.id) {
+                Ok(()) => {
+                    self.held -= 1;
+                    posted.envelopes += 1;
+                    has_sent = true;
+                }
+                Err(envelope) => {
+                    outbox.push_front(envelope);
+                    posted.full += 1;
+                    break;
+                }
+            }
+        }
+        if has_sent {
+            posted.wakes += u64::from(address.ring());
+        }
+    }
+}
+
+/// Puts an envelope into a mailbox; if that is full, its worker will call when there is room.
+fn try_send<W>(address: &Address<W>, envelope: Envelope, from: WorkerId) -> Result<(), Envelope> {
+    match address.sender.try_send(envelope) {
+        // A worker that has stopped has nobody left to deliver to.
+        Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
+        Err(TrySendError::Full(envelope)) => {
+            address.waiting[from.index()].store(true, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+            match address.sender.try_send(envelope) {
+                Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
+                Err(TrySendError::Full(envelope)) => Err(envelope),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Kind;
+    use std::sync::atomic::AtomicUsize;
+
+    #[derive(Clone, Default)]
+    struct Calls(Arc<AtomicUsize>);
+
+    impl Wake for Calls {
+        fn wake(&self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn envelope(text: &str) -> Envelope {
+        let mut frames = Encoded::default();
+        frames.push(Kind::Text, text.as_bytes());
+        Envelope { room: text.into(), frames: Arc::new(frames) }
+    }
+
+    fn names(mail: &mut Mail<Calls>) -> Vec<String> {
+        std::iter::from_fn(|| mail.receive()).map(|envelope| envelope.room.to_string()).collect()
+    }
+
+    #[test]
+    fn a_full_mailbox_delays_but_keeps_the_order() {
+        let wakers = [Calls::default(), Calls::default()];
+        let mut mail = mailboxes(&wakers, 2);
+        let (mut b, mut a) = (mail.pop().expect("two"), mail.pop().expect("two"));
+        for name in ["1", "2", "3", "4", "5"] {
+            a.post(&envelope(name));
+        }
+        assert!(a.is_congested());
+        assert_eq!(names(&mut b), ["1", "2"]);
+        a.post(&envelope("6"));
+        assert_eq!(names(&mut b), ["3", "4"]);
+        a.forward_all();
+        assert_eq!(names(&mut b), ["5", "6"]);
+        assert!(!a.is_congested());
+    }
+
+    #[test]
+    fn only_a_sleeping_worker_is_woken() {
+        let wakers = [Calls::default(), Calls::default()];
+        let mut mail = mailboxes(&wakers, 2);
+        let (mut b, mut a) = (mail.pop().expect("two"), mail.pop().expect("two"));
+        let calls = || wakers.each_ref().map(|waker| waker.0.load(Ordering::Relaxed));
+        a.post(&envelope("1"));
+        assert_eq!(calls(), [0, 0], "b is awake");
+        assert!(!b.may_sleep(), "there is mail");
+        assert_eq!(names(&mut b), ["1"]);
+        assert!(b.may_sleep());
+        for name in ["2", "3", "4"] {
+            a.post(&envelope(name));
+        }
+        assert_eq!(calls(), [0, 1], "woken once");
+        assert!(a.may_sleep(), "b's mailbox is full");
+        assert_eq!(names(&mut b), ["2", "3"]);
+        assert_eq!(b.call_waiting(), 1);
+        assert_eq!(calls(), [1, 1], "whoever drains a full mailbox wakes those who wait");
+        assert!(!a.may_sleep(), "there is room now");
+    }
+}

@@ -1,0 +1,139 @@
+//! One thread: a driver, its connections, its share of the hub, timers and a mailbox.
+//!
+//! Bytes enter a connection in `ingest` and leave it in `flush`; everything between only gathers
+//! effects. A worker never blocks but in its driver's wait, and never takes a lock.
+
+mod answer;
+mod cohorts;
+mod core;
+mod deliver;
+mod doorbell;
+mod ending;
+mod flush;
+mod goodbye;
+mod heartbeat;
+mod ingest;
+mod mailbox;
+mod pool;
+mod table;
+mod timers;
+
+/// What [`doorbell`] is built on; a test builds it on loom's.
+mod atomic {
+    pub(super) use std::sync::atomic::{AtomicBool, Ordering, fence};
+}
+
+pub use self::core::Shared;
+pub use doorbell::Doorbell;
+pub use mailbox::{Address, Envelope, Mail, Posted, mailboxes};
+
+use std::io;
+use std::sync::Arc;
+
+use self::core::Core;
+use crate::driver::{Completion, Driver, Listener, ListenerId};
+use crate::stats::Counters;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Worker<D: Driver> {
+    driver: D,
+    core: Core<D::Waker>,
+    listeners: Vec<ListenerId>,
+}
+
+impl<D: Driver> Worker<D> {
+    /// A worker that may hold `connections_max` connections.
+    #[must_use]
+    pub fn new(
+        driver: D,
+        shared: Arc<Shared>,
+        counters: Arc<Counters>,
+        mail: Mail<D::Waker>,
+        connections_max: usize,
+    ) -> Self {
+        let core = Core::new(shared, counters, mail, connections_max, driver.now());
+        Self { driver, core, listeners: Vec::new() }
+    }
+
+    /// Accepts from a listener.
+    ///
+    /// # Errors
+    ///
+    /// If the driver cannot.
+    pub fn listen(&mut self, listener: Listener) -> io::Result<()> {
+        self.listeners.push(self.driver.listen(listener)?);
+        Ok(())
+    }
+
+    /// Serves until the server stops and the last connection is gone.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel's interface fails.
+    pub fn run(&mut self) -> io::Result<()> {
+        while !self.is_drained() {
+            self.turn()?;
+        }
+        Ok(())
+    }
+
+    /// One turn of the loop.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel's interface fails.
+    pub fn turn(&mut self) -> io::Result<()> {
+        self.sleep()?;
+        self.complete();
+        self.core.read_mail();
+        self.core.expire();
+        self.say_goodbye();
+        self.core.deliver();
+        self.flush();
+        self.core.counters.turns.add(1);
+        Ok(())
+    }
+
+    /// Whether the server stops and no connection is left.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.core.stopping.is_some() && self.core.table.len() == 0
+    }
+
+    /// Its driver, for tests.
+    pub fn driver(&mut self) -> &mut D {
+        &mut self.driver
+    }
+
+    fn sleep(&mut self) -> io::Result<()> {
+        let mut timeout = self.core.idle_for(self.driver.now());
+        // Whoever leaves mail from here on wakes us; what was left before is seen here.
+        let may_sleep = self.core.mail.may_sleep() && !self.core.is_stop_unseen();
+        if !may_sleep {
+            timeout = std::time::Duration::ZERO;
+        }
+        self.driver.wait(timeout)?;
+        self.core.mail.wake_up();
+        self.core.now = self.driver.now();
+        Ok(())
+    }
+
+    fn complete(&mut self) {
+        while let Some(completion) = self.driver.next() {
+            match completion {
+                Completion::Accepted(conn, _) => self.core.accepted(conn),
+                Completion::Received(conn, bytes) => {
+                    if self.core.received(conn, bytes) {
+                        self.driver.pause(conn);
+                    }
+                }
+                Completion::Sent(conn, bytes) => self.core.sent(conn, bytes),
+                Completion::Ended(conn, end) => self.core.ended(conn, end),
+                Completion::Closed(conn) => self.core.closed(conn),
+                Completion::Released(..) => unreachable!("nothing is released yet"),
+                Completion::Woken => {}
+            }
+        }
+    }
+}

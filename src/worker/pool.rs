@@ -1,0 +1,140 @@
+//! Memory of bytes on their way out, kept for the next.
+
+use crate::driver::{Buffer, Outgoing, Part, Parts};
+use crate::limits::POOLED_BUFFER_BYTES_MAX;
+use crate::wire::{Encoded, Form};
+use std::sync::Arc;
+
+/// Capacity that a pool keeps in all; what comes back beyond is freed.
+const BYTES_MAX: usize = 512 * 1024;
+/// Lists of parts that a pool keeps.
+const PARTS_MAX: usize = 256;
+/// Parts above which a list is freed.
+const PARTS_CAPACITY_MAX: usize = 256;
+
+/// A pool of one worker.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    buffers: Vec<Box<Buffer>>,
+    parts: Vec<Box<Parts>>,
+    bytes: usize,
+}
+
+impl Pool {
+    /// Appends bytes of a connection's own to what it has coming.
+    pub(super) fn append(
+        &mut self,
+        queue: &mut Option<Outgoing>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        *queue = Some(match queue.take() {
+            Some(Outgoing::Owned(mut buffer)) => {
+                write(&mut buffer.bytes);
+                Outgoing::Owned(buffer)
+            }
+            None => {
+                let mut buffer = self.buffer();
+                write(&mut buffer.bytes);
+                Outgoing::Owned(buffer)
+            }
+            Some(more) => {
+                let mut parts = self.make_parts(more);
+                parts.append(write, || self.buffer());
+                Outgoing::Parts(parts)
+            }
+        });
+    }
+
+    /// Appends shared frames to what a connection has coming.
+    pub(super) fn append_shared(
+        &mut self,
+        queue: &mut Option<Outgoing>,
+        frames: &Arc<Encoded>,
+        form: Form,
+    ) {
+        let frames = Arc::clone(frames);
+        *queue = Some(match queue.take() {
+            None => Outgoing::Shared(frames, form),
+            Some(more) => {
+                let mut parts = self.make_parts(more);
+                parts.push(Part::Shared(frames, form));
+                Outgoing::Parts(parts)
+            }
+        });
+    }
+
+    /// Takes memory back.
+    pub(super) fn recycle(&mut self, bytes: Outgoing) {
+        match bytes {
+            Outgoing::Shared(..) => {}
+            Outgoing::Owned(buffer) => self.keep(buffer),
+            Outgoing::Parts(mut parts) => {
+                for part in parts.drain() {
+                    if let Part::Owned(buffer) = part {
+                        self.keep(buffer);
+                    }
+                }
+                if self.parts.len() < PARTS_MAX && parts.list.capacity() <= PARTS_CAPACITY_MAX {
+                    self.parts.push(parts);
+                }
+            }
+        }
+    }
+
+    fn buffer(&mut self) -> Box<Buffer> {
+        let buffer = self.buffers.pop().unwrap_or_default();
+        self.bytes -= buffer.bytes.capacity();
+        buffer
+    }
+
+    fn keep(&mut self, mut buffer: Box<Buffer>) {
+        let capacity = buffer.bytes.capacity();
+        if capacity <= POOLED_BUFFER_BYTES_MAX && self.bytes + capacity <= BYTES_MAX {
+            self.bytes += capacity;
+            buffer.bytes.clear();
+            self.buffers.push(buffer);
+        }
+    }
+
+    fn make_parts(&mut self, bytes: Outgoing) -> Box<Parts> {
+        let single = match bytes {
+            Outgoing::Parts(parts) => return parts,
+            Outgoing::Shared(frames, form) => Part::Shared(frames, form),
+            Outgoing::Owned(buffer) => Part::Owned(buffer),
+        };
+        let mut parts = self.parts.pop().unwrap_or_default();
+        parts.push(single);
+        parts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_and_shared_bytes_keep_their_order() {
+        let (mut pool, mut queue) = (Pool::default(), None);
+        let ping = Arc::new(Encoded::ping());
+        pool.append(&mut queue, |out| out.extend(b"a"));
+        pool.append(&mut queue, |out| out.extend(b"b"));
+        pool.append_shared(&mut queue, &ping, Form::Plain);
+        pool.append_shared(&mut queue, &ping, Form::Plain);
+        pool.append(&mut queue, |out| out.extend(b"c"));
+        let bytes = queue.expect("something was appended");
+        assert_eq!(bytes.to_vec(0), b"ab\x89\0\x89\0c");
+        assert_eq!(bytes.len(), 7);
+        pool.recycle(bytes);
+        assert_eq!((pool.buffers.len(), pool.parts.len()), (2, 1));
+        let mut queue = None;
+        pool.append(&mut queue, |out| assert!(out.is_empty() && out.capacity() > 0));
+    }
+
+    #[test]
+    fn large_memory_is_not_kept() {
+        let (mut pool, mut queue) = (Pool::default(), None);
+        pool.append(&mut queue, |out| out.resize(POOLED_BUFFER_BYTES_MAX + 1, 0));
+        pool.recycle(queue.expect("something was appended"));
+        assert_eq!((pool.buffers.len(), pool.bytes), (0, 0));
+    }
+}

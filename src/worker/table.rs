@@ -1,0 +1,190 @@
+//! The connections of a worker, in the slots that its driver gives them.
+
+use crate::driver::Outgoing;
+use crate::http;
+use crate::hub::Membership;
+use crate::id::ConnId;
+use crate::session::Session;
+
+use super::cohorts::Place;
+use super::timers::Tick;
+
+/// One connection: plain data, without pointers to anywhere else.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) phase: Phase,
+    /// What leaves with the next send.
+    pub(super) queue: Option<Outgoing>,
+    /// What came behind the message at which the connection was stalled.
+    pub(super) stash: Option<Box<Vec<u8>>>,
+    generation: u32,
+    /// When something must have happened; 0 is never.
+    pub(super) deadline: Tick,
+    pub(super) ping: Ping,
+    /// Set bits of [`flag`].
+    flags: u16,
+    pub(super) place: Place,
+}
+
+/// What is spoken.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// HTTP/1.1, until the upgrade.
+    Http(http::Connection),
+    /// WebSocket.
+    Session(Session, Role),
+    /// The last bytes are queued or gone; what still comes is counted and thrown away.
+    Lingering { discarded: u32 },
+    /// The driver was told to close it.
+    Closed,
+}
+
+/// What a session does with messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// They come back.
+    Echo,
+    /// They go to everybody in the room.
+    Room(Membership),
+    /// Nothing: the session is closing.
+    None,
+}
+
+/// Where a heartbeat stands. Anything received resets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ping {
+    /// None is under way.
+    None,
+    /// In the queue.
+    Queued,
+    /// In a send that has not completed.
+    InFlight,
+    /// It has gone at this tick, and nothing came since.
+    Awaiting(Tick),
+}
+
+/// The bits of a connection's state.
+pub(super) mod flag {
+    /// The driver is sending.
+    pub(in super::super) const SENDING: u16 = 1;
+    /// It stands in the list of those to flush.
+    pub(in super::super) const TOUCHED: u16 = 1 << 1;
+    /// The driver was told to receive no more.
+    pub(in super::super) const PAUSED: u16 = 1 << 2;
+    /// It must not be read: its own queue is long, or another worker does not keep up.
+    pub(in super::super) const STALLED: u16 = 1 << 3;
+    /// A FIN follows the queue, then it lingers.
+    pub(in super::super) const FINISH: u16 = 1 << 4;
+    /// The FIN was asked for.
+    pub(in super::super) const FINISHED: u16 = 1 << 5;
+    /// The peer has finished: close when the queue has gone.
+    pub(in super::super) const CLOSE_WHEN_SENT: u16 = 1 << 6;
+    /// Close at the end of the turn.
+    pub(in super::super) const CLOSE: u16 = 1 << 7;
+    /// It counts among the connections of the process.
+    pub(in super::super) const COUNTED: u16 = 1 << 8;
+    /// It stands in a cohort.
+    pub(in super::super) const PINGED: u16 = 1 << 9;
+    /// It stands in the list of those who wait for other workers.
+    pub(in super::super) const WAITING: u16 = 1 << 10;
+}
+
+impl Connection {
+    pub(super) fn new(conn: ConnId) -> Self {
+        Self {
+            phase: Phase::Http(http::Connection::default()),
+            queue: None,
+            stash: None,
+            generation: conn.generation,
+            deadline: 0,
+            ping: Ping::None,
+            flags: 0,
+            place: Place::default(),
+        }
+    }
+
+    pub(super) fn has(&self, flags: u16) -> bool {
+        self.flags & flags != 0
+    }
+
+    pub(super) fn set(&mut self, flags: u16) {
+        self.flags |= flags;
+    }
+
+    pub(super) fn clear(&mut self, flags: u16) {
+        self.flags &= !flags;
+    }
+
+    /// Bytes that wait behind what is being sent.
+    pub(super) fn backlog(&self) -> usize {
+        self.queue.as_ref().map_or(0, Outgoing::len)
+    }
+
+    pub(super) fn membership(&self) -> Option<Membership> {
+        match self.phase {
+            Phase::Session(_, Role::Room(membership)) => Some(membership),
+            _ => None,
+        }
+    }
+}
+
+/// Connections by slot.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    slots: Vec<Option<Connection>>,
+    count: usize,
+}
+
+impl Table {
+    /// Has room for that many without growing, which would copy all of them. Memory that is not
+    /// used is not resident.
+    pub(super) fn with_capacity(capacity: usize) -> Self {
+        Self { slots: Vec::with_capacity(capacity), count: 0 }
+    }
+
+    pub(super) fn insert(&mut self, conn: ConnId, connection: Connection) {
+        let index = conn.index as usize;
+        if index >= self.slots.len() {
+            self.slots.resize_with(index + 1, || None);
+        }
+        let former = self.slots[index].replace(connection);
+        assert!(former.is_none(), "a slot is given out again only after Closed");
+        self.count += 1;
+    }
+
+    pub(super) fn remove(&mut self, conn: ConnId) -> Connection {
+        let slot = self.slots.get_mut(conn.index as usize).and_then(Option::take);
+        self.count -= 1;
+        slot.expect("Closed comes once for each connection")
+    }
+
+    pub(super) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Connection> {
+        let slot = self.slots.get_mut(conn.index as usize)?.as_mut();
+        slot.filter(|connection| connection.generation == conn.generation)
+    }
+
+    /// The connection of a slot, with its whole name.
+    pub(super) fn at(&mut self, index: u32) -> Option<(ConnId, &mut Connection)> {
+        let connection = self.slots.get_mut(index as usize)?.as_mut()?;
+        Some((ConnId { index, generation: connection.generation }, connection))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Slots that were ever used: all connections are below.
+    pub(super) fn end(&self) -> u32 {
+        self.slots.len() as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_small() {
+        assert!(size_of::<Option<Connection>>() <= 96, "{}", size_of::<Option<Connection>>());
+    }
+}
