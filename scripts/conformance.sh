@@ -15,9 +15,9 @@
 # the run could not be made. The reports go to target/conformance/BACKEND.
 #
 # The suite and the clients come pinned from PyPI and npm into
-# ${THRONG_TEST_CACHE:-${XDG_CACHE_HOME:-~/.cache}/throng-test}. The original suite needs a CPython
-# 2.7 (python2.7, python2, one of pyenv's, or $THRONG_TEST_PYTHON2); where there is none, kosoku runs
-# the same cases. All traffic stays on the loopback interface.
+# ${THRONG_TEST_CACHE:-${XDG_CACHE_HOME:-~/.cache}/throng-test}. The original suite needs a
+# CPython 2.7 with its headers (python2.7, python2, one of pyenv's, or $THRONG_TEST_PYTHON2); where
+# there is none, kosoku runs the same cases. All traffic stays on the loopback interface.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

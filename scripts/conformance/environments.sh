@@ -35,9 +35,10 @@ sys.exit(not (sys.version_info[:2] == (2, 7) and platform.python_implementation(
 require_interpreters() {
     python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
         die "needs python3 >= 3.11 with venv: run scripts/install-test-tools.sh"
-    if ! command -v npm || ! node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)'; then
+    if ! command -v npm >/dev/null ||
+        ! node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' 2>/dev/null; then
         die "needs node >= 18 and npm: run scripts/install-test-tools.sh"
-    fi >/dev/null
+    fi
 }
 
 # environment_path NAME INTERPRETER PIN_FILE...: where the environment of that name and pins is.

@@ -125,9 +125,10 @@ class Chunk:
         index = self.folder / "reports" / "index.json"
         if not index.exists():
             return {}
-        # One entry: the server's name, which kosoku does not take from the specification.
-        (verdicts,) = json.loads(index.read_text(encoding="utf-8")).values()
-        return verdicts
+        # By server name, of which there is one, or none if it could never be reached. kosoku does
+        # not take the name from the specification.
+        by_server = json.loads(index.read_text(encoding="utf-8"))
+        return dict(item for verdicts in by_server.values() for item in verdicts.items())
 
     def last_words(self):
         log = (self.folder / "log.txt").read_text(encoding="utf-8", errors="replace")
@@ -210,8 +211,8 @@ def summarise(chunks, descriptions):
             tell_case(case_id, verdict, descriptions[case_id],
                       chunk.folder / "reports" / verdict["reportfile"])
     for what, counter in (("behaviour", behaviour), ("close", close)):
-        counts = ", ".join(f"{count} {verdict}" for verdict, count in counter.most_common() if count)
-        print(f"autobahn: {what}: {counts or 'none'}")
+        counts = [f"{count} {verdict}" for verdict, count in counter.most_common() if count]
+        print(f"autobahn: {what}: {', '.join(counts) or 'none'}")
     print(f"{behaviour.total() - failed} passed, {failed} failed")
     return failed
 

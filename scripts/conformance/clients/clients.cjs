@@ -6,7 +6,7 @@
 const assert = require('node:assert');
 const { Client: FayeClient } = require('faye-websocket');
 const { WebSocket: UndiciWebSocket } = require('undici');
-const { client: TurtleClient } = require('websocket');
+const { client: WebsocketClient } = require('websocket');
 const WebSocket = require('ws');
 
 const url = process.argv[2];
@@ -18,7 +18,7 @@ const LARGEST = 16 << 20;
 // Never ends inside a surrogate pair: a client would have to replace the lone half.
 const textOf = (length) => 'h\u00e9 \u{1F600} '.repeat(Math.ceil(length / 6)).slice(0, length)
   .replace(/[\ud800-\udbff]$/, '.');
-const bytesOf = (length) => Buffer.from({ length }, (_, i) => i).map((_, i) => (i * 31 + length) & 255);
+const bytesOf = (length) => Buffer.alloc(length).map((_, i) => (i * 31 + length) & 255);
 
 // What a client has received, in order; a failure ends the waiting for more.
 class Inbox {
@@ -74,11 +74,9 @@ const openWs = (perMessageDeflate) => (inbox) => new Promise((resolve, reject) =
 const openUndici = (inbox) => new Promise((resolve, reject) => {
   const socket = new UndiciWebSocket(url);
   socket.binaryType = 'arraybuffer';
-  socket.onmessage = ({ data }) => inbox.deliver(typeof data === 'string' ? data : Buffer.from(data));
-  socket.onerror = ({ error, message }) => {
-    inbox.fail(error ?? new Error(message));
-    reject(error ?? new Error(message));
-  };
+  socket.onmessage = ({ data }) =>
+    inbox.deliver(typeof data === 'string' ? data : Buffer.from(data));
+  socket.onerror = (event) => { inbox.fail(event); reject(event); };
   socket.onclose = ({ code }) => inbox.fail(closedEarly(code));
   socket.onopen = () => resolve({
     extensions: socket.extensions,
@@ -93,7 +91,7 @@ const openUndici = (inbox) => new Promise((resolve, reject) => {
 const openFaye = (inbox) => new Promise((resolve, reject) => {
   const socket = new FayeClient(url);
   socket.on('message', ({ data }) => inbox.deliver(data));
-  socket.on('error', ({ message }) => { inbox.fail(new Error(message)); reject(new Error(message)); });
+  socket.on('error', (error) => { inbox.fail(error); reject(error); });
   socket.on('close', ({ code }) => inbox.fail(closedEarly(code)));
   socket.on('open', () => resolve({
     send: (data) => socket.send(data),
@@ -105,8 +103,9 @@ const openFaye = (inbox) => new Promise((resolve, reject) => {
   }));
 });
 
-const openTurtle = (inbox) => new Promise((resolve, reject) => {
-  const client = new TurtleClient({ maxReceivedMessageSize: LARGEST, maxReceivedFrameSize: LARGEST });
+const openWebsocket = (inbox) => new Promise((resolve, reject) => {
+  const limits = { maxReceivedMessageSize: LARGEST, maxReceivedFrameSize: LARGEST };
+  const client = new WebsocketClient(limits);
   client.on('connectFailed', reject);
   client.on('connect', (socket) => {
     socket.on('message', ({ type, utf8Data, binaryData }) =>
@@ -130,7 +129,8 @@ async function exercise(open, extension) {
   const inbox = new Inbox();
   const client = await open(inbox);
   if (extension !== undefined) {
-    assert.strictEqual(client.extensions.split(';')[0], extension, `extensions: ${client.extensions}`);
+    const [negotiated] = client.extensions.split(';');
+    assert.strictEqual(negotiated, extension, `extensions: ${client.extensions}`);
   }
   for (const size of SIZES) {
     const text = textOf(size);
@@ -161,7 +161,7 @@ async function main() {
     ['npm ws, without compression', openWs(false), ''],
     ['npm undici', openUndici, 'permessage-deflate'],
     ['npm faye-websocket', openFaye],
-    ['npm websocket', openTurtle],
+    ['npm websocket', openWebsocket],
   ];
   for (const [name, open, extension] of runs) {
     try {

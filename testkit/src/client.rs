@@ -1,0 +1,1 @@
+//! One client on a blocking socket, which sees every byte.

@@ -1,0 +1,5 @@
+//! What the tests share: one client, swarms of clients, and servers as processes.
+
+pub mod client;
+pub mod process;
+pub mod swarm;
