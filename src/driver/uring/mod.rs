@@ -359,16 +359,17 @@ impl Driver for UringDriver {
     fn next(&mut self) -> Option<Completion<'_>> {
         self.take_back_lent();
         self.budget = self.budget.checked_sub(1)?;
-        if let Some(done) = self.done.pop_front() {
-            return Some(match done {
-                Done::Closed(conn) => Completion::Closed(conn),
-                Done::Released(conn, socket, rest) => Completion::Released(conn, socket, rest),
-            });
-        }
-        if let Some(conn) = self.take_unstashed() {
-            return Some(self.lend(conn));
-        }
         loop {
+            // First what is done: a slot that was left may be taken by the next accept.
+            if let Some(done) = self.done.pop_front() {
+                return Some(match done {
+                    Done::Closed(conn) => Completion::Closed(conn),
+                    Done::Released(conn, socket, rest) => Completion::Released(conn, socket, rest),
+                });
+            }
+            if let Some(conn) = self.take_unstashed() {
+                return Some(self.lend(conn));
+            }
             let entry = self.ring.next()?;
             match self.handle(&entry) {
                 complete::Told::Nothing => {}
