@@ -95,11 +95,16 @@ impl<W: Wake> Mail<W> {
         let mut posted = Posted::default();
         let own = self.id.index();
         for to in (0..self.outboxes.len()).filter(|to| *to != own) {
-            self.outboxes[to].push_back(envelope.clone());
-            self.held += 1;
-            self.forward(to, &mut posted);
+            self.send(to, envelope.clone(), &mut posted);
         }
         posted
+    }
+
+    /// Sends an envelope to one worker, behind everything that waits for it.
+    pub fn send(&mut self, to: usize, envelope: Envelope, posted: &mut Posted) {
+        self.outboxes[to].push_back(envelope);
+        self.held += 1;
+        self.forward(to, posted);
     }
 
     /// Sends what waits in outboxes, as far as there is room.

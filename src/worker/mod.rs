@@ -101,9 +101,9 @@ impl<D: Driver> Worker<D> {
         self.core.stopping.is_some() && self.core.table.len() == 0
     }
 
-    /// Its driver, for tests.
-    pub fn driver(&mut self) -> &mut D {
-        &mut self.driver
+    /// Its mail, for tests that carry it out of order.
+    pub fn mail(&mut self) -> &mut Mail<D::Waker> {
+        &mut self.core.mail
     }
 
     fn sleep(&mut self) -> io::Result<()> {

@@ -21,7 +21,8 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// Appends bytes of a connection's own to what it has coming.
+    /// Appends bytes of a connection's own to what it has coming. If none are written and none
+    /// were there, there is still nothing to send.
     pub(super) fn append(
         &mut self,
         queue: &mut Option<Outgoing>,
@@ -35,6 +36,9 @@ impl Pool {
             None => {
                 let mut buffer = self.buffer();
                 write(&mut buffer.bytes);
+                if buffer.bytes.is_empty() {
+                    return self.keep(buffer);
+                }
                 Outgoing::Owned(buffer)
             }
             Some(more) => {
@@ -128,6 +132,7 @@ mod tests {
         assert_eq!((pool.buffers.len(), pool.parts.len()), (2, 1));
         let mut queue = None;
         pool.append(&mut queue, |out| assert!(out.is_empty() && out.capacity() > 0));
+        assert!(queue.is_none(), "nothing was written");
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl Net {
     #[must_use]
     pub fn connect(&self, driver: usize) -> Client {
         let mut state = self.0.borrow_mut();
-        let window = 1 + state.rng.below(20_000);
+        let window = 200 + state.rng.below(20_000);
         let link = LinkId(state.links.len());
         state.links.push(Link { window, ..Link::default() });
         state.backlogs[driver].push_back(link);

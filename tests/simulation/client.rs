@@ -1,0 +1,302 @@
+//! A client of the simulation: it talks as the seed says and checks all that it gets.
+
+use std::collections::BTreeMap;
+
+use throng::driver::sim::{Client as Link, Rng};
+use throng::wire::mask::unmask;
+
+/// Bytes before the filler of a message: the sender and the number.
+const STAMP: usize = 8;
+
+/// What a client does beside talking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// Reads what comes and stays.
+    Polite,
+    /// Stops reading for good after a while.
+    Deaf,
+    /// Breaks the connection after a while.
+    Resets,
+    /// Sends a close frame after a while.
+    Leaves,
+    /// Sends a FIN without a close frame after a while.
+    Vanishes,
+    /// Breaks the protocol after a while.
+    Breaks,
+}
+
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) id: u32,
+    pub(crate) room: Option<u32>,
+    pub(crate) manner: Manner,
+    link: Link,
+    rng: Rng,
+    /// Bytes that are written bit by bit.
+    outgoing: Vec<u8>,
+    incoming: Vec<u8>,
+    pub(crate) is_open: bool,
+    /// It said or did its last.
+    pub(crate) is_done: bool,
+    pub(crate) close_code: Option<u16>,
+    /// Messages that were handed to the network whole.
+    pub(crate) sent: u32,
+    /// Messages that it began, so that they may have been published.
+    pub(crate) queued: u32,
+    to_send: u32,
+    patience: u32,
+    /// The next number expected of each sender, and the first that came.
+    pub(crate) heard: BTreeMap<u32, (u32, u32)>,
+    pings: u32,
+    pub(crate) pongs: u32,
+}
+
+impl Client {
+    pub(crate) fn new(id: u32, link: Link, mut rng: Rng) -> Self {
+        let manner = match rng.below(12) {
+            0 => Manner::Deaf,
+            1 => Manner::Resets,
+            2 => Manner::Leaves,
+            3 => Manner::Vanishes,
+            4 => Manner::Breaks,
+            _ => Manner::Polite,
+        };
+        let room = (!rng.one_in(5)).then(|| rng.below(2) as u32);
+        let path = room.map_or_else(|| "/echo".into(), |room| format!("/room/{room}"));
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        Self {
+            id,
+            room,
+            manner,
+            link,
+            outgoing: request.into_bytes(),
+            incoming: Vec::new(),
+            is_open: false,
+            is_done: false,
+            close_code: None,
+            sent: 0,
+            queued: 0,
+            to_send: 1 + rng.below(40) as u32,
+            patience: 20 + rng.below(200) as u32,
+            heard: BTreeMap::new(),
+            pings: 0,
+            pongs: 0,
+            rng,
+        }
+    }
+
+    /// One action; whether anything moved.
+    pub(crate) fn act(&mut self) -> Result<bool, String> {
+        if self.is_done && !matches!(self.manner, Manner::Leaves | Manner::Breaks) {
+            return self.listen();
+        }
+        self.patience = self.patience.saturating_sub(1);
+        let stays = matches!(self.manner, Manner::Polite | Manner::Deaf);
+        if self.patience == 0 && self.is_open && !self.is_done && !stays {
+            self.misbehave();
+            return Ok(true);
+        }
+        let mut moved = self.write_some();
+        moved |= self.listen()?;
+        if self.is_open && self.outgoing.is_empty() && self.queued < self.to_send && !self.is_done {
+            self.queue_message();
+            moved = true;
+        }
+        Ok(moved)
+    }
+
+    /// Whether the server ended the connection.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.link.is_ended()
+    }
+
+    /// Everything it wanted to say was handed to the network.
+    pub(crate) fn has_said_all(&self) -> bool {
+        self.outgoing.is_empty() && self.queued == self.to_send
+    }
+
+    fn misbehave(&mut self) {
+        self.is_done = true;
+        match self.manner {
+            Manner::Polite | Manner::Deaf => {}
+            Manner::Resets => self.link.reset(),
+            Manner::Leaves => {
+                let close = self.frame(0x88, &[0x03, 0xe8]);
+                self.outgoing.extend(close);
+            }
+            Manner::Vanishes => self.link.finish(),
+            Manner::Breaks => self.outgoing.extend([0xff; 20]),
+        }
+    }
+
+    fn write_some(&mut self) -> bool {
+        if self.outgoing.is_empty() {
+            return false;
+        }
+        let count = 1 + self.rng.below(self.outgoing.len());
+        let bytes: Vec<u8> = self.outgoing.drain(..count).collect();
+        self.link.write(&bytes);
+        if self.outgoing.is_empty() {
+            self.sent = self.queued;
+        }
+        true
+    }
+
+    fn queue_message(&mut self) {
+        let several = 1 + self.rng.below(3);
+        for _ in 0..several.min((self.to_send - self.queued) as usize) {
+            let mut payload = self.id.to_be_bytes().to_vec();
+            payload.extend(self.queued.to_be_bytes());
+            let longest = [10, 200, 2000][self.rng.below(3)];
+            let filler = filler(self.id, self.queued, self.rng.below(longest));
+            payload.extend(filler);
+            self.queued += 1;
+            self.queue_frames(&payload);
+        }
+    }
+
+    /// A message in one frame or several, with a ping between them now and then.
+    fn queue_frames(&mut self, payload: &[u8]) {
+        let mut rest = payload;
+        let mut opcode = 0x02;
+        loop {
+            let cut = if self.rng.one_in(3) { self.rng.below(rest.len() + 1) } else { rest.len() };
+            let (part, behind) = rest.split_at(cut);
+            let fin = if behind.is_empty() { 0x80 } else { 0 };
+            let frame = self.frame(fin | opcode, part);
+            self.outgoing.extend(frame);
+            if self.rng.one_in(6) {
+                let ping = self.frame(0x89, &self.pings.to_be_bytes());
+                self.outgoing.extend(ping);
+                self.pings += 1;
+            }
+            if behind.is_empty() {
+                return;
+            }
+            (rest, opcode) = (behind, 0);
+        }
+    }
+
+    fn frame(&mut self, first: u8, payload: &[u8]) -> Vec<u8> {
+        let mut frame = vec![first];
+        match payload.len() {
+            n @ 0..=125 => frame.push(0x80 | n as u8),
+            n => {
+                frame.push(0x80 | 126);
+                frame.extend((n as u16).to_be_bytes());
+            }
+        }
+        let key = (self.rng.next_u64() as u32).to_be_bytes();
+        frame.extend(key);
+        let start = frame.len();
+        frame.extend(payload);
+        unmask(&mut frame[start..], key, 0);
+        frame
+    }
+
+    fn listen(&mut self) -> Result<bool, String> {
+        if self.manner == Manner::Deaf && self.patience == 0 {
+            return Ok(false);
+        }
+        let came = self.link.read();
+        self.incoming.extend(&came);
+        if !self.is_open {
+            let Some(end) = self.incoming.windows(4).position(|four| four == b"\r\n\r\n") else {
+                return Ok(!came.is_empty());
+            };
+            if !self.incoming.starts_with(b"HTTP/1.1 101 ") {
+                return Err(format!("client {} was refused", self.id));
+            }
+            self.incoming.drain(..end + 4);
+            self.is_open = true;
+        }
+        while let Some((first, payload)) = self.take_frame()? {
+            self.check(first, &payload)?;
+        }
+        Ok(!came.is_empty())
+    }
+
+    fn take_frame(&mut self) -> Result<Option<(u8, Vec<u8>)>, String> {
+        let [first, second, rest @ ..] = &self.incoming[..] else { return Ok(None) };
+        let (length, head) = match second {
+            126 if rest.len() < 2 => return Ok(None),
+            126 => (usize::from(u16::from_be_bytes([rest[0], rest[1]])), 4),
+            n @ 0..=125 => (usize::from(*n), 2),
+            _ => return Err(format!("client {}: no frame is that long or masked", self.id)),
+        };
+        if self.incoming.len() < head + length {
+            return Ok(None);
+        }
+        let first = *first;
+        let frame: Vec<u8> = self.incoming.drain(..head + length).collect();
+        Ok(Some((first, frame[head..].to_vec())))
+    }
+
+    fn check(&mut self, first: u8, payload: &[u8]) -> Result<(), String> {
+        if self.close_code.is_some() {
+            return Err(format!("client {}: a frame behind the close frame", self.id));
+        }
+        match first {
+            0x82 => self.check_message(payload),
+            0x89 => {
+                if self.manner != Manner::Vanishes && !self.is_done {
+                    let pong = self.frame(0x8a, payload);
+                    self.outgoing.extend(pong);
+                }
+                Ok(())
+            }
+            0x8a if payload == self.pongs.to_be_bytes() => {
+                self.pongs += 1;
+                Ok(())
+            }
+            0x88 => self.answer_close(payload),
+            _ => Err(format!("client {}: frame {first:02x} {payload:?}", self.id)),
+        }
+    }
+
+    fn answer_close(&mut self, payload: &[u8]) -> Result<(), String> {
+        let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
+        self.close_code = Some(code.ok_or("a close frame without a code")?);
+        if !self.is_done {
+            let close = self.frame(0x88, payload);
+            // What was being written must end first, or the close frame would stand inside it.
+            self.outgoing.extend(close);
+            self.to_send = self.queued;
+        }
+        Ok(())
+    }
+
+    fn check_message(&mut self, payload: &[u8]) -> Result<(), String> {
+        let (Some(sender), Some(number)) = (word(payload, 0), word(payload, 4)) else {
+            return Err(format!("client {}: a message of {} bytes", self.id, payload.len()));
+        };
+        if payload[STAMP..] != filler(sender, number, payload.len() - STAMP) {
+            return Err(format!("client {}: damage in {sender}/{number}", self.id));
+        }
+        if self.room.is_none() && sender != self.id {
+            return Err(format!("client {}: an echo of {sender}", self.id));
+        }
+        let (next, _) = self.heard.entry(sender).or_insert((number, number));
+        if *next != number {
+            return Err(format!(
+                "client {}: {sender}/{number} out of order, {next} was next",
+                self.id
+            ));
+        }
+        *next += 1;
+        Ok(())
+    }
+}
+
+fn word(payload: &[u8], at: usize) -> Option<u32> {
+    payload.get(at..)?.first_chunk().map(|word| u32::from_be_bytes(*word))
+}
+
+fn filler(sender: u32, number: u32, length: usize) -> Vec<u8> {
+    (0..length)
+        .map(|i| (i as u32 ^ sender.wrapping_mul(31) ^ number.wrapping_mul(7)) as u8)
+        .collect()
+}

@@ -1,0 +1,75 @@
+//! The unmodified worker on a simulated network: a thousand seeds of cuts, delays, failures and
+//! small mailboxes. A failure prints its seed; `SEED=n cargo test --test simulation` runs it again.
+
+mod client;
+mod world;
+
+use throng::stats::Counts;
+use world::{Fault, World};
+
+const SEEDS: u64 = 1000;
+
+/// Runs one seed; what went wrong comes back with it.
+fn run(seed: u64, fault: Fault) -> Result<Counts, String> {
+    let mut world = World::new(seed, fault);
+    world.run().map_err(|what| format!("seed={seed}: {what}"))?;
+    Ok(world.counts())
+}
+
+/// The seeds together must have met everything that is hard.
+fn check_coverage(all: &[Counts]) {
+    let sum = |count: fn(&Counts) -> u64| all.iter().map(count).sum::<u64>();
+    for (name, count) in [
+        ("full mailboxes", sum(|c| c.mailbox_full)),
+        ("overshoot", sum(|c| c.overshoot)),
+        ("pauses", sum(|c| c.paused)),
+        ("slow receivers", sum(|c| c.closed_slow)),
+        ("violations", sum(|c| c.closed_violation)),
+        ("pings", sum(|c| c.pings)),
+    ] {
+        assert!(count > 100, "{name}: {count} only");
+    }
+}
+
+#[test]
+fn every_seed_keeps_the_promises() {
+    let one = std::env::var("SEED").ok().map(|seed| seed.parse().expect("SEED is a number"));
+    let seeds = one.map_or(0..SEEDS, |seed| seed..seed + 1);
+    let is_whole = seeds.end - seeds.start == SEEDS;
+    let (mut counts, mut broken) = (Vec::new(), Vec::new());
+    for seed in seeds {
+        match run(seed, Fault::None) {
+            Ok(count) => counts.push(count),
+            Err(what) => broken.push(what),
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    if is_whole {
+        check_coverage(&counts);
+    }
+}
+
+#[test]
+fn the_same_seed_does_the_same() {
+    for seed in 0..5 {
+        let transcript = || {
+            let mut world = World::new(seed, Fault::None);
+            world.run().expect("checked by the other test");
+            world.transcript()
+        };
+        assert_eq!(transcript(), transcript(), "seed={seed}");
+    }
+}
+
+#[test]
+fn mail_that_is_swapped_is_found() {
+    let mut broken = (0..SEEDS).filter_map(|seed| run(seed, Fault::SwappedMail).err());
+    let found = broken.any(|what| what.contains("out of order"));
+    assert!(found, "swapped envelopes break the order of some sender");
+}
+
+#[test]
+fn mail_that_is_lost_is_found() {
+    let found = (0..SEEDS).find_map(|seed| run(seed, Fault::LostMail).err());
+    assert!(found.is_some(), "a lost envelope is a gap for some receiver");
+}

@@ -1,0 +1,273 @@
+//! Some workers, some clients and a network, moved in an order that the seed decides.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use throng::config::Config;
+use throng::driver::Wake;
+use throng::driver::sim::{Net, Rng, SimDriver, SimWaker};
+use throng::stats::{Counters, Counts};
+use throng::worker::{Posted, Shared, Worker, mailboxes};
+
+use crate::client::{Client, Manner};
+
+/// What is done wrong on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    None,
+    /// Two envelopes of a mailbox change places.
+    SwappedMail,
+    /// An envelope of a mailbox disappears.
+    LostMail,
+}
+
+pub(crate) struct World {
+    net: Net,
+    rng: Rng,
+    fault: Fault,
+    shared: Arc<Shared>,
+    counters: Vec<Arc<Counters>>,
+    wakers: Vec<SimWaker>,
+    workers: Vec<Worker<SimDriver>>,
+    clients: Vec<Client>,
+    /// For each client: what others had begun to send when it saw its 101.
+    obliged: Vec<Option<Vec<u32>>>,
+}
+
+const STEPS: usize = 1500;
+const STEPS_TO_REST: usize = 6000;
+const CLIENTS_MAX: usize = 12;
+
+impl World {
+    pub(crate) fn new(seed: u64, fault: Fault) -> Self {
+        let net = Net::new(seed);
+        let mut rng = Rng::new(seed ^ 0x5eed);
+        let count = if fault == Fault::None { 1 + rng.below(3) } else { 2 };
+        let drivers: Vec<SimDriver> = (0..count)
+            .map(|_| {
+                let mut driver = net.driver_with_budget(1 + rng.below(16));
+                driver.accept_connects();
+                driver
+            })
+            .collect();
+        let wakers: Vec<SimWaker> = drivers.iter().map(throng::driver::Driver::waker).collect();
+        let mail = mailboxes(&wakers, 1 + rng.below(3));
+        let config = Config {
+            max_backlog: [500, 5_000, 1 << 20][rng.below(3)],
+            mailbox_capacity: 4,
+            // Time goes by in leaps here: pings are sent, but nobody is held to an answer.
+            ping_interval: Duration::from_secs(3),
+            pong_timeout: Duration::ZERO,
+            ..Config::default()
+        };
+        let shared = Arc::new(Shared::new(config, 1000));
+        let counters: Vec<Arc<Counters>> = (0..count).map(|_| Arc::default()).collect();
+        let workers =
+            drivers.into_iter().zip(mail).zip(&counters).map(|((driver, mail), counters)| {
+                Worker::new(driver, Arc::clone(&shared), Arc::clone(counters), mail, 1000)
+            });
+        let workers = workers.collect();
+        let (clients, obliged) = (Vec::new(), Vec::new());
+        Self { net, rng, fault, shared, counters, wakers, workers, clients, obliged }
+    }
+
+    pub(crate) fn run(&mut self) -> Result<(), String> {
+        for _ in 0..STEPS {
+            self.step()?;
+        }
+        self.come_to_rest()?;
+        self.check_deliveries()?;
+        self.stop()
+    }
+
+    /// What happened, for comparing two runs.
+    pub(crate) fn transcript(&self) -> String {
+        let heard: Vec<_> = self.clients.iter().map(|client| &client.heard).collect();
+        format!("{:?} {heard:?}", self.counts())
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        self.counters.iter().for_each(|counters| counts.add(counters));
+        counts
+    }
+
+    fn step(&mut self) -> Result<bool, String> {
+        match self.rng.below(10) {
+            0 if self.clients.len() < CLIENTS_MAX && self.fault_allows_connect() => {
+                self.connect();
+                Ok(true)
+            }
+            1 => {
+                self.net.advance(Duration::from_millis(self.rng.below(300) as u64));
+                Ok(false)
+            }
+            2 => {
+                self.plant_fault();
+                Ok(false)
+            }
+            3..=5 => {
+                let at = self.rng.below(self.workers.len());
+                self.turn(at)?;
+                Ok(false)
+            }
+            _ => self.act(),
+        }
+    }
+
+    fn fault_allows_connect(&self) -> bool {
+        !self.shared.is_stopping.load(Ordering::Relaxed)
+    }
+
+    fn connect(&mut self) {
+        let id = self.clients.len() as u32;
+        let link = self.net.connect(self.rng.below(self.workers.len()));
+        self.clients.push(Client::new(id, link, Rng::new(self.rng.next_u64())));
+        self.obliged.push(None);
+    }
+
+    fn turn(&mut self, at: usize) -> Result<(), String> {
+        self.workers[at].turn().map_err(|error| error.to_string())
+    }
+
+    fn act(&mut self) -> Result<bool, String> {
+        if self.clients.is_empty() {
+            return Ok(false);
+        }
+        let at = self.rng.below(self.clients.len());
+        let was_open = self.clients[at].is_open;
+        let moved = self.clients[at].act()?;
+        if self.clients[at].is_open && !was_open {
+            self.obliged[at] = Some(self.clients.iter().map(|client| client.queued).collect());
+        }
+        Ok(moved)
+    }
+
+    fn plant_fault(&mut self) {
+        if self.fault == Fault::None {
+            return;
+        }
+        let [first, second] = [0, 1].map(|_| self.workers[1].mail().receive());
+        let again = match self.fault {
+            Fault::SwappedMail => [second, first],
+            _ => [second, None],
+        };
+        for envelope in again.into_iter().flatten() {
+            self.workers[0].mail().send(1, envelope, &mut Posted::default());
+        }
+    }
+
+    /// Moves everybody until nothing moves any more.
+    fn come_to_rest(&mut self) -> Result<(), String> {
+        let mut quiet = 0;
+        for _ in 0..STEPS_TO_REST {
+            let mut moved = false;
+            for at in 0..self.clients.len() {
+                let was_open = self.clients[at].is_open;
+                moved |= self.clients[at].act()?;
+                if self.clients[at].is_open && !was_open {
+                    let sent = self.clients.iter().map(|client| client.queued).collect();
+                    self.obliged[at] = Some(sent);
+                }
+            }
+            for at in 0..self.workers.len() {
+                self.turn(at)?;
+            }
+            quiet = if moved { 0 } else { quiet + 1 };
+            if quiet == 200 {
+                return Ok(());
+            }
+        }
+        Err("no rest".into())
+    }
+
+    fn check_deliveries(&self) -> Result<(), String> {
+        for (receiver, obliged) in self.clients.iter().zip(&self.obliged) {
+            let Some(obliged) = obliged else { continue };
+            if receiver.manner != Manner::Polite || receiver.is_ended() {
+                self.check_end(receiver)?;
+                continue;
+            }
+            if !receiver.has_said_all() {
+                return Err(format!("client {} is stuck", receiver.id));
+            }
+            for sender in &self.clients {
+                let is_mine = sender.id == receiver.id || receiver.room.is_some();
+                if !is_mine || sender.room != receiver.room {
+                    continue;
+                }
+                let from = obliged.get(sender.id as usize).copied().unwrap_or(0);
+                check_pair(receiver, sender, from)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A polite client may be ended only where deliveries waited too long for it.
+    fn check_end(&self, receiver: &Client) -> Result<(), String> {
+        let was_slow = receiver.room.is_some() && self.counts().closed_slow > 0;
+        if receiver.manner == Manner::Polite && !was_slow {
+            return Err(format!("client {} was ended for no reason", receiver.id));
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self) -> Result<(), String> {
+        let polite: Vec<usize> = (0..self.clients.len())
+            .filter(|at| {
+                let client = &self.clients[*at];
+                client.manner == Manner::Polite && client.is_open && !client.is_ended()
+            })
+            .collect();
+        self.shared.is_stopping.store(true, Ordering::Release);
+        self.wakers.iter().for_each(Wake::wake);
+        for _ in 0..STEPS_TO_REST {
+            if self.workers.iter().all(Worker::is_drained) {
+                break;
+            }
+            for at in 0..self.clients.len() {
+                self.clients[at].act()?;
+            }
+            for at in 0..self.workers.len() {
+                if !self.workers[at].is_drained() {
+                    self.turn(at)?;
+                }
+            }
+            self.net.advance(Duration::from_millis(5));
+        }
+        if !self.workers.iter().all(Worker::is_drained) {
+            return Err(format!("not drained: {:?}", self.counts()));
+        }
+        for at in polite {
+            self.clients[at].act()?;
+            if self.clients[at].close_code != Some(1001) {
+                return Err(format!("client {at}: {:?}, not 1001", self.clients[at].close_code));
+            }
+        }
+        let counts = self.counts();
+        if counts.connections() != 0 || self.shared.connections.load(Ordering::Relaxed) != 0 {
+            return Err(format!("connections are left: {counts:?}"));
+        }
+        Ok(())
+    }
+}
+
+/// Each message once and in order was checked as they came; here: that none is missing.
+fn check_pair(receiver: &Client, sender: &Client, from: u32) -> Result<(), String> {
+    let (next, first) = match receiver.heard.get(&sender.id) {
+        Some((next, first)) => (*next, *first),
+        None => (from, from),
+    };
+    let names = format!("client {} of {}", receiver.id, sender.id);
+    if first > from {
+        return Err(format!("{names}: begins with {first}, but {from} was sent after its 101"));
+    }
+    // Of those who broke off the last words may be lost; who does not read is not read either.
+    let is_whole = matches!(sender.manner, Manner::Polite | Manner::Leaves);
+    let was_cut = sender.is_ended() && sender.close_code.is_none();
+    if is_whole && !was_cut && next < sender.sent {
+        return Err(format!("{names}: heard up to {next} of {}", sender.sent));
+    }
+    Ok(())
+}
