@@ -167,8 +167,8 @@ count() {
 run_pieces() {
     local url=$1 reports=$2
     python3 "$root/scripts/conformance/autobahn/run.py" --engine "$engine" \
-        --python "$engine_python" --url "$url" --cases "$cases" --reports "$reports/autobahn" |
-        tee "$reports/autobahn.log" || true
+        --python "$engine_python" --url "$url" --cases "$cases" --reports "$reports/autobahn" \
+        2>&1 | tee "$reports/autobahn.log" || true
     NODE_PATH=$client_modules node "$root/scripts/conformance/clients/clients.cjs" "$url" 2>&1 |
         tee "$reports/javascript-clients.log" || true
     "$client_python" "$root/scripts/conformance/clients/clients.py" "$url" 2>&1 |

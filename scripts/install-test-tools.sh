@@ -41,23 +41,18 @@ missing_packages() {
     has_node || echo nodejs
 }
 
-as_root() {
-    if ((EUID == 0)); then
-        "$@"
-    elif has sudo; then
-        sudo "$@"
-    else
-        die "not root and no sudo here; as root run: $*"
-    fi
-}
-
 apt_install() {
+    local as_root=()
     has apt-get || die "no apt-get here; install by the system's own means: $*"
+    if ((EUID != 0)); then
+        has sudo || die "not root, and no sudo here; as root run: apt-get install $*"
+        as_root=(sudo)
+    fi
     say "installing Debian packages: $*"
     # The lists of some other source may be out of reach; what is missing then, the install tells.
-    as_root apt-get update --quiet --quiet || say "some package lists could not be fetched"
+    "${as_root[@]}" apt-get update --quiet --quiet || say "some package lists could not be fetched"
     # Waits for another apt-get; asks nothing; leaves out what the tests do not use.
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --quiet \
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --quiet \
         --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"
     hash -r
 }

@@ -42,12 +42,16 @@ require_interpreters() {
 }
 
 # environment_path NAME INTERPRETER PIN_FILE...: where the environment of that name and pins is.
+# INTERPRETER is its path and version in any form.
 environment_path() {
     local name=$1 interpreter=$2 key
     shift 2
-    key=$({ command -v "$interpreter"; "$interpreter" --version 2>&1; cat "$@"; } | sha256sum)
+    key=$({ printf '%s\n' "$interpreter"; cat "$@"; } | sha256sum)
     printf '%s/%s-%s\n' "$cache" "$name" "${key:0:12}"
 }
+
+# Asked of the interpreter itself, since the command may be a shim that picks one of several.
+python_identity() { "$1" -c 'import sys; print(sys.executable + " " + sys.version)'; }
 
 # build_once DIRECTORY BUILDER ARGUMENT...: calls the builder with the arguments and the directory
 # unless the directory is finished. The lock makes a second run at the same time wait.
@@ -114,26 +118,29 @@ build_javascript_clients() {
 # shellcheck disable=SC2034 # these variables are for the script that sources this
 # Sets `engine`, `engine_python`, `client_python` and `client_modules`.
 prepare_environments() {
-    local python2 suite clients
+    local python2 python3 suite clients
     require_interpreters
+    python3=$(python_identity python3)
     if python2=$(find_python2); then
         engine=wstest
         say "Autobahn engine: wstest, the original, on $python2"
-        suite=$(environment_path wstest "$python2" "$pieces/autobahn/"{wstest,virtualenv}.txt)
+        suite=$(environment_path wstest "$(python_identity "$python2")" \
+            "$pieces/autobahn/"{wstest,virtualenv}.txt)
         build_once "$suite" build_wstest "$python2"
     else
         engine=kosoku
         say "Autobahn engine: kosoku, as no CPython 2.7 with its headers was found" \
             "(the original is stricter on how a connection closes)"
-        suite=$(environment_path kosoku python3 "$pieces/autobahn/kosoku.txt")
+        suite=$(environment_path kosoku "$python3" "$pieces/autobahn/kosoku.txt")
         build_once "$suite" build_kosoku
     fi
     engine_python=$suite/env/bin/python
 
-    clients=$(environment_path python-clients python3 "$pieces/clients/requirements.txt")
+    clients=$(environment_path python-clients "$python3" "$pieces/clients/requirements.txt")
     build_once "$clients" build_python_clients
     client_python=$clients/env/bin/python
-    clients=$(environment_path javascript-clients node "$pieces/clients/"package{,-lock}.json)
+    clients=$(environment_path javascript-clients "node $(node --version)" \
+        "$pieces/clients/"package{,-lock}.json)
     build_once "$clients" build_javascript_clients
     client_modules=$clients/node_modules
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -23,7 +23,8 @@ pub(super) struct Bound {
     /// Hold each TCP address until the workers have it: bound, but not listening.
     holders: Vec<Socket>,
     unix: Vec<Socket>,
-    paths: Vec<PathBuf>,
+    /// Paths of the Unix listeners, with their inodes.
+    paths: Vec<(PathBuf, u64)>,
 }
 
 /// What one worker takes to its thread, to listen on there.
@@ -43,10 +44,7 @@ impl Bound {
                 ListenAddr::Tcp(tcp) => bound.hold(*tcp, only_v6(*tcp, addresses)),
                 ListenAddr::Unix(path) => bound.open_unix(path),
             };
-            if let Err(error) = result {
-                bound.remove_paths();
-                return Err(StartError::Listen(address.clone(), error));
-            }
+            result.map_err(|error| StartError::Listen(address.clone(), error))?;
         }
         Ok(bound)
     }
@@ -71,14 +69,6 @@ impl Bound {
         self.unix.clear();
     }
 
-    /// Removes the Unix sockets' paths.
-    pub(super) fn remove_paths(&self) {
-        for path in &self.paths {
-            // Somebody else may have removed it.
-            let _ = fs::remove_file(path);
-        }
-    }
-
     /// Binds without SO_REUSEPORT, so that an address where another server of this user listens
     /// is found to be in use; sets it afterwards, so that the workers may bind beside this socket,
     /// which never listens.
@@ -96,12 +86,24 @@ impl Bound {
         remove_stale(path)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.bind(&SockAddr::unix(path)?)?;
-        self.paths.push(path.to_owned());
+        self.paths.push((path.to_owned(), fs::symlink_metadata(path)?.ino()));
         socket.set_nonblocking(true)?;
         socket.listen(BACKLOG)?;
         self.unix.push(socket);
         self.addresses.push(ListenAddr::Unix(path.to_owned()));
         Ok(())
+    }
+}
+
+impl Drop for Bound {
+    /// Removes the paths of the Unix listeners, unless a newer server has put its own there.
+    fn drop(&mut self) {
+        for (path, inode) in &self.paths {
+            if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.ino() == *inode) {
+                // Somebody else may have removed it just now.
+                let _ = fs::remove_file(path);
+            }
+        }
     }
 }
 

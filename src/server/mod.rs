@@ -128,7 +128,6 @@ impl Server {
                 failure.get_or_insert_with(|| io::Error::other("a worker panicked"));
             }
         }
-        self.bound.remove_paths();
         failure.map_or(Ok(()), Err)
     }
 }

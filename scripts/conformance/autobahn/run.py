@@ -220,7 +220,7 @@ def summarise(chunks, descriptions):
 def main():
     arguments = parse_arguments()
     arguments.reports = arguments.reports.resolve()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, frame: sys.exit(128 + number))
     descriptions = list_cases(arguments.engine, arguments.python)
     cases = select(arguments.cases, descriptions)

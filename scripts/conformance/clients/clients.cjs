@@ -169,7 +169,8 @@ async function main() {
       console.log(`PASS ${name}`);
     } catch (error) {
       failed += 1;
-      console.log(`FAIL ${name}: ${String(error?.message ?? error).slice(0, 200)}`);
+      const message = String(error?.message ?? error).replace(/\s+/g, ' ');
+      console.log(`FAIL ${name}: ${message.slice(0, 200)}`);
     }
   }
   console.log(`${runs.length - failed} passed, ${failed} failed`);

@@ -82,6 +82,10 @@ def use_websocket_client():
         else:
             client.send_binary(payload)
         expect("echo", client.recv(), payload)
+    for i in range(BURST):
+        client.send(f"message {i}")
+    for i in range(BURST):
+        expect("echo", client.recv(), f"message {i}")
     client.ping("payload")
     opcode, frame = client.recv_data_frame(control_frame=True)
     expect("pong", (opcode, frame.data), (websocket.ABNF.OPCODE_PONG, b"payload"))

@@ -351,9 +351,9 @@ impl Driver for UringDriver {
             !self.done.is_empty() || !self.unstashed.is_empty() || self.ring.has_completions();
         if issued > 0 || has_work {
             // Receives of readable sockets complete while they are submitted.
-            return self.ring.enter(issued, None);
+            return self.ring.submit(issued);
         }
-        self.ring.enter(0, Some(retry.map_or(timeout, |retry| retry.min(timeout))))
+        self.ring.submit_and_wait(retry.map_or(timeout, |retry| retry.min(timeout)))
     }
 
     fn next(&mut self) -> Option<Completion<'_>> {

@@ -63,7 +63,7 @@ fn receive_a_byte(mut ring: Ring) -> io::Result<()> {
         .flags(io_uring::squeue::Flags::BUFFER_SELECT);
     // SAFETY: the request points to nothing; its buffer lives as long as `buffers`.
     unsafe { ring.push(&entry) };
-    ring.enter(1, None)?;
+    ring.submit(1)?;
     let completion = ring.next().ok_or(io::ErrorKind::TimedOut)?;
     let id = cqueue::buffer_select(completion.flags()).ok_or(io::ErrorKind::Unsupported)?;
     let is_right = completion.result() == 1 && buffers.filled(id, 1) == b"!";

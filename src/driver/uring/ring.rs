@@ -67,28 +67,26 @@ impl Ring {
         }
     }
 
-    /// Submits and waits: for `at_least` completions that are certain to come without waiting, or,
-    /// where none are, until `timeout`.
-    pub(super) fn enter(&mut self, at_least: usize, timeout: Option<Duration>) -> io::Result<()> {
-        let result = match timeout {
-            None => self.ring.submitter().submit_with_args(at_least, &SubmitArgs::new()),
-            Some(timeout) => {
-                let timespec = Timespec::from(timeout);
-                let args = SubmitArgs::new().timespec(&timespec);
-                if self.can_gather {
-                    let args = args.min_wait_usec(GATHER_USEC);
-                    self.ring.submitter().submit_with_args(WAIT_FOR, &args)
-                } else {
-                    self.ring.submitter().submit_with_args(1, &args)
-                }
-            }
+    /// Submits, and takes the `expected` completions that come while submitting.
+    pub(super) fn submit(&mut self, expected: usize) -> io::Result<()> {
+        // No time at all: should one of them have been taken before, nobody waits for another.
+        let none = Timespec::new();
+        let args = SubmitArgs::new().timespec(&none);
+        let result = self.ring.submitter().submit_with_args(expected, &args);
+        self.reap(result)
+    }
+
+    /// Submits and waits until something completes, or until the timeout.
+    pub(super) fn submit_and_wait(&mut self, timeout: Duration) -> io::Result<()> {
+        let timespec = Timespec::from(timeout);
+        let args = SubmitArgs::new().timespec(&timespec);
+        let submitter = self.ring.submitter();
+        let result = if self.can_gather {
+            submitter.submit_with_args(WAIT_FOR, &args.min_wait_usec(GATHER_USEC))
+        } else {
+            submitter.submit_with_args(1, &args)
         };
-        self.reap();
-        match result {
-            Ok(_) => Ok(()),
-            Err(error) if is_passing(&error) => Ok(()),
-            Err(error) => Err(error),
-        }
+        self.reap(result)
     }
 
     /// The next completion.
@@ -106,18 +104,21 @@ impl Ring {
         self.overflows
     }
 
-    fn reap(&mut self) {
+    fn reap(&mut self, result: io::Result<usize>) -> io::Result<()> {
         if self.ring.submission().cq_overflow() {
             self.overflows += 1;
         }
         self.reaped.extend(self.ring.completion());
+        match result {
+            Err(error) if !is_passing(&error) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn make_room(&mut self) {
-        match self.ring.submit() {
-            Ok(_) => {}
-            Err(error) if is_passing(&error) => self.reap(),
-            Err(error) => panic!("io_uring takes no submissions: {error}"),
+        let result = self.ring.submit();
+        if let Err(error) = result.map(drop).or_else(|error| self.reap(Err(error))) {
+            panic!("io_uring takes no submissions: {error}");
         }
     }
 }

@@ -1,0 +1,147 @@
+//! Pings, and what becomes of those who do not answer.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use testkit::client::{Client, End, Got, Shape, binary, pong, text};
+use throng::config::Backend;
+
+use crate::support::{holds_within, ms, server};
+
+on_both!(
+    who_answers_is_pinged_at_the_pace_that_was_set,
+    who_answers_nothing_is_closed_in_time,
+    any_data_is_as_good_as_a_pong,
+    a_part_of_a_message_is_as_good_as_a_pong,
+    an_interval_of_zero_turns_pings_off,
+    a_timeout_of_zero_turns_the_deadline_off,
+    who_was_paused_by_us_is_not_closed_for_missing_pongs,
+);
+
+const OPTIONS: [&str; 4] = ["--ping-interval", "500ms", "--pong-timeout", "500ms"];
+
+fn who_answers_is_pinged_at_the_pace_that_was_set(backend: Backend) {
+    let server = server(backend, &OPTIONS);
+    let begin = Instant::now();
+    let mut clients: [Client; 6] =
+        std::array::from_fn(|at| Client::open(server.address(), ["/echo", "/room/a"][at % 2]));
+    let mut times = vec![vec![]; clients.len()];
+    while begin.elapsed() < ms(4000) {
+        for (client, times) in clients.iter_mut().zip(&mut times) {
+            match client.frame_within(ms(5)) {
+                Got::Silence => {}
+                Got::Frame(frame) => {
+                    assert_eq!((frame.first, &frame.payload[..]), (0x89, &b""[..]));
+                    times.push(begin.elapsed());
+                    client.write(&pong(b""));
+                }
+                other => panic!("after {times:?}: {other:?}"),
+            }
+        }
+    }
+    for times in times {
+        assert!((7..=9).contains(&times.len()), "{times:?}");
+        assert!(times[0] < ms(800), "{times:?}");
+        let gaps: Vec<Duration> = times.windows(2).map(|two| two[1] - two[0]).collect();
+        assert!(gaps.iter().all(|gap| (ms(300)..ms(700)).contains(gap)), "{gaps:?}");
+    }
+}
+
+fn who_answers_nothing_is_closed_in_time(backend: Backend) {
+    let server = server(backend, &OPTIONS);
+    for path in ["/echo", "/room/a"] {
+        let mut client = Client::open(server.address(), path);
+        let begin = Instant::now();
+        assert_eq!(client.frame().first, 0x89);
+        assert!(begin.elapsed() < ms(800), "{:?}", begin.elapsed());
+        let pinged = Instant::now();
+        assert_eq!(client.close_code(), 1008, "{path}");
+        let waited = pinged.elapsed();
+        assert!((ms(450)..ms(900)).contains(&waited), "{path} {waited:?}");
+        assert_eq!(client.rest(ms(500)).end, End::Fin);
+    }
+    let descriptors = server.descriptors();
+    let _silent: [Client; 10] = crate::support::clients(server.address(), "/room/a");
+    let are_gone = || server.descriptors() == descriptors;
+    assert!(holds_within(ms(6000), are_gone), "who is dead is forgotten");
+}
+
+fn any_data_is_as_good_as_a_pong(backend: Backend) {
+    let server = server(backend, &OPTIONS);
+    let mut client = Client::open(server.address(), "/room/a");
+    let (begin, mut pings) = (Instant::now(), 0);
+    while begin.elapsed() < ms(3000) {
+        client.write(&text("alive"));
+        let mut frame = client.frame();
+        while frame.first == 0x89 {
+            pings += 1;
+            frame = client.frame();
+        }
+        assert_eq!(frame.payload, b"alive");
+        thread::sleep(ms(150));
+    }
+    assert!(pings >= 3, "it was asked {pings} times");
+}
+
+fn a_part_of_a_message_is_as_good_as_a_pong(backend: Backend) {
+    let server = server(backend, &OPTIONS);
+    let mut client = Client::open(server.address(), "/echo");
+    let bytes = Shape::new(2).with(&[5; 20]);
+    for byte in &bytes {
+        client.write(&[*byte]);
+        thread::sleep(ms(120));
+    }
+    let mut frame = client.frame();
+    while frame.first == 0x89 {
+        frame = client.frame();
+    }
+    assert_eq!(frame.payload, [5; 20]);
+}
+
+fn an_interval_of_zero_turns_pings_off(backend: Backend) {
+    let server = server(backend, &["--ping-interval", "0", "--pong-timeout", "100ms"]);
+    let mut client = Client::open(server.address(), "/room/a");
+    assert_eq!(client.frame_within(ms(2500)), Got::Silence);
+    client.write(&text("still here"));
+    assert_eq!(client.frame().payload, b"still here");
+}
+
+fn a_timeout_of_zero_turns_the_deadline_off(backend: Backend) {
+    let server = server(backend, &["--ping-interval", "200ms", "--pong-timeout", "0"]);
+    let mut client = Client::open(server.address(), "/room/a");
+    assert_eq!(client.frame().first, 0x89);
+    // Who has not answered yet is asked no further.
+    assert_eq!(client.frame_within(ms(1500)), Got::Silence);
+    client.write(&text("still here"));
+    let (first, second) = (client.frame(), client.frame());
+    let echoed = [&first, &second].into_iter().any(|frame| frame.payload == b"still here");
+    assert!(echoed, "{first:?} {second:?}");
+}
+
+fn who_was_paused_by_us_is_not_closed_for_missing_pongs(backend: Backend) {
+    const MESSAGES: usize = 1000;
+    let server = server(backend, &[&OPTIONS[..], &["--max-backlog", "128KiB"]].concat());
+    let client = Client::connect_with(server.address(), Some(16 << 10));
+    let mut client = client.expect("the server listens");
+    client.upgrade("/echo", &[]);
+    let mut writer = client.writer();
+    let writing = thread::spawn(move || {
+        let message = binary(&[9; 20_000]);
+        (0..MESSAGES).all(|_| writer.try_write(&message).is_ok())
+    });
+    thread::sleep(ms(3000));
+    assert!(!writing.is_finished(), "the server took everything");
+    let (mut count, mut bytes) = (0, 0);
+    while count < MESSAGES {
+        match client.frame_within(ms(5000)) {
+            Got::Frame(frame) if frame.first == 0x82 => {
+                (count, bytes) = (count + 1, bytes + frame.payload.len());
+            }
+            // They go by before the messages that the client still has to send.
+            Got::Frame(frame) if frame.first == 0x89 => {}
+            other => panic!("after {count} messages: {other:?}"),
+        }
+    }
+    assert_eq!(bytes, MESSAGES * 20_000);
+    assert!(writing.join().expect("writing fails, but does not panic"), "never closed");
+}

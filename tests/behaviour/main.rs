@@ -1,0 +1,46 @@
+//! What clients, operators and neighbours see of a server: its binary, over real sockets.
+//!
+//! Most tests run once for each backend: `cargo test --test behaviour io_uring` takes one of them.
+
+#![allow(clippy::disallowed_methods, reason = "these tests live in real time")]
+
+/// Makes a test for each backend of functions that take one.
+macro_rules! on_both {
+    ($($name:ident),+ $(,)?) => {
+        mod epoll {
+            $(#[test] fn $name() {
+                super::$name(throng::config::Backend::Epoll);
+            })+
+        }
+
+        mod io_uring {
+            $(#[test] fn $name() {
+                if crate::support::has_io_uring() {
+                    super::$name(throng::config::Backend::IoUring);
+                }
+            })+
+        }
+    };
+}
+
+mod backpressure;
+mod close;
+mod compression;
+mod forbidden;
+mod handshake;
+mod heartbeat;
+mod in_use;
+mod limits;
+mod listeners;
+mod memory;
+mod options;
+mod pages;
+mod peer;
+mod publishing;
+mod requests;
+mod rooms;
+mod signals;
+mod slow;
+mod support;
+mod violations;
+mod workers;

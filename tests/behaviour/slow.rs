@@ -1,0 +1,118 @@
+//! Rooms with a reader that does not keep up.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use testkit::client::{Client, End, Got, binary, frames, text};
+use throng::config::Backend;
+
+use crate::support::{clients, holds_within, ms, noise, server};
+
+on_both!(
+    a_reader_that_does_not_keep_up_is_closed_while_others_go_on,
+    one_message_larger_than_the_backlog_arrives_at_a_slow_reader,
+    a_steady_reader_is_kept_while_pings_wait_behind_a_large_message,
+    memory_stays_bounded_however_many_readers_are_slow,
+);
+
+fn a_reader_that_does_not_keep_up_is_closed_while_others_go_on(backend: Backend) {
+    const MESSAGES: usize = 1200;
+    let server = server(backend, &["--max-backlog", "64KiB"]);
+    let mut others: [Client; 4] = clients(server.address(), "/room/a");
+    let mut slow = Client::connect_with(server.address(), Some(16 << 10)).expect("it listens");
+    slow.upgrade("/room/a", &[]);
+    let before = server.descriptors();
+    let payload = noise(16 << 10);
+    for number in 0..MESSAGES {
+        others[number % 4].write(&binary(&payload));
+        for other in &mut others {
+            assert!(other.frame().payload == payload, "message {number}");
+        }
+    }
+    assert!(holds_within(ms(3000), || server.descriptors() == before - 1), "it is still there");
+    let rest = slow.rest(ms(10_000));
+    assert_ne!(rest.end, End::Open, "it was closed");
+    let (whole, _) = frames(&rest.bytes);
+    assert!(whole.len() < MESSAGES, "it got everything");
+    assert!(whole.iter().all(|frame| frame.payload == payload), "what came, came right");
+    others[0].write(&text("who is left goes on"));
+    for other in &mut others {
+        assert_eq!(other.frame().payload, b"who is left goes on");
+    }
+}
+
+fn one_message_larger_than_the_backlog_arrives_at_a_slow_reader(backend: Backend) {
+    let options = ["--max-backlog", "64KiB", "--max-message-size", "16MiB"];
+    let server = server(backend, &options);
+    let mut slow = Client::connect_with(server.address(), Some(64 << 10)).expect("it listens");
+    slow.upgrade("/room/a", &[]);
+    let mut publisher = Client::open(server.address(), "/room/a");
+    let payload = noise(8 << 20);
+    publisher.write(&binary(&payload));
+    let mut got = Vec::new();
+    while got.len() < payload.len() + 10 {
+        got.extend(slow.some(ms(10_000)).expect("the rest comes"));
+        if got.len() % (512 << 10) < 64 << 10 {
+            thread::sleep(ms(10));
+        }
+    }
+    let (list, left) = frames(&got);
+    assert!(list.len() == 1 && left.is_empty() && list[0].payload == payload, "it arrives whole");
+    assert!(publisher.frame().payload == payload);
+    publisher.write(&text("next"));
+    assert_eq!(slow.frame().payload, b"next", "and the reader is still in the room");
+}
+
+fn a_steady_reader_is_kept_while_pings_wait_behind_a_large_message(backend: Backend) {
+    let options = ["--max-backlog", "64KiB", "--max-message-size", "16MiB"];
+    let pings = ["--ping-interval", "300ms", "--pong-timeout", "300ms"];
+    let server = server(backend, &[&options[..], &pings].concat());
+    let mut slow = Client::connect_with(server.address(), Some(64 << 10)).expect("it listens");
+    slow.upgrade("/room/a", &[]);
+    let payload = noise(12 << 20);
+    let mut publisher = Client::open(server.address(), "/room/a");
+    publisher.write(&binary(&payload));
+    drop(publisher);
+    let (begin, mut got) = (Instant::now(), Vec::new());
+    // It reads for longer than any ping may wait, and answers those that it sees.
+    while got.len() < payload.len() + 10 {
+        got.extend(slow.some(ms(10_000)).expect("the rest comes"));
+        let due = Duration::from_secs(3) * got.len() as u32 / payload.len() as u32;
+        thread::sleep(due.saturating_sub(begin.elapsed()).min(ms(20)));
+    }
+    let (list, _) = frames(&got);
+    let message = list.iter().find(|frame| frame.first == 0x82).expect("it has come");
+    assert!(message.payload == payload, "it arrives whole");
+    slow.write(&text("still here"));
+    let mut frame = slow.frame();
+    while frame.first == 0x89 {
+        frame = slow.frame();
+    }
+    assert_eq!(frame.payload, b"still here");
+}
+
+fn memory_stays_bounded_however_many_readers_are_slow(backend: Backend) {
+    const SLOW: usize = 30;
+    let server = server(backend, &["--max-backlog", "64KiB", "--ping-interval", "0"]);
+    let slow: Vec<Client> = (0..SLOW)
+        .map(|_| {
+            let client = Client::connect_with(server.address(), Some(16 << 10));
+            let mut client = client.expect("the server listens");
+            client.upgrade("/room/a", &[]);
+            client
+        })
+        .collect();
+    let mut publisher = Client::open(server.address(), "/room/a");
+    let before = (server.rss_bytes(), server.descriptors());
+    let payload = noise(32 << 10);
+    for _ in 0..300 {
+        publisher.write(&binary(&payload));
+        assert!(publisher.frame().payload == payload);
+    }
+    let growth = server.rss_bytes().saturating_sub(before.0);
+    assert!(growth < 10 << 20, "{growth} bytes more");
+    let are_gone = || server.descriptors() == before.1 - SLOW;
+    assert!(holds_within(ms(3000), are_gone), "slow readers are still there");
+    drop(slow);
+    assert_eq!(publisher.frame_within(ms(50)), Got::Silence);
+}
