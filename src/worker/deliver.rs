@@ -12,12 +12,16 @@ use std::sync::Arc;
 impl<W: Wake> Core<W> {
     /// Delivers what was published this turn, and sends on what other workers had no room for.
     pub(super) fn deliver(&mut self) {
-        while let Some(sealed) = self.hub.seal_next() {
-            self.publish(&sealed);
-        }
-        let posted = self.mail.forward_all();
-        self.count_posted(posted);
-        if !self.mail.is_congested() {
+        loop {
+            while let Some(sealed) = self.hub.seal_next() {
+                self.publish(&sealed);
+            }
+            let posted = self.mail.forward_all();
+            self.count_posted(posted);
+            if self.mail.is_congested() || self.waiting.is_empty() {
+                return;
+            }
+            // What they publish now is delivered in this turn too, or it would lie until the next.
             self.release_waiting();
         }
     }
@@ -92,7 +96,6 @@ impl<W: Wake> Core<W> {
     }
 
     fn release_waiting(&mut self) {
-        // Those who publish anew may have to wait anew: they go to the end of the same list.
         for _ in 0..self.waiting.len() {
             let Some(conn) = self.waiting.pop_front() else { break };
             if let Some(connection) = self.table.get_mut(conn) {

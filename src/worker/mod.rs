@@ -29,6 +29,7 @@ pub use mailbox::{Address, Envelope, Mail, Posted, mailboxes};
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::core::Core;
 use crate::driver::{Completion, Driver, Listener, ListenerId};
@@ -101,18 +102,26 @@ impl<D: Driver> Worker<D> {
         self.core.stopping.is_some() && self.core.table.len() == 0
     }
 
+    /// How long there is nothing to do unless something happens. Whoever leaves mail from here on
+    /// wakes the worker; what was left before is seen here.
+    pub fn time_to_sleep(&mut self) -> Duration {
+        let timeout = self.core.idle_for(self.driver.now());
+        let may_sleep = self.core.mail.may_sleep() && !self.core.is_stop_unseen();
+        if may_sleep { timeout } else { Duration::ZERO }
+    }
+
+    /// Its driver, for tests that decide when it wakes.
+    pub fn driver(&mut self) -> &mut D {
+        &mut self.driver
+    }
+
     /// Its mail, for tests that carry it out of order.
     pub fn mail(&mut self) -> &mut Mail<D::Waker> {
         &mut self.core.mail
     }
 
     fn sleep(&mut self) -> io::Result<()> {
-        let mut timeout = self.core.idle_for(self.driver.now());
-        // Whoever leaves mail from here on wakes us; what was left before is seen here.
-        let may_sleep = self.core.mail.may_sleep() && !self.core.is_stop_unseen();
-        if !may_sleep {
-            timeout = std::time::Duration::ZERO;
-        }
+        let timeout = self.time_to_sleep();
         self.driver.wait(timeout)?;
         self.core.mail.wake_up();
         self.core.now = self.driver.now();

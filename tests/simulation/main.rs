@@ -26,6 +26,7 @@ fn check_coverage(all: &[Counts]) {
         ("slow receivers", sum(|c| c.closed_slow)),
         ("violations", sum(|c| c.closed_violation)),
         ("pings", sum(|c| c.pings)),
+        ("wakes", sum(|c| c.wakes)),
     ] {
         assert!(count > 100, "{name}: {count} only");
     }

@@ -127,8 +127,13 @@ impl World {
         self.obliged.push(None);
     }
 
+    /// A turn of a worker, unless it sleeps: then it must be woken by what it waits for.
     fn turn(&mut self, at: usize) -> Result<(), String> {
-        self.workers[at].turn().map_err(|error| error.to_string())
+        let worker = &mut self.workers[at];
+        if worker.time_to_sleep() > Duration::ZERO && !worker.driver().has_events() {
+            return Ok(());
+        }
+        worker.turn().map_err(|error| error.to_string())
     }
 
     fn act(&mut self) -> Result<bool, String> {

@@ -269,6 +269,20 @@ impl Driver for SimDriver {
 }
 
 impl SimDriver {
+    /// Whether a wait would end before its timeout.
+    #[must_use]
+    pub fn has_events(&self) -> bool {
+        let has_event = |slot: &Slot| {
+            let is_readable = !slot.is_paused && self.net.has_input(slot.link);
+            let is_broken = slot.failure.is_some() || self.net.failure(slot.link).is_some();
+            slot.sending.is_some() || !slot.has_ended && (is_readable || is_broken)
+        };
+        !self.done.is_empty()
+            || self.waker.0.load(Ordering::SeqCst)
+            || self.listener.is_some() && self.net.has_connects(self.id)
+            || self.slots.iter().any(|(_, slot)| has_event(slot))
+    }
+
     /// Takes connects from here on; a simulated network needs no listening socket.
     pub fn accept_connects(&mut self) -> ListenerId {
         let id = ListenerId(self.listeners);

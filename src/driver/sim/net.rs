@@ -182,6 +182,15 @@ impl Net {
         link.is_finished_by_client && link.to_server.is_empty()
     }
 
+    pub(super) fn has_input(&self, link: LinkId) -> bool {
+        let link = &self.0.borrow().links[link.0];
+        link.is_finished_by_client || !link.to_server.is_empty()
+    }
+
+    pub(super) fn has_connects(&self, driver: usize) -> bool {
+        !self.0.borrow().backlogs[driver].is_empty()
+    }
+
     pub(super) fn finish_by_server(&self, link: LinkId) {
         self.0.borrow_mut().links[link.0].is_finished_by_server = true;
     }
