@@ -43,6 +43,13 @@ pub const MAILBOX_CAPACITY: usize = 1024;
 /// Capacity above which a buffer is freed after use and not pooled.
 pub const POOLED_BUFFER_BYTES_MAX: usize = 64 * 1024;
 
+/// Capacity that a growing buffer takes at once when it leaves the small sizes: from here on it has
+/// pages of its own, which are not resident until they are written to.
+pub const LARGE_BUFFER_BYTES: usize = 16 * 1024;
+
+/// Bytes up to which a buffer grows in small steps.
+pub const SMALL_BUFFER_BYTES_MAX: usize = 2 * 1024;
+
 /// Buffers that a pool keeps; the ones beyond are freed.
 pub const POOLED_BUFFERS_MAX: usize = 64;
 
@@ -64,6 +71,9 @@ pub const PINGS_PER_TURN: usize = 1024;
 
 /// Connections that are told 1001 in one turn when the server drains.
 pub const GOODBYES_PER_TURN: usize = 1024;
+
+/// How often pooled memory that was not needed since the last time is freed.
+pub const TRIM_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How exact timeouts are.
 pub const TIMER_TICK: Duration = Duration::from_millis(20);

@@ -1,5 +1,7 @@
 //! The command line of the server.
 
+mod allocator;
+
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
@@ -9,6 +11,7 @@ use throng::server::{Server, signals};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    allocator::return_large_memory();
     let cli = Cli::parse();
     let args = match cli.command {
         Some(Command::Serve(args)) => args,

@@ -3,7 +3,7 @@
 use crate::limits::POOLED_BUFFER_BYTES_MAX;
 use crate::wire::frame::{CONTROL_BYTES_MAX, HEADER_BYTES_MAX, Header, Kind, Opcode};
 use crate::wire::utf8::Utf8;
-use crate::wire::{Violation, mask};
+use crate::wire::{Violation, buffer, mask};
 
 /// Lent to a session while it is in the middle of something.
 #[derive(Debug, Default)]
@@ -177,7 +177,7 @@ impl Partial {
             if message.kind == Kind::Text && !message.deflated {
                 self.utf8.feed(bytes).map_err(|_| Violation::BadUtf8)?;
             }
-            self.payload.extend_from_slice(bytes);
+            buffer::append(&mut self.payload, bytes);
         }
         Ok(Frame { received: frame.received + count as u64, ..frame })
     }

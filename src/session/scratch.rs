@@ -11,13 +11,32 @@ use crate::wire::utf8;
 #[derive(Debug, Default)]
 pub struct Scratch {
     partials: Vec<Box<Partial>>,
+    /// Partials that lay in the pool all the time since it was last trimmed.
+    unneeded: usize,
     inflater: Option<Box<Inflater>>,
     inflated: Vec<u8>,
 }
 
 impl Scratch {
+    /// Frees what was not needed since the last time; says whether anything is left.
+    pub fn trim(&mut self) -> bool {
+        self.partials.truncate(self.partials.len() - self.unneeded);
+        self.partials.shrink_to(POOLED_BUFFERS_MAX);
+        self.unneeded = self.partials.len();
+        self.inflated = Vec::new();
+        self.unneeded > 0
+    }
+
+    /// Whether there is anything to trim.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.partials.is_empty() && self.inflated.capacity() == 0
+    }
+
     pub(super) fn partial(&mut self) -> Box<Partial> {
-        self.partials.pop().unwrap_or_default()
+        let partial = self.partials.pop();
+        self.unneeded = self.unneeded.min(self.partials.len());
+        partial.unwrap_or_default()
     }
 
     pub(super) fn recycle(&mut self, partial: Option<Box<Partial>>) {

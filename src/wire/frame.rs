@@ -1,5 +1,6 @@
 //! WebSocket frames (RFC 6455, 5.2).
 
+use super::buffer;
 use super::close::{CloseCode, Violation};
 
 /// Bytes of the longest header of a client: two, eight of length, four of mask.
@@ -151,7 +152,7 @@ pub fn put_header(out: &mut Vec<u8>, opcode: Opcode, rsv1: bool, length: usize) 
 /// Appends a whole, unmasked frame.
 #[inline]
 pub fn put_frame(out: &mut Vec<u8>, opcode: Opcode, rsv1: bool, payload: &[u8]) {
-    out.reserve(10 + payload.len());
+    buffer::make_room(out, 10 + payload.len());
     put_header(out, opcode, rsv1, payload.len());
     out.extend_from_slice(payload);
 }

@@ -35,6 +35,10 @@ pub struct Head<'a> {
 ///
 /// If the bytes cannot become a head that is accepted.
 pub fn end_of_head(bytes: &[u8], searched: usize) -> Result<Option<usize>, HeadError> {
+    // A client that speaks TLS to this port sends no line feed for long: it need not wait for one.
+    if bytes.first().is_some_and(|first| !first.is_ascii_graphic() && *first != b'\r') {
+        return Err(HeadError::Malformed);
+    }
     let start = searched.saturating_sub(3);
     for at in memchr::memchr_iter(b'\n', &bytes[start..]).map(|at| at + start) {
         if at == 0 || bytes[at - 1] != b'\r' {
@@ -149,7 +153,7 @@ mod tests {
             b"GET / HTTP/1.1\r\nHost: a\rb\r\n\r\n",
             b"GET / HTTP/1.1\r\nHost: a\0b\r\n\r\n",
             b"GET / x HTTP/1.1\r\nHost: a\r\n\r\n",
-            b"\x16\x03\x01\r\n\r\n",
+            b"\x16\x03\x01",
         ] {
             let refused = match end_of_head(bad, 0) {
                 Ok(Some(length)) => Head::parse(&bad[..length]).is_err(),

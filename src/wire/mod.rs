@@ -4,6 +4,7 @@
 //! keeps anything about a connection.
 
 pub mod accept;
+pub mod buffer;
 pub mod close;
 pub mod deflate;
 pub mod encoded;

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::driver::Wake;
 use crate::hub::Hub;
 use crate::id::ConnId;
+use crate::limits::TRIM_INTERVAL;
 use crate::protocol::echo::Compressor;
 use crate::session::Scratch;
 use crate::stats::Counters;
@@ -86,6 +87,8 @@ pub(super) struct Core<W> {
     pub(super) ping: Arc<Encoded>,
     pub(super) stopping: Option<Stopping>,
     pub(super) refusals: usize,
+    /// When pooled memory is looked through, if there is any.
+    pub(super) trim_at: Option<Instant>,
     /// The time of this turn.
     pub(super) now: Instant,
 }
@@ -133,6 +136,7 @@ impl<W: Wake> Core<W> {
             ping: Arc::new(Encoded::ping()),
             stopping: None,
             refusals: 0,
+            trim_at: None,
             now,
         }
     }
@@ -171,6 +175,21 @@ impl<W: Wake> Core<W> {
         self.counters.mailbox_full.add(posted.full);
     }
 
+    /// Frees pooled memory that is not needed any more, so that a burst leaves nothing behind.
+    pub(super) fn trim(&mut self) {
+        match self.trim_at {
+            Some(at) if at <= self.now => {
+                let is_left = self.pool.trim() | self.scratch.trim();
+                self.touched.shrink_to(0);
+                self.trim_at = is_left.then(|| self.now + TRIM_INTERVAL);
+            }
+            None if !self.pool.is_empty() || !self.scratch.is_empty() => {
+                self.trim_at = Some(self.now + TRIM_INTERVAL);
+            }
+            _ => {}
+        }
+    }
+
     /// How long there is nothing to do unless something happens.
     pub(super) fn idle_for(&self, now: Instant) -> Duration {
         const FOREVER: Duration = Duration::from_secs(3600);
@@ -178,10 +197,11 @@ impl<W: Wake> Core<W> {
         if is_telling || !self.touched.is_empty() {
             return Duration::ZERO;
         }
+        let trim = self.trim_at.map(|at| at.saturating_duration_since(now));
         let stop = self.stopping.as_ref().map(|s| s.until.saturating_duration_since(now));
         let sweeps = [&self.pings, &self.checks].into_iter().flatten();
         let sweeps = sweeps.filter(|_| self.table.len() > 0).map(|sweep| sweep.until_next(now));
-        let nearest = sweeps.chain(self.timers.until_next(now)).chain(stop).min();
+        let nearest = sweeps.chain(self.timers.until_next(now)).chain(stop).chain(trim).min();
         nearest.map_or(FOREVER, |nearest| nearest.min(FOREVER))
     }
 }

@@ -35,12 +35,13 @@ impl<W: Wake> Core<W> {
 
     /// A direction has ended.
     pub(super) fn ended(&mut self, conn: ConnId, end: End) {
+        // What it published comes back to itself too, and decides whether it has more coming.
+        self.leave_room(conn);
         let Some(connection) = self.table.get_mut(conn) else { return };
         let has_more = connection.queue.is_some() || connection.has(flag::SENDING);
         if end == End::Finished && has_more && !matches!(connection.phase, Phase::Closed) {
             // It may still read: what is queued is sent, then nothing is left to do.
             connection.set(flag::CLOSE_WHEN_SENT);
-            self.leave_room(conn);
             self.arm(conn, CLOSE_TIMEOUT);
         } else {
             self.close_soon(conn);

@@ -13,9 +13,6 @@ impl<D: Driver> Worker<D> {
         while let Some(conn) = self.core.touched.pop_front() {
             self.flush_one(conn);
         }
-        if self.core.touched.capacity() > TOUCHED_KEPT_MAX {
-            self.core.touched.shrink_to(TOUCHED_KEPT_MAX);
-        }
     }
 
     fn flush_one(&mut self, conn: ConnId) {
@@ -64,9 +61,6 @@ impl<D: Driver> Worker<D> {
         self.driver.close(conn);
     }
 }
-
-/// Places kept in the list of touched connections between turns.
-const TOUCHED_KEPT_MAX: usize = 4096;
 
 /// Deliveries wait behind a send that the peer does not take. Replies do not count: they have
 /// stopped us from reading before they come to this.

@@ -9,8 +9,8 @@ use crate::id::ConnId;
 use crate::limits::{HANDSHAKE_TIMEOUT, LINGER_BYTES_MAX};
 use crate::protocol::echo;
 use crate::session::Event;
-use crate::wire::CloseCode;
 use crate::wire::frame::CONTROL_BYTES_MAX;
+use crate::wire::{CloseCode, buffer};
 
 /// Whether to look for more in the same bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl<W: Wake> Core<W> {
         let Some(connection) = self.table.get_mut(conn) else { return false };
         prove_life(connection);
         if let Some(stash) = &mut connection.stash {
-            stash.extend_from_slice(bytes);
+            buffer::append(stash, bytes);
             return false;
         }
         let mut input = bytes;

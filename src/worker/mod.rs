@@ -92,6 +92,7 @@ impl<D: Driver> Worker<D> {
         self.say_goodbye();
         self.core.deliver();
         self.flush();
+        self.core.trim();
         self.core.counters.turns.add(1);
         Ok(())
     }

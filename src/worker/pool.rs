@@ -18,6 +18,8 @@ pub(super) struct Pool {
     buffers: Vec<Box<Buffer>>,
     parts: Vec<Box<Parts>>,
     bytes: usize,
+    /// Buffers and lists that lay here all the time since the last trim.
+    unneeded: (usize, usize),
 }
 
 impl Pool {
@@ -85,8 +87,24 @@ impl Pool {
         }
     }
 
+    /// Frees what was not needed since the last time; says whether anything is left.
+    pub(super) fn trim(&mut self) -> bool {
+        self.parts.truncate(self.parts.len() - self.unneeded.1);
+        for buffer in self.buffers.drain(self.buffers.len() - self.unneeded.0..) {
+            self.bytes -= buffer.bytes.capacity();
+        }
+        self.unneeded = (self.buffers.len(), self.parts.len());
+        !self.is_empty()
+    }
+
+    /// Whether there is anything to trim.
+    pub(super) fn is_empty(&self) -> bool {
+        self.buffers.is_empty() && self.parts.is_empty()
+    }
+
     fn buffer(&mut self) -> Box<Buffer> {
         let buffer = self.buffers.pop().unwrap_or_default();
+        self.unneeded.0 = self.unneeded.0.min(self.buffers.len());
         self.bytes -= buffer.bytes.capacity();
         buffer
     }
@@ -107,6 +125,7 @@ impl Pool {
             Outgoing::Owned(buffer) => Part::Owned(buffer),
         };
         let mut parts = self.parts.pop().unwrap_or_default();
+        self.unneeded.1 = self.unneeded.1.min(self.parts.len());
         parts.push(single);
         parts
     }
@@ -133,6 +152,24 @@ mod tests {
         let mut queue = None;
         pool.append(&mut queue, |out| assert!(out.is_empty() && out.capacity() > 0));
         assert!(queue.is_none(), "nothing was written");
+    }
+
+    #[test]
+    fn what_is_not_needed_is_freed() {
+        let mut pool = Pool::default();
+        let fill = |pool: &mut Pool, count: usize| {
+            let mut queues: Vec<_> = (0..count).map(|_| None).collect();
+            for queue in &mut queues {
+                pool.append(queue, |out| out.extend(b"a"));
+            }
+            queues.into_iter().flatten().for_each(|bytes| pool.recycle(bytes));
+        };
+        fill(&mut pool, 10);
+        assert!(pool.trim(), "all were needed");
+        fill(&mut pool, 4);
+        assert!(pool.trim());
+        assert_eq!(pool.buffers.len(), 4, "six were not");
+        assert!(!pool.trim() && pool.bytes == 0);
     }
 
     #[test]
