@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Arg, ArgAction, Parser, Subcommand};
 
 use super::{AllowedOrigins, Backend, Config, ListenAddr, parse_duration, parse_size};
 
 /// WebSocket server for very many connections.
-///
 /// Serves a chat page at /, echoes at /echo, and /room/NAME sends every message to
 /// everybody in the room.
 #[derive(Debug, Parser)]
 #[command(name = "throng", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
+#[command(disable_help_flag = true, disable_help_subcommand = true, arg = help())]
 pub struct Cli {
     /// What to do; nothing means `serve`.
     #[command(subcommand)]
@@ -77,6 +77,12 @@ pub struct Args {
     #[arg(long, value_name = "LIST", env = "THRONG_ALLOWED_ORIGINS", default_value = "")]
     #[arg(hide_default_value = true)]
     pub allowed_origins: AllowedOrigins,
+}
+
+/// The long form of clap's own flag takes more than a screen and says nothing more.
+fn help() -> Arg {
+    let action = ArgAction::HelpShort;
+    Arg::new("help").short('h').long("help").help("Print help").action(action).global(true)
 }
 
 /// Threads are bounded by the 16 bits of a worker's number.

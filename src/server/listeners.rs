@@ -20,7 +20,7 @@ const BACKLOG: i32 = 65_535;
 #[derive(Debug)]
 pub(super) struct Bound {
     addresses: Vec<ListenAddr>,
-    /// Hold each TCP address until the workers have it: bound, but not listening.
+    /// Hold each TCP address until the workers have it: bound, but never accepting.
     holders: Vec<Socket>,
     unix: Vec<Socket>,
     /// Paths of the Unix listeners, with their inodes.
@@ -41,7 +41,7 @@ impl Bound {
         let mut bound = Self { addresses: vec![], holders: vec![], unix: vec![], paths: vec![] };
         for address in addresses {
             let result = match address {
-                ListenAddr::Tcp(tcp) => bound.hold(*tcp, only_v6(*tcp, addresses)),
+                ListenAddr::Tcp(tcp) => bound.hold(*tcp, addresses),
                 ListenAddr::Unix(path) => bound.open_unix(path),
             };
             result.map_err(|error| StartError::Listen(address.clone(), error))?;
@@ -71,10 +71,15 @@ impl Bound {
 
     /// Binds without SO_REUSEPORT, so that an address where another server of this user listens
     /// is found to be in use; sets it afterwards, so that the workers may bind beside this socket,
-    /// which never listens.
-    fn hold(&mut self, address: SocketAddr, only_v6: bool) -> io::Result<()> {
-        let holder = tcp_socket(address, only_v6)?;
+    /// which never accepts.
+    fn hold(&mut self, address: SocketAddr, all: &[ListenAddr]) -> io::Result<()> {
+        let holder = tcp_socket(address, only_v6(address, all))?;
         holder.bind(&address.into())?;
+        // Of two servers that start at once both may bind, but only one may listen. Addresses of
+        // our own with one port would be in each other's way like that.
+        if !shares_port(address, all) {
+            holder.listen(0)?;
+        }
         holder.set_reuse_port(true)?;
         let resolved = holder.local_addr()?.as_socket().unwrap_or(address);
         self.holders.push(holder);
@@ -148,6 +153,15 @@ fn only_v6(address: SocketAddr, all: &[ListenAddr]) -> bool {
         ListenAddr::Unix(_) => false,
     };
     !address.ip().is_unspecified() || all.iter().any(is_v4_twin)
+}
+
+/// Whether another of the addresses has the same port.
+fn shares_port(address: SocketAddr, all: &[ListenAddr]) -> bool {
+    let has_port = |other: &&ListenAddr| match other {
+        ListenAddr::Tcp(other) => other.port() == address.port(),
+        ListenAddr::Unix(_) => false,
+    };
+    address.port() != 0 && all.iter().filter(has_port).count() > 1
 }
 
 /// A path that a server left behind is replaced; one where somebody answers is not.

@@ -4,6 +4,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests live in real time")]
 
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -136,6 +137,15 @@ impl Launch {
     /// If it does not listen in time; the log is in the message.
     #[must_use]
     pub fn start(&self) -> Process {
+        self.try_start().unwrap_or_else(|log| panic!("the server did not start:\n{log}"))
+    }
+
+    /// As [`Launch::start`], for a server that may refuse to.
+    ///
+    /// # Errors
+    ///
+    /// The log of a server that has not started.
+    pub fn try_start(&self) -> Result<Process, String> {
         let mut child = self.command().spawn().expect("the program is there and may be executed");
         let stderr = child.stderr.take().expect("it is piped");
         drop(child.stdout.take());
@@ -147,12 +157,14 @@ impl Launch {
         let mut process = Process { child, log, reader: Some(reader), addresses: Vec::new() };
         let has_started = process.wait_for_log(STARTED, START_TIMEOUT);
         let text = process.log();
-        assert!(has_started, "the server did not start:\n{text}");
+        if !has_started {
+            return Err(text);
+        }
         let addresses = text.lines().filter_map(|line| line.split_once(LISTENING));
         process.addresses = addresses
             .map(|(_, address)| address.trim().parse().expect("the log has addresses"))
             .collect();
-        process
+        Ok(process)
     }
 
     /// Runs a program that is expected to end by itself; kills it after `within`.
@@ -309,10 +321,12 @@ impl Process {
         tasks.collect()
     }
 
-    /// Descriptors of all threads, each table by itself.
+    /// How many sockets are open in the tables of all threads, each counted once.
     #[must_use]
-    pub fn descriptors(&self) -> usize {
-        self.tasks().iter().map(|task| task.descriptors.len()).sum()
+    pub fn sockets(&self) -> usize {
+        let tasks = self.tasks();
+        let targets = tasks.iter().flat_map(|task| &task.descriptors);
+        targets.filter(|to| to.starts_with("socket:")).collect::<HashSet<_>>().len()
     }
 
     fn status_bytes(&self, name: &str) -> u64 {

@@ -14,6 +14,7 @@ use crate::support::{holds_within, ms, server};
 on_both!(
     an_echo_client_that_never_reads_is_paused_and_then_gets_every_byte,
     a_ping_flood_that_never_reads_is_paused_and_then_gets_every_pong,
+    a_flood_of_requests_that_never_reads_is_paused_and_then_gets_every_page,
     a_paused_client_that_gives_up_is_forgotten,
     others_are_served_while_one_is_paused,
     a_paused_client_that_finishes_still_gets_everything,
@@ -25,7 +26,7 @@ const FLOOD: usize = 40 << 20;
 /// What a server may need for one client that does not read, beside the kernel's buffers.
 const MEMORY_MAX: u64 = 6 << 20;
 
-const OPTIONS: [&str; 4] = ["--max-backlog", "256KiB", "--ping-interval", "0"];
+const OPTIONS: [&str; 2] = ["--max-backlog", "256KiB"];
 
 /// Writes the bytes over and over on a thread of its own.
 struct Flood {
@@ -117,19 +118,37 @@ fn a_ping_flood_that_never_reads_is_paused_and_then_gets_every_pong(backend: Bac
     }
 }
 
+fn a_flood_of_requests_that_never_reads_is_paused_and_then_gets_every_page(backend: Backend) {
+    let server = server(backend, &OPTIONS);
+    let before = server.rss_bytes();
+    let client = Client::connect_with(server.address(), Some(16 << 10));
+    let mut client = client.expect("the server listens");
+    let request = b"GET /chat.js HTTP/1.1\r\nHost: a\r\n\r\n";
+    let flood = Flood::start(&client, request.repeat(100), 500);
+    thread::sleep(ms(1500));
+    let growth = server.rss_bytes().saturating_sub(before);
+    assert!(growth < MEMORY_MAX, "{growth} bytes more");
+    let first = client.response();
+    for number in 1..50_000 {
+        let next = client.response();
+        assert!(next.status == 200 && next.body == first.body, "{number}: {}", next.head);
+    }
+    flood.join();
+}
+
 fn a_paused_client_that_gives_up_is_forgotten(backend: Backend) {
     let server = server(backend, &OPTIONS);
-    let before = server.descriptors();
+    let before = server.sockets();
     for gives_up in [Client::reset, drop] {
         let client = slow_client(&server, "/echo");
         let flood = Flood::start(&client, binary(&[7; 20_000]), FLOOD / 20_000);
         flood.wait_until_paused();
-        assert_eq!(server.descriptors(), before + 1);
+        assert_eq!(server.sockets(), before + 1);
         // The writer's handle would keep the connection open.
         client.finish();
         flood.join();
         gives_up(client);
-        let is_forgotten = || server.descriptors() == before;
+        let is_forgotten = || server.sockets() == before;
         assert!(holds_within(ms(8000), is_forgotten), "it is remembered");
     }
 }

@@ -99,15 +99,15 @@ fn who_drips_behind_the_close_frame_is_cut_after_two_seconds(backend: Backend) {
 
 fn who_never_finishes_is_forgotten_after_two_seconds(backend: Backend) {
     let server = server(backend, &[]);
-    let before = server.descriptors();
+    let before = server.sockets();
     let mut clients: [Client; 20] = crate::support::clients(server.address(), "/room/a");
-    assert_eq!(server.descriptors(), before + clients.len());
+    assert_eq!(server.sockets(), before + clients.len());
     let begin = Instant::now();
     for client in &mut clients {
         client.write(&close(1000));
     }
-    let is_forgotten = || server.descriptors() == before;
-    assert!(holds_within(ms(4000), is_forgotten), "{} are left", server.descriptors() - before);
+    let is_forgotten = || server.sockets() == before;
+    assert!(holds_within(ms(4000), is_forgotten), "{} are left", server.sockets() - before);
     assert!(begin.elapsed() > ms(1800), "too early: {:?}", begin.elapsed());
 }
 

@@ -1,5 +1,7 @@
 //! permessage-deflate as it stands on the wire.
 
+use std::time::Duration;
+
 use flate2::{Decompress, FlushDecompress, Status};
 use testkit::client::{Address, Client, Frame, Shape, text};
 use throng::config::{Backend, Config, ListenAddr};
@@ -47,6 +49,7 @@ fn start(backend: Backend) -> (Server, Address) {
         listen: vec!["127.0.0.1:0".parse().expect("a good address")],
         workers: 2,
         backend,
+        ping_interval: Duration::ZERO,
         ..Config::default()
     };
     let server = Server::start(config).expect("nothing is in the way");

@@ -1,1 +1,88 @@
-//! x
+//! Where io_uring is forbidden, as it is in most containers.
+
+use std::process::Command;
+
+use testkit::client::{Client, text};
+use testkit::process::Launch;
+
+use crate::support::{PROGRAM, clients, ms, skip};
+
+/// Makes io_uring_setup(2) fail with an errno from here on, as a container's seccomp profile does,
+/// and becomes the program in its arguments.
+const FORBID: &str = r"
+import ctypes, os, struct, sys
+SETUP, ALLOW, ERRNO = 425, 0x7fff0000, 0x00050000
+rules = b''.join([
+    struct.pack('HBBI', 0x20, 0, 0, 0),
+    struct.pack('HBBI', 0x15, 0, 1, SETUP),
+    struct.pack('HBBI', 0x06, 0, 0, ERRNO | int(sys.argv[1])),
+    struct.pack('HBBI', 0x06, 0, 0, ALLOW),
+])
+memory = ctypes.create_string_buffer(rules)
+program = struct.pack('HxxxxxxP', len(rules) // 8, ctypes.addressof(memory))
+prctl = ctypes.CDLL(None, use_errno=True).prctl
+prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
+filters = ctypes.create_string_buffer(program)
+if prctl(38, 1, 0, 0, 0) or prctl(22, 2, ctypes.addressof(filters), 0, 0):
+    sys.exit('seccomp: ' + os.strerror(ctypes.get_errno()))
+os.execv(sys.argv[2], sys.argv[2:])
+";
+
+const EPERM: &str = "1";
+const ENOSYS: &str = "38";
+
+fn forbidden(errno: &str, args: &[&str]) -> Option<Launch> {
+    let wrapper = ["python3", "-c", FORBID, errno];
+    let (program, words) = wrapper.split_first().expect("it is not empty");
+    let trial = Command::new(program).args(words).arg("/bin/true").output();
+    if !trial.is_ok_and(|output| output.status.success()) {
+        skip("python3 cannot forbid io_uring here");
+        return None;
+    }
+    let launch = Launch::new(PROGRAM).wrapped(wrapper);
+    Some(launch.args(["--listen", "127.0.0.1:0", "--workers", "2"]).args(args))
+}
+
+#[test]
+fn the_server_works_on_epoll_and_says_why() {
+    for (errno, reason) in [(EPERM, "forbidden"), (ENOSYS, "this kernel has no io_uring")] {
+        for args in [&["--backend", "auto"][..], &[]] {
+            let Some(launch) = forbidden(errno, args) else { return };
+            let server = launch.start();
+            let log = server.log();
+            let told =
+                log.lines().filter(|line| line.contains("backend epoll")).collect::<Vec<_>>();
+            assert!(matches!(told[..], [line] if line.contains(reason)), "{log}");
+            let mut room: [Client; 4] = clients(server.address(), "/room/a");
+            room[0].write(&text("on epoll"));
+            for client in &mut room {
+                assert_eq!(client.frame().payload, b"on epoll");
+            }
+        }
+    }
+}
+
+#[test]
+fn who_insists_on_io_uring_is_told_why_it_does_not_start() {
+    let Some(launch) = forbidden(EPERM, &["--backend", "io_uring"]) else { return };
+    let finished = launch.run(ms(10_000));
+    assert_eq!(finished.code, Some(1), "{}", finished.stderr);
+    let [line] = finished.stderr.lines().collect::<Vec<_>>()[..] else {
+        panic!("one line was expected:\n{}", finished.stderr)
+    };
+    assert!(line.starts_with("throng: io_uring does not work here"), "{line}");
+    assert!(line.contains("forbidden") && line.contains("--backend epoll"), "{line}");
+}
+
+#[test]
+fn where_it_is_permitted_it_is_taken() {
+    if !crate::support::has_io_uring() {
+        return;
+    }
+    let server = Launch::new(PROGRAM).args(["--listen", "127.0.0.1:0", "--workers", "2"]).start();
+    assert!(server.log().contains("backend io_uring, because"), "{}", server.log());
+    let tasks = server.tasks();
+    let rings = tasks.iter().filter(|task| task.name.starts_with("worker-"));
+    let rings = rings.flat_map(|task| &task.descriptors).filter(|to| to.contains("io_uring"));
+    assert_eq!(rings.count(), 2, "each worker has a ring of its own: {tasks:?}");
+}

@@ -134,7 +134,7 @@ fn a_slow_handshake_is_closed_after_ten_seconds(backend: Backend) {
 }
 
 fn a_websocket_has_no_handshake_deadline(backend: Backend) {
-    let server = server(backend, &["--ping-interval", "0"]);
+    let server = server(backend, &[]);
     let mut client = Client::open(server.address(), "/room/a");
     assert_eq!(client.frame_within(ms(11_500)), Got::Silence);
     client.write(&text("still here"));

@@ -61,7 +61,7 @@ fn requests_count_as_connections_too(backend: Backend) {
 fn many_over_the_limit_at_once_do_no_harm(backend: Backend) {
     let server = server(backend, &["--max-connections", "10"]);
     let mut inside: [Client; 10] = clients(server.address(), "/room/a");
-    let before = server.descriptors();
+    let before = server.sockets();
     let outside: Vec<Client> =
         (0..200).map(|_| Client::connect(server.address()).expect("it listens")).collect();
     let mut told = 0;
@@ -80,7 +80,7 @@ fn many_over_the_limit_at_once_do_no_harm(backend: Backend) {
     for client in &mut inside {
         assert_eq!(client.frame().payload, b"undisturbed");
     }
-    assert!(holds_within(ms(4000), || server.descriptors() == before), "none is left behind");
+    assert!(holds_within(ms(4000), || server.sockets() == before), "none is left behind");
     drop(inside);
     let comes_in = || try_upgrade(&server).is_ok_and(|(_, response)| response.status == 101);
     assert!(holds_within(ms(3000), comes_in), "ten places came free");

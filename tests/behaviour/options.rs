@@ -1,1 +1,174 @@
-//! x
+//! The command line and the environment.
+
+use testkit::client::{Client, Shape};
+use testkit::process::{Finished, Launch};
+
+use crate::support::{PROGRAM, ms};
+
+fn run(args: &[&str]) -> Finished {
+    Launch::new(PROGRAM).args(args).run(ms(10_000))
+}
+
+/// The one line that says what is wrong with an option.
+fn complaint(finished: &Finished) -> &str {
+    assert_eq!(finished.code, Some(2), "{}", finished.stderr);
+    assert_eq!(finished.stdout, "");
+    let mut lines = finished.stderr.lines().filter(|line| line.starts_with("error: "));
+    let line = lines.next().unwrap_or_else(|| panic!("no complaint:\n{}", finished.stderr));
+    assert_eq!(lines.next(), None, "{}", finished.stderr);
+    assert!(finished.stderr.lines().count() <= 8, "too long:\n{}", finished.stderr);
+    line
+}
+
+/// Each option with a value that is bad, and what the complaint must say.
+const BAD: [(&str, &str, &str); 25] = [
+    ("--listen", "8080", "an address like 127.0.0.1:8080"),
+    ("--listen", "example.org:80", "an address like"),
+    ("--listen", "unix:", "an address like"),
+    ("--workers", "0", "from 1 to 1024"),
+    ("--workers", "1025", "from 1 to 1024"),
+    ("--workers", "many", "from 1 to 1024"),
+    ("--backend", "kqueue", "invalid value 'kqueue'"),
+    ("--max-connections", "0", "at least 1"),
+    ("--max-connections", "-5", "-5"),
+    ("--max-connections", "1e6", "at least 1"),
+    ("--max-message-size", "0", "from 1 byte to 2 GiB"),
+    ("--max-message-size", "3GiB", "from 1 byte to 2 GiB"),
+    ("--max-message-size", "1.5MB", "a size like"),
+    ("--max-message-size", "99999999999999999999", "size"),
+    ("--max-backlog", "lots", "a size like"),
+    ("--max-backlog", "", "value"),
+    ("--ping-interval", "25", "a duration like"),
+    ("--ping-interval", "1d", "a duration like"),
+    ("--ping-interval", "25h", "at most 24h"),
+    ("--pong-timeout", "soon", "a duration like"),
+    ("--pong-timeout", "1.5s", "a duration like"),
+    ("--drain", "10 seconds", "a duration like"),
+    ("--drain", "-1s", "-1"),
+    ("--allowed-origins", "app.example", "https://app.example"),
+    ("--allowed-origins", "https://a*.example", "a whole first label"),
+];
+
+#[test]
+fn bad_values_get_exit_code_2_and_a_line_that_helps() {
+    for (option, value, says) in BAD {
+        let finished = run(&[option, value]);
+        let line = complaint(&finished);
+        assert!(line.contains(option) || value.starts_with('-'), "{option} {value}: {line}");
+        assert!(line.contains(says), "{option} {value}: {line}");
+    }
+}
+
+#[test]
+fn bad_words_get_exit_code_2_and_a_line_that_helps() {
+    for (args, says) in [
+        (&["--port", "80"][..], "--port"),
+        (&["--listen"], "--listen"),
+        (&["start"], "start"),
+        (&["serve", "--fast"], "--fast"),
+        (&["--workers", "1", "--workers", "2"], "--workers"),
+    ] {
+        let finished = run(args);
+        let line = complaint(&finished);
+        assert!(line.contains(says), "{args:?}: {line}");
+    }
+}
+
+#[test]
+fn bad_values_of_the_environment_are_told_like_those_of_flags() {
+    for (option, value, says) in BAD.into_iter().filter(|(_, value, _)| !value.is_empty()) {
+        let variable = format!("THRONG_{}", option[2..].to_uppercase().replace('-', "_"));
+        let finished = Launch::new(PROGRAM).env(&variable, value).run(ms(10_000));
+        let line = complaint(&finished);
+        assert!(line.contains(option), "{variable}={value}: {line}");
+        assert!(line.contains(says) || value.starts_with('-'), "{variable}={value}: {line}");
+    }
+}
+
+#[test]
+fn every_option_can_be_set_by_the_environment() {
+    let server = Launch::new(PROGRAM)
+        .env("THRONG_LISTEN", "127.0.0.1:0,[::1]:0")
+        .env("THRONG_WORKERS", "3")
+        .env("THRONG_BACKEND", "epoll")
+        .env("THRONG_MAX_CONNECTIONS", "7")
+        .env("THRONG_MAX_MESSAGE_SIZE", "100B")
+        .env("THRONG_MAX_BACKLOG", "64KiB")
+        .env("THRONG_PING_INTERVAL", "300ms")
+        .env("THRONG_PONG_TIMEOUT", "300ms")
+        .env("THRONG_DRAIN", "1s")
+        .env("THRONG_ALLOWED_ORIGINS", "https://app.example")
+        .start();
+    let log = server.log();
+    assert_eq!(server.addresses().len(), 2, "{log}");
+    assert!(log.contains("3 workers, room for 7 connections"), "{log}");
+    let rings =
+        server.tasks().iter().flat_map(|task| &task.descriptors).cloned().collect::<Vec<_>>();
+    assert!(!rings.iter().any(|target| target.contains("io_uring")), "{rings:?}");
+    let origin = ["Origin: https://app.example"];
+    let (mut client, _) = Client::open_with(server.address(), "/echo", &origin);
+    client.write(&Shape::new(2).with(&[0; 100]));
+    assert_eq!(client.frame().payload.len(), 100);
+    client.write(&Shape::new(2).with(&[0; 101]));
+    assert_eq!(client.close_code(), 1009);
+    let mut client = Client::open(server.address(), "/echo");
+    assert_eq!(client.frame().first, 0x89);
+    assert_eq!(client.close_code(), 1008);
+    let mut server = server;
+    let _deaf = Client::open(server.address(), "/echo");
+    server.signal(testkit::process::Signal::SIGTERM);
+    assert_eq!(server.exit_code(ms(2500)), 0);
+}
+
+#[test]
+fn flags_win_over_the_environment() {
+    let environment = Launch::new(PROGRAM)
+        .env("THRONG_WORKERS", "3")
+        .env("THRONG_MAX_CONNECTIONS", "7")
+        .env("THRONG_LISTEN", "192.0.2.1:1")
+        .env("THRONG_MAX_MESSAGE_SIZE", "100");
+    for serve in [&[][..], &["serve"]] {
+        let server = environment
+            .clone()
+            .args(serve)
+            .args(["--workers", "2", "--max-connections", "9", "--listen", "127.0.0.1:0"])
+            .args(["--max-message-size", "200"])
+            .start();
+        let log = server.log();
+        assert!(log.contains("2 workers, room for 9 connections"), "{log}");
+        let mut client = Client::open(server.address(), "/echo");
+        client.write(&Shape::new(2).with(&[0; 200]));
+        assert_eq!(client.frame().payload.len(), 200);
+    }
+}
+
+#[test]
+fn the_help_fits_on_a_screen_and_names_the_defaults() {
+    for args in [&["--help"][..], &["-h"], &["serve", "--help"]] {
+        let finished = run(args);
+        assert_eq!(finished.code, Some(0));
+        let help = finished.stdout;
+        assert!(help.lines().count() <= 45, "{}:\n{help}", help.lines().count());
+        assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+        // Where it is broken into lines is no matter.
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        for option in BAD.map(|(option, ..)| option) {
+            let variable = format!("THRONG_{}", option[2..].to_uppercase().replace('-', "_"));
+            assert!(help.contains(option), "{option} is not in\n{help}");
+            assert!(help.contains(&variable), "{variable} is not in\n{help}");
+        }
+        for default in ["127.0.0.1:8080", "auto", "1MiB", "25s", "8s", "10s", "one per CPU"] {
+            assert!(help.contains(&format!("default: {default}")), "{default} is not in\n{help}");
+        }
+    }
+}
+
+#[test]
+fn the_version_is_that_of_the_package() {
+    for word in ["--version", "-V"] {
+        let finished = run(&[word]);
+        assert_eq!(finished.code, Some(0));
+        assert_eq!(finished.stdout, format!("throng {}\n", env!("CARGO_PKG_VERSION")));
+        assert_eq!(finished.stderr, "");
+    }
+}

@@ -27,7 +27,7 @@ fn connect(address: SocketAddr, path: &str) -> Peer {
 }
 
 fn messages() -> Vec<Message> {
-    let large: String = "größer ".chars().cycle().take(900_000).collect();
+    let large: String = "größer ".chars().cycle().take(700_000).collect();
     vec![
         Message::text(""),
         Message::text("hello"),

@@ -110,8 +110,7 @@ fn heads_over_the_bounds_get_431(backend: Backend) {
     let most = format!("GET / HTTP/1.1\nHost: a\nConnection: close{}", "\nA: b".repeat(62));
     assert_eq!(last_response(&server, &with(&most)).status, 200);
     let fill = 16 * 1024 - with("GET / HTTP/1.1\nHost: a\nConnection: close\nA: ").len();
-    let largest =
-        format!("GET / HTTP/1.1\nHost: a\nConnection: close\nA: {}", "x".repeat(fill));
+    let largest = format!("GET / HTTP/1.1\nHost: a\nConnection: close\nA: {}", "x".repeat(fill));
     assert_eq!(last_response(&server, &with(&largest)).status, 200);
 }
 
@@ -125,7 +124,8 @@ fn requests_that_two_readers_could_cut_differently_are_refused(backend: Backend)
         "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x0\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n\
+         0\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nTransfer-Encoding: identity\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n",
@@ -160,7 +160,8 @@ fn garbage_gets_400(backend: Backend) {
     let noise = noise(4096);
     assert!(noise.contains(&b'\n'), "lines are what a head is made of");
     let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x00\x01\x02\x03\x04\x05\x06\x07\x08";
-    for bytes in [&noise[..], b"\0\0\0\0\r\n\r\n", b"\x81\x85\0\0\0\0hello\r\n\r\n", b"x\n", hello] {
+    for bytes in [&noise[..], b"\0\0\0\0\r\n\r\n", b"\x81\x85\0\0\0\0hello\r\n\r\n", b"x\n", hello]
+    {
         let response = last_response(&server, bytes);
         assert_eq!(response.status, 400, "{:02x?}", &bytes[..bytes.len().min(16)]);
     }

@@ -1,1 +1,211 @@
-//! x
+//! SIGTERM and SIGINT: the way down.
+
+use std::io::ErrorKind;
+use std::thread;
+use std::time::Instant;
+
+use testkit::client::{Client, End, binary, close, handshake, ping, text};
+use testkit::process::{Process, Signal};
+use throng::config::Backend;
+
+use crate::support::{Scratch, clients, holds_within, ms, server};
+
+on_both!(
+    a_stopping_server_says_goodbye_and_exits_when_all_have_answered,
+    a_server_without_connections_stops_at_once,
+    who_does_not_answer_is_cut_when_the_drain_is_over,
+    a_drain_of_zero_does_not_wait,
+    a_second_signal_exits_at_once,
+    new_connects_are_refused_from_the_first_signal_on,
+    what_was_said_before_the_signal_is_delivered,
+    connections_between_requests_are_closed,
+    a_request_that_was_begun_is_answered_with_503,
+    nothing_is_answered_behind_the_goodbye,
+    a_paused_client_does_not_hold_the_stop_up,
+);
+
+const SIGNALS: [Signal; 2] = [Signal::SIGTERM, Signal::SIGINT];
+
+fn a_stopping_server_says_goodbye_and_exits_when_all_have_answered(backend: Backend) {
+    for signal in SIGNALS {
+        let mut server = server(backend, &[]);
+        let mut all: Vec<Client> = (0..30)
+            .map(|number| Client::open(server.address(), ["/echo", "/room/a"][number % 2]))
+            .collect();
+        let begin = Instant::now();
+        server.signal(signal);
+        for client in &mut all {
+            assert_eq!(client.close_code(), 1001);
+            client.write(&close(1001));
+            let rest = client.rest(ms(1000));
+            assert_eq!((rest.end, rest.bytes), (End::Fin, vec![]), "the server closes first");
+            client.finish();
+        }
+        assert_eq!(server.exit_code(ms(3000)), 0);
+        assert!(begin.elapsed() < ms(1500), "{:?}", begin.elapsed());
+        let log = server.log();
+        assert!(log.contains(signal.as_str()) && log.contains("stopped"), "{log}");
+    }
+}
+
+fn a_server_without_connections_stops_at_once(backend: Backend) {
+    for workers in ["1", "2", "7"] {
+        let mut server = server(backend, &["--workers", workers]);
+        let begin = Instant::now();
+        server.signal(Signal::SIGTERM);
+        assert_eq!(server.exit_code(ms(3000)), 0);
+        assert!(begin.elapsed() < ms(700), "{:?}", begin.elapsed());
+    }
+}
+
+fn who_does_not_answer_is_cut_when_the_drain_is_over(backend: Backend) {
+    let mut server = server(backend, &["--drain", "1s"]);
+    let mut all: [Client; 6] = clients(server.address(), "/room/a");
+    let begin = Instant::now();
+    server.signal(Signal::SIGTERM);
+    for client in &mut all {
+        assert_eq!(client.close_code(), 1001);
+    }
+    assert_eq!(server.exit_code(ms(4000)), 0);
+    let took = begin.elapsed();
+    assert!((ms(900)..ms(2000)).contains(&took), "{took:?}");
+    for client in &mut all {
+        assert_ne!(client.rest(ms(1000)).end, End::Open);
+    }
+}
+
+fn a_drain_of_zero_does_not_wait(backend: Backend) {
+    let mut server = server(backend, &["--drain", "0"]);
+    let mut all: [Client; 6] = clients(server.address(), "/room/a");
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.exit_code(ms(1000)), 0);
+    for client in &mut all {
+        assert_ne!(client.rest(ms(1000)).end, End::Open);
+    }
+}
+
+fn a_second_signal_exits_at_once(backend: Backend) {
+    for (first, second) in [(SIGNALS[0], SIGNALS[0]), (SIGNALS[0], SIGNALS[1])] {
+        let mut server = server(backend, &["--drain", "60s"]);
+        let mut deaf = Client::open(server.address(), "/echo");
+        server.signal(first);
+        assert_eq!(deaf.close_code(), 1001);
+        assert!(server.wait(ms(300)).is_none(), "it waits for an answer");
+        server.signal(second);
+        assert_eq!(server.exit_code(ms(500)), 1);
+        assert_ne!(deaf.rest(ms(1000)).end, End::Open);
+    }
+}
+
+fn new_connects_are_refused_from_the_first_signal_on(backend: Backend) {
+    let scratch = Scratch::new();
+    let unix = scratch.unix("throng.sock");
+    let listen = ["127.0.0.1:0", "[::]:0", &unix].map(|address| ["--listen", address]).concat();
+    let server = server(backend, &listen);
+    let mut held: [Client; 4] = clients(server.address(), "/echo");
+    server.signal(Signal::SIGTERM);
+    for client in &mut held {
+        assert_eq!(client.close_code(), 1001);
+    }
+    // All workers know once each of them has said goodbye; those without clients may be later.
+    thread::sleep(ms(100));
+    for address in server.addresses() {
+        for _ in 0..20 {
+            let refused = Client::connect(address).expect_err("nobody listens");
+            assert_eq!(refused.kind(), ErrorKind::ConnectionRefused, "{address}");
+        }
+    }
+}
+
+fn what_was_said_before_the_signal_is_delivered(backend: Backend) {
+    let mut server = server(backend, &[]);
+    let mut all: [Client; 6] = clients(server.address(), "/room/a");
+    for number in 0..200 {
+        all[0].write(&text(&number.to_string()));
+    }
+    // Its own worker has taken them all when it gets the last one back.
+    for number in 0..200 {
+        assert_eq!(all[0].frame().payload, number.to_string().as_bytes());
+    }
+    server.signal(Signal::SIGTERM);
+    for client in &mut all[1..] {
+        for number in 0..200 {
+            assert_eq!(client.frame().payload, number.to_string().as_bytes());
+        }
+        assert_eq!(client.close_code(), 1001);
+        client.write(&close(1001));
+    }
+    all[0].write(&close(1001));
+    drop(all);
+    assert_eq!(server.exit_code(ms(3000)), 0);
+}
+
+fn stop_begins(server: &Process) -> bool {
+    server.wait_for_log("stopping", ms(3000))
+}
+
+fn connections_between_requests_are_closed(backend: Backend) {
+    let mut server = server(backend, &[]);
+    let silent = Client::connect(server.address()).expect("the server listens");
+    let mut kept = Client::connect(server.address()).expect("the server listens");
+    kept.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(kept.response().status, 200);
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.exit_code(ms(1500)), 0, "nobody has to wait for them");
+    for mut client in [silent, kept] {
+        assert_ne!(client.rest(ms(500)).end, End::Open);
+    }
+}
+
+fn a_request_that_was_begun_is_answered_with_503(backend: Backend) {
+    let mut server = server(backend, &[]);
+    let mut client = Client::connect(server.address()).expect("the server listens");
+    let head = handshake("/room/a", &[]);
+    let (half, rest) = head.split_at(40);
+    client.write(half.as_bytes());
+    let is_taken = || server.sockets() > 0;
+    assert!(holds_within(ms(1000), is_taken));
+    thread::sleep(ms(100));
+    server.signal(Signal::SIGTERM);
+    assert!(stop_begins(&server), "{}", server.log());
+    thread::sleep(ms(100));
+    client.write(rest.as_bytes());
+    assert_eq!(client.response().status, 503);
+    assert_eq!(client.rest(ms(1000)).end, End::Fin);
+    drop(client);
+    assert_eq!(server.exit_code(ms(3000)), 0);
+}
+
+fn nothing_is_answered_behind_the_goodbye(backend: Backend) {
+    for path in ["/echo", "/room/a"] {
+        let mut server = server(backend, &[]);
+        let mut client = Client::open(server.address(), path);
+        server.signal(Signal::SIGTERM);
+        assert_eq!(client.close_code(), 1001);
+        client.write(&[text("late"), ping(b"late")].concat());
+        thread::sleep(ms(100));
+        client.write(&close(1001));
+        let rest = client.rest(ms(1000));
+        assert_eq!((rest.end, rest.bytes), (End::Fin, vec![]), "{path}");
+        drop(client);
+        assert_eq!(server.exit_code(ms(3000)), 0);
+    }
+}
+
+fn a_paused_client_does_not_hold_the_stop_up(backend: Backend) {
+    let mut server = server(backend, &["--drain", "1s", "--max-backlog", "64KiB"]);
+    let mut client = Client::open(server.address(), "/echo");
+    let mut writer = client.writer();
+    let writing = thread::spawn(move || {
+        let message = binary(&[1; 60_000]);
+        while writer.try_write(&message).is_ok() {}
+    });
+    thread::sleep(ms(1500));
+    let begin = Instant::now();
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.exit_code(ms(4000)), 0);
+    assert!(begin.elapsed() < ms(2500), "{:?}", begin.elapsed());
+    assert_ne!(client.rest(ms(3000)).end, End::Open);
+    drop(client);
+    writing.join().expect("writing fails, but does not panic");
+}

@@ -16,12 +16,14 @@ use throng::driver::uring;
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_throng");
 
-/// The program with options, on this backend, and on a port of the kernel's choice unless told
-/// otherwise.
+/// The program with options, on this backend; on a port of the kernel's choice and without pings
+/// unless told otherwise.
 pub(crate) fn launch(backend: Backend, args: &[&str]) -> Launch {
     let launch = Launch::new(PROGRAM).args(["--backend", name(backend)]);
     let has_address = args.contains(&"--listen");
     let launch = if has_address { launch } else { launch.args(["--listen", "127.0.0.1:0"]) };
+    let has_pings = args.contains(&"--ping-interval");
+    let launch = if has_pings { launch } else { launch.args(["--ping-interval", "0"]) };
     launch.args(args)
 }
 

@@ -1,5 +1,6 @@
 //! The drivers of the kernel's two interfaces, over TCP on loopback and over Unix sockets.
 
+use std::cell::RefCell;
 use std::io::{self, ErrorKind, Read};
 use std::marker::PhantomData;
 use std::net::{Ipv4Addr, Shutdown, SocketAddrV4};
@@ -85,7 +86,7 @@ impl<I: Interface, const UNIX: bool> Harness for Kernel<I, UNIX> {
     type Peer = KernelPeer;
 
     const BULK: usize = 1 << 20;
-    const REST: Rest = Rest { waits: 3, timeout: Duration::from_millis(5) };
+    const REST: Rest = Rest { waits: 2, timeout: Duration::from_millis(5) };
     const STOPS_WRITERS: bool = true;
 
     fn run(case: impl Fn(Self)) {
@@ -172,8 +173,8 @@ impl KernelPeer {
             Ok(count) => count,
             Err(error) => {
                 let is_closed_far = [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset];
-                let is_expected = error.kind() == ErrorKind::WouldBlock
-                    || is_closed_far.contains(&error.kind());
+                let is_expected =
+                    error.kind() == ErrorKind::WouldBlock || is_closed_far.contains(&error.kind());
                 assert!(is_expected, "a peer could not write: {error}");
                 0
             }
@@ -193,15 +194,19 @@ impl Peer for KernelPeer {
     }
 
     fn read(&mut self, max: usize) -> Vec<u8> {
-        let mut bytes = vec![0; max.min(256 * 1024)];
-        let count = match (&self.socket).read(&mut bytes) {
-            Ok(count) => count,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Vec::new(),
-            Err(_) => 0,
-        };
-        self.is_ended |= count == 0;
-        bytes.truncate(count);
-        bytes
+        thread_local! {
+            static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; 64 * 1024]);
+        }
+        BUFFER.with_borrow_mut(|buffer| {
+            let max = max.min(buffer.len());
+            let count = match (&self.socket).read(&mut buffer[..max]) {
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Vec::new(),
+                Err(_) => 0,
+            };
+            self.is_ended |= count == 0;
+            buffer[..count].to_vec()
+        })
     }
 
     fn is_ended(&mut self) -> bool {

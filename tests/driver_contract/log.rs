@@ -9,7 +9,8 @@ use throng::id::ConnId;
 
 use crate::harness::{PATIENCE, now};
 
-/// How many waits in a row have to bring nothing, and how long each of them is.
+/// How many waits in a row have to bring nothing, and how long each of them is. A wait may end
+/// early and have nothing to tell, so the whole time has to pass as well.
 #[derive(Clone, Copy)]
 pub(crate) struct Rest {
     pub(crate) waits: usize,
@@ -267,11 +268,16 @@ impl<D: Driver> Log<D> {
 
     /// Turns until nothing more is told; says what was.
     pub(crate) fn settle(&mut self) -> Vec<Event> {
-        let (began, mut events, mut idle) = (now(), Vec::new(), 0);
-        while idle < self.rest.waits {
+        let began = now();
+        let (mut events, mut idle, mut idle_since) = (Vec::new(), 0, began);
+        let idle_time = self.rest.timeout * self.rest.waits as u32;
+        while idle < self.rest.waits || idle_since.elapsed() < idle_time {
             let before = events.len();
             self.turn(self.rest.timeout, |_, event| events.push(event));
-            idle = if events.len() == before { idle + 1 } else { 0 };
+            idle += 1;
+            if events.len() > before {
+                (idle, idle_since) = (0, now());
+            }
             assert!(began.elapsed() < PATIENCE, "it never comes to rest");
         }
         events

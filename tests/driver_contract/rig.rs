@@ -11,6 +11,8 @@ pub(crate) struct Rig<H: Harness> {
     pub(crate) log: Log<H::Driver>,
     pub(crate) listener: ListenerId,
     pub(crate) tuning: Tuning,
+    /// Peers that do no more, but are not to be missed.
+    pub(crate) bystanders: Vec<H::Peer>,
 }
 
 impl<H: Harness> Rig<H> {
@@ -18,7 +20,7 @@ impl<H: Harness> Rig<H> {
         let mut log = Log::new(harness.driver(tuning), tuning.budget, H::REST);
         let listener = harness.listen(&mut log.driver);
         log.note_listener(listener);
-        Self { harness, log, listener, tuning }
+        Self { harness, log, listener, tuning, bystanders: Vec::new() }
     }
 
     /// One more driver in the same network, which does not listen.

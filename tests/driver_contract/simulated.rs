@@ -22,7 +22,8 @@ impl Harness for Simulated {
     type Driver = SimDriver;
     type Peer = Client;
 
-    const BULK: usize = 64 * 1024;
+    /// No client has room for more than 20,200 bytes.
+    const BULK: usize = 24 * 1024;
     /// What has come may be late three times in a row, but hardly sixty.
     const REST: Rest = Rest { waits: 60, timeout: Duration::ZERO };
     const STOPS_WRITERS: bool = false;

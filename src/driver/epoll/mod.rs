@@ -255,7 +255,12 @@ impl Driver for EpollDriver {
     }
 
     fn pause(&mut self, conn: ConnId) {
-        self.slot(conn).pause();
+        let slot = self.slot(conn);
+        slot.pause();
+        // The edge is spent: a failure that was to show by reading would never be told.
+        if slot.is_hung_up() {
+            self.end_if_broken(conn);
+        }
     }
 
     fn resume(&mut self, conn: ConnId) {

@@ -76,6 +76,10 @@ impl Slot {
         self.sending.is_some()
     }
 
+    pub(super) fn is_hung_up(&self) -> bool {
+        self.has(HUNG_UP)
+    }
+
     pub(super) fn note_hang_up(&mut self, is_hung_up: bool) {
         self.set(HUNG_UP, is_hung_up || self.has(HUNG_UP));
     }

@@ -288,6 +288,7 @@ impl SimDriver {
         let id = ListenerId(self.listeners);
         self.listeners += 1;
         self.listener = Some(id);
+        self.net.open(self.id);
         id
     }
 }

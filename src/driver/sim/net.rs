@@ -58,13 +58,19 @@ struct Link {
     is_reset_by_server: bool,
 }
 
+#[derive(Debug, Default)]
+struct Backlog {
+    links: VecDeque<LinkId>,
+    is_closed: bool,
+}
+
 #[derive(Debug)]
 struct State {
     rng: Rng,
     now: Instant,
     links: Vec<Link>,
     /// Connects that wait for each driver's accept.
-    backlogs: Vec<VecDeque<LinkId>>,
+    backlogs: Vec<Backlog>,
     /// Links on their way between drivers, behind a descriptor that stands for the socket.
     wrapped: HashMap<RawFd, LinkId>,
 }
@@ -106,7 +112,7 @@ impl Net {
     #[must_use]
     pub fn driver_with_budget(&self, budget: usize) -> SimDriver {
         let mut state = self.0.borrow_mut();
-        state.backlogs.push(VecDeque::new());
+        state.backlogs.push(Backlog::default());
         SimDriver::new(self.clone(), state.backlogs.len() - 1, budget)
     }
 
@@ -117,7 +123,12 @@ impl Net {
         let window = 200 + state.rng.below(20_000);
         let link = LinkId(state.links.len());
         state.links.push(Link { window, ..Link::default() });
-        state.backlogs[driver].push_back(link);
+        let backlog = &mut state.backlogs[driver];
+        if backlog.is_closed {
+            state.links[link.0].is_reset_by_server = true;
+        } else {
+            backlog.links.push_back(link);
+        }
         Client { net: self.clone(), link }
     }
 
@@ -136,12 +147,19 @@ impl Net {
     }
 
     pub(super) fn accept(&self, driver: usize) -> Option<LinkId> {
-        self.0.borrow_mut().backlogs[driver].pop_front()
+        self.0.borrow_mut().backlogs[driver].links.pop_front()
     }
 
+    /// Takes connects again.
+    pub(super) fn open(&self, driver: usize) {
+        self.0.borrow_mut().backlogs[driver].is_closed = false;
+    }
+
+    /// Refuses connects, also those that wait.
     pub(super) fn refuse(&self, driver: usize) {
         let mut state = self.0.borrow_mut();
-        while let Some(link) = state.backlogs[driver].pop_front() {
+        state.backlogs[driver].is_closed = true;
+        while let Some(link) = state.backlogs[driver].links.pop_front() {
             state.links[link.0].is_reset_by_server = true;
         }
     }
@@ -188,7 +206,7 @@ impl Net {
     }
 
     pub(super) fn has_connects(&self, driver: usize) -> bool {
-        !self.0.borrow().backlogs[driver].is_empty()
+        !self.0.borrow().backlogs[driver].links.is_empty()
     }
 
     pub(super) fn finish_by_server(&self, link: LinkId) {

@@ -183,6 +183,11 @@ impl UringDriver {
         let slot = self.slot(conn);
         slot.clear(flag::RECEIVE);
         let length = match entry.result() {
+            // It shows again by the receive that follows resume.
+            0 if slot.has(flag::PAUSED) => {
+                slot.set(flag::HUNG_UP);
+                return Told::Nothing;
+            }
             0 => return self.end(conn, End::Finished),
             length if length > 0 => length as usize,
             errno => return self.receive_failed(conn, -errno),
@@ -200,10 +205,11 @@ impl UringDriver {
         self.hand_over(conn)
     }
 
-    /// Lends what was received, or keeps it while the connection is paused.
+    /// Lends what was received, or keeps it while the connection is paused. Nobody wants it any
+    /// more after close, or after a failure that was told while paused.
     fn hand_over(&mut self, conn: ConnId) -> Told {
         let slot = self.slot(conn);
-        if slot.has(flag::CLOSING) {
+        if slot.has(flag::CLOSING | flag::ENDED) {
             self.take_back_lent();
             return Told::Nothing;
         }

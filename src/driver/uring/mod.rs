@@ -24,7 +24,7 @@ use io_uring::types::{CancelBuilder, Fd, Timespec};
 use io_uring::{opcode, squeue};
 use slab::Slab;
 
-use super::{Completion, Driver, EventWaker, Listener, ListenerId, Outgoing, Tuning, clock};
+use super::{Completion, Driver, End, EventWaker, Listener, ListenerId, Outgoing, Tuning, clock};
 use crate::id::ConnId;
 use crate::limits::ACCEPT_RETRY;
 use buffers::{Buffers, GROUP};
@@ -75,6 +75,7 @@ struct Listening {
 
 #[derive(Debug)]
 enum Done {
+    Ended(ConnId, End),
     Closed(ConnId),
     Released(ConnId, OwnedFd, Option<Outgoing>),
 }
@@ -312,7 +313,14 @@ impl Driver for UringDriver {
     }
 
     fn pause(&mut self, conn: ConnId) {
-        self.slot(conn).set(flag::PAUSED);
+        let slot = self.slot(conn);
+        slot.set(flag::PAUSED);
+        // The poll has said so: a failure that was to show by receiving would never be told.
+        if slot.has(flag::HUNG_UP)
+            && let Some(kind) = slot.take_failure()
+        {
+            self.done.push_back(Done::Ended(conn, End::Failed(kind)));
+        }
     }
 
     fn resume(&mut self, conn: ConnId) {
@@ -363,6 +371,7 @@ impl Driver for UringDriver {
             // First what is done: a slot that was left may be taken by the next accept.
             if let Some(done) = self.done.pop_front() {
                 return Some(match done {
+                    Done::Ended(conn, end) => Completion::Ended(conn, end),
                     Done::Closed(conn) => Completion::Closed(conn),
                     Done::Released(conn, socket, rest) => Completion::Released(conn, socket, rest),
                 });

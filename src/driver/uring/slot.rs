@@ -112,6 +112,8 @@ impl Slot {
         let error = || SockRef::from(socket).take_error().ok().flatten();
         let failure = self.failure.or_else(|| error().map(|error| error.kind()))?;
         self.set(flag::ENDED);
+        // What was received by then is lost with the connection: it would come behind the end.
+        self.stash = None;
         Some(failure)
     }
 

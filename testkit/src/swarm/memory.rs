@@ -1,0 +1,246 @@
+//! What idle connections cost a server: the slope of its resident memory.
+//!
+//! Each figure is a difference of two states that differ only in how many connections there are, so
+//! that what a server needs once does not count as a cost of connections.
+
+use std::fmt;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use super::{BINARY, Link, Pattern, Spawned, Swarm, Target, Visitor};
+
+/// Connections of the first state.
+pub const FEW: usize = 5_000;
+
+/// Connections of the second state.
+pub const MANY: usize = 15_000;
+
+/// What an idle connection may cost, in bytes.
+pub const BYTES_MAX: f64 = 256.0;
+
+/// What each echo connection sends once.
+const MESSAGE_BYTES: usize = 64 * 1024;
+
+/// Pings come so often; the default would only take longer.
+const PING_INTERVAL: &str = "2s";
+
+/// A step of the measurement may take so long.
+const STEP_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Memory is given back with a delay: the lowest figure within this time counts.
+const SETTLE_TIME: Duration = Duration::from_secs(3);
+
+/// Connections in one room, after a broadcast and a round of pings in each state.
+#[derive(Clone, Copy, Debug)]
+pub struct Idle {
+    /// KiB without any connection.
+    pub none_kib: u64,
+    /// KiB with [`FEW`] connections.
+    pub few_kib: u64,
+    /// KiB with [`MANY`] connections.
+    pub many_kib: u64,
+}
+
+/// Connections at `/echo`, after a round of pings in each state. The first [`FEW`] have echoed a
+/// message before the first figure, so that what a server keeps once is in all of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Used {
+    /// KiB with [`FEW`] connections, before any has sent a message.
+    pub fresh_kib: u64,
+    /// KiB with [`FEW`] connections that have echoed a message.
+    pub few_kib: u64,
+    /// KiB with [`MANY`] connections, [`MANY`] - [`FEW`] of them new.
+    pub many_kib: u64,
+    /// KiB after each of them has echoed a message.
+    pub after_kib: u64,
+}
+
+#[derive(Debug)]
+struct Counting {
+    pattern: Pattern,
+    received: usize,
+}
+
+impl Visitor for Counting {
+    fn frame(&mut self, _link: &mut Link, _first: u8, payload: &[u8]) {
+        assert!(payload == self.pattern.slice(1, payload.len()), "what came is what was sent");
+        self.received += 1;
+    }
+}
+
+/// A server as it is by default, but for the interval of its pings.
+#[must_use]
+pub fn server(program: &Path, backend: &str) -> Spawned {
+    Spawned::start(program, &["--backend", backend, "--ping-interval", PING_INTERVAL])
+}
+
+/// Measures idle connections in one room.
+#[must_use]
+pub fn idle(server: &Spawned) -> Idle {
+    let none_kib = settled(server);
+    let mut crowd = Crowd::new(server, "/room/idle");
+    crowd.grow_to(FEW);
+    crowd.broadcast();
+    let few_kib = crowd.rest();
+    crowd.grow_to(MANY);
+    crowd.broadcast();
+    let many_kib = crowd.rest();
+    crowd.swarm.reset_all();
+    Idle { none_kib, few_kib, many_kib }
+}
+
+/// Measures echo connections before and after a message of 64 KiB from each.
+#[must_use]
+pub fn used(server: &Spawned) -> Used {
+    let mut crowd = Crowd::new(server, "/echo");
+    crowd.grow_to(FEW);
+    let fresh_kib = crowd.rest();
+    crowd.echo();
+    let few_kib = crowd.rest();
+    crowd.grow_to(MANY);
+    let many_kib = crowd.rest();
+    crowd.echo();
+    let after_kib = crowd.rest();
+    crowd.swarm.reset_all();
+    Used { fresh_kib, few_kib, many_kib, after_kib }
+}
+
+struct Crowd<'a> {
+    server: &'a Spawned,
+    target: Target,
+    swarm: Swarm,
+    counting: Counting,
+}
+
+impl<'a> Crowd<'a> {
+    fn new(server: &'a Spawned, path: &str) -> Self {
+        let target = Target::new(server.address(), path);
+        let counting = Counting { pattern: Pattern::binary(MESSAGE_BYTES), received: 0 };
+        Self { server, target, swarm: Swarm::new(), counting }
+    }
+
+    fn grow_to(&mut self, count: usize) {
+        let more = count - self.swarm.len();
+        self.swarm.open(more, std::slice::from_ref(&self.target), &mut self.counting);
+    }
+
+    /// One message of 100 bytes to everybody.
+    fn broadcast(&mut self) {
+        let payload = self.counting.pattern.slice(1, 100).to_vec();
+        self.swarm.link(0).frame(BINARY, &[&payload]);
+        self.expect(self.swarm.len());
+    }
+
+    /// One message of 64 KiB from and to everybody.
+    fn echo(&mut self) {
+        let payload = self.counting.pattern.slice(1, MESSAGE_BYTES).to_vec();
+        for key in 0..self.swarm.len() {
+            self.swarm.link(key).frame(BINARY, &[&payload]);
+        }
+        self.expect(self.swarm.len());
+    }
+
+    fn expect(&mut self, messages: usize) {
+        self.counting.received = 0;
+        let has_come = |_: &mut Swarm, counting: &mut Counting| counting.received >= messages;
+        let is_done = self.swarm.run(STEP_TIMEOUT, &mut self.counting, has_come);
+        assert!(is_done, "{} of {messages} messages came", self.counting.received);
+    }
+
+    /// A round of pings to everybody; then the memory that is left.
+    fn rest(&mut self) -> u64 {
+        let before: Vec<u64> = self.swarm.links().map(|link| link.pings).collect();
+        let is_done = self.swarm.run(STEP_TIMEOUT, &mut self.counting, |swarm, _| {
+            swarm.links().zip(&before).all(|(link, before)| link.pings > *before)
+        });
+        assert!(is_done, "everybody is pinged");
+        let until = Instant::now() + SETTLE_TIME;
+        let mut lowest = u64::MAX;
+        while Instant::now() < until {
+            self.swarm.run_for(Duration::from_millis(100), &mut self.counting);
+            lowest = lowest.min(self.server.rss_kib());
+        }
+        lowest
+    }
+}
+
+fn settled(server: &Spawned) -> u64 {
+    thread::sleep(Duration::from_millis(500));
+    server.rss_kib()
+}
+
+impl Idle {
+    /// Bytes per connection.
+    #[must_use]
+    pub fn slope(&self) -> f64 {
+        per_connection(self.few_kib, self.many_kib)
+    }
+}
+
+impl Used {
+    /// Bytes per connection before the last messages.
+    #[must_use]
+    pub fn slope(&self) -> f64 {
+        per_connection(self.few_kib, self.many_kib)
+    }
+
+    /// Bytes per connection after them.
+    #[must_use]
+    pub fn slope_after(&self) -> f64 {
+        per_connection(self.few_kib, self.after_kib)
+    }
+
+    /// What the messages left behind, in bytes per connection.
+    #[must_use]
+    pub fn left(&self) -> f64 {
+        self.slope_after() - self.slope()
+    }
+}
+
+fn per_connection(few_kib: u64, many_kib: u64) -> f64 {
+    (many_kib as f64 - few_kib as f64) * 1024.0 / (MANY - FEW) as f64
+}
+
+impl fmt::Display for Idle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { none_kib, few_kib, many_kib } = self;
+        write!(
+            f,
+            "in a room: {none_kib} KiB without connections, {few_kib} KiB with {FEW}, \
+             {many_kib} KiB with {MANY}: {:.1} bytes per connection",
+            self.slope()
+        )
+    }
+}
+
+impl fmt::Display for Used {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { fresh_kib, few_kib, many_kib, after_kib } = self;
+        write!(
+            f,
+            "at /echo: {few_kib} KiB with {FEW} ({fresh_kib} KiB before their first message), \
+             {many_kib} KiB with {MANY}, {after_kib} KiB after 64 KiB from each: {:.1} bytes per \
+             connection before and {:.1} after",
+            self.slope(),
+            self.slope_after()
+        )
+    }
+}
+
+/// Lets this process have as many descriptors as it may, enough for [`MANY`] clients.
+///
+/// # Errors
+///
+/// If that is not enough.
+pub fn raise_nofile() -> Result<(), String> {
+    let limits = getrlimit(Resource::RLIMIT_NOFILE);
+    let (_, hard) = limits.map_err(|error| error.to_string())?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_err(|error| error.to_string())?;
+    if hard < MANY as u64 + 100 {
+        return Err(format!("raise `ulimit -Hn`, now {hard}, to {} at least", MANY + 100));
+    }
+    Ok(())
+}

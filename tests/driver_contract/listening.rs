@@ -1,0 +1,57 @@
+//! Listeners: many connects, and none any more.
+
+use throng::driver::{Driver, ListenerId, Tuning};
+
+use crate::harness::{Harness, Peer};
+use crate::log::Event;
+use crate::rig::Rig;
+
+pub(crate) fn connects_at_once_are_all_accepted<H: Harness>(rig: &mut Rig<H>) {
+    const MANY: usize = 100;
+    let connect = |rig: &mut Rig<H>| rig.harness.connect().expect("the driver listens");
+    let mut peers: Vec<_> = (0..MANY).map(|_| connect(rig)).collect();
+    rig.log.until("all are accepted", |log| log.accepted_count() == MANY);
+    // The order of connects is the order of accepts, so these are theirs.
+    let conns = rig.log.take_accepted();
+    for (at, (conn, peer)) in conns.iter().zip(&mut peers).enumerate() {
+        rig.log.send_owned(*conn, &[at as u8]);
+        assert_eq!(peer.write(&[at as u8, 7]), 2, "a little finds room");
+    }
+    rig.log.until("all is told", |log| {
+        conns.iter().all(|conn| log.received(*conn).len() == 2 && !log.is_sending(*conn))
+    });
+    for (at, (conn, peer)) in conns.iter().zip(&mut peers).enumerate() {
+        assert_eq!(rig.log.received(*conn), [at as u8, 7]);
+        assert_eq!(peer.read(2), [at as u8]);
+    }
+}
+
+pub(crate) fn a_connect_after_unlisten_is_refused<H: Harness>(rig: &mut Rig<H>) {
+    let (conn, mut peer) = rig.connect();
+    rig.log.driver.unlisten(rig.listener);
+    assert!(rig.harness.connect().is_none(), "refused at once");
+    rig.deliver(conn, &mut peer, b"still here");
+    rig.give(conn, &mut peer, b"as am I");
+    assert!(rig.harness.connect().is_none(), "and later");
+    assert_eq!(rig.log.settle(), [], "nobody was accepted");
+}
+
+/// A second listener of the same driver outlives the first.
+pub(crate) fn other_listeners_go_on<H: Harness>(harness: H) {
+    let mut rig = Rig::new(harness, Tuning::for_connections(8));
+    let second: ListenerId = rig.harness.listen(&mut rig.log.driver);
+    rig.log.note_listener(second);
+    let (conn, _peer) = rig.connect();
+    rig.log.driver.unlisten(rig.listener);
+    let (other, mut peer) = rig.connect();
+    assert_ne!(conn, other);
+    rig.deliver(other, &mut peer, b"after the first has gone");
+    rig.log.driver.unlisten(second);
+    assert!(rig.harness.connect().is_none(), "refused at once");
+    let third = rig.harness.listen(&mut rig.log.driver);
+    rig.log.note_listener(third);
+    let (_, _peer) = rig.connect();
+    let events = rig.log.settle();
+    assert!(!events.iter().any(|event| matches!(event, Event::Accepted(_))), "{events:?}");
+    rig.wind_up();
+}

@@ -1,0 +1,101 @@
+//! Sends: of any shape, and to peers that take their time.
+
+use std::sync::Arc;
+
+use throng::driver::sim::Rng;
+use throng::driver::{Buffer, Outgoing, Part, Parts};
+use throng::wire::{Encoded, Form, Kind};
+
+use crate::harness::{Harness, Peer, pattern};
+use crate::log::Event;
+use crate::rig::Rig;
+
+pub(crate) fn a_send_rests_until_the_peer_reads<H: Harness>(rig: &mut Rig<H>) {
+    let (conn, mut peer) = rig.connect();
+    let (other, mut other_peer) = rig.connect();
+    let bytes = pattern(1, H::BULK);
+    rig.log.send_owned(conn, &bytes);
+    assert_eq!(rig.log.settle(), [], "nobody has read, so it is not sent");
+    rig.give(other, &mut other_peer, b"the others do not wait");
+    rig.deliver(conn, &mut peer, b"nor does the other direction");
+    rig.collect(conn, &mut peer, &bytes);
+    assert_eq!(rig.log.at(conn).sent, 1);
+}
+
+fn shared(seed: u64, length: usize) -> Arc<Encoded> {
+    let mut frames = Encoded::default();
+    frames.push(Kind::Binary, &pattern(seed, length));
+    Arc::new(frames)
+}
+
+fn owned(seed: u64, length: usize) -> Box<Buffer> {
+    Box::new(Buffer { bytes: pattern(seed, length) })
+}
+
+/// Shared and owned runs by turns, more of them than one system call takes, some of them long.
+fn mixed_parts(count: usize, longest: usize) -> Outgoing {
+    let mut rng = Rng::new(count as u64);
+    let mut parts = Parts::default();
+    for seed in 0..count as u64 {
+        let length = if rng.one_in(10) { longest } else { 1 + rng.below(90) };
+        parts.push(if rng.one_in(2) {
+            Part::Shared(shared(seed, length), Form::Plain)
+        } else {
+            Part::Owned(owned(seed, length))
+        });
+    }
+    Outgoing::Parts(Box::new(parts))
+}
+
+pub(crate) fn parts_arrive_in_order<H: Harness>(rig: &mut Rig<H>) {
+    let (conn, mut peer) = rig.connect();
+    let longest = H::BULK / 16;
+    for (count, longest) in [(1, 9), (2, 10), (64, 50), (65, 50), (200, 300), (150, longest)] {
+        let parts = mixed_parts(count, longest);
+        let bytes = parts.to_vec(0);
+        rig.log.send(conn, parts);
+        if count % 2 == 0 {
+            rig.log.settle();
+        }
+        rig.collect(conn, &mut peer, &bytes);
+    }
+    assert_eq!(rig.log.at(conn).sent, 6);
+}
+
+pub(crate) fn frames_are_shared_by_many<H: Harness>(rig: &mut Rig<H>) {
+    let frames = shared(7, 3000);
+    let mut listeners: Vec<_> = (0..20).map(|_| rig.connect()).collect();
+    for (conn, _) in &listeners {
+        rig.log.send(*conn, Outgoing::Shared(Arc::clone(&frames), Form::Plain));
+    }
+    for (conn, peer) in &mut listeners {
+        rig.collect(*conn, peer, frames.bytes(Form::Plain));
+    }
+    assert_eq!(Arc::strong_count(&frames), 1, "nobody keeps what was sent");
+}
+
+pub(crate) fn sends_follow_each_other<H: Harness>(rig: &mut Rig<H>) {
+    const SENDS: usize = 100;
+    let (conn, mut peer) = rig.connect();
+    let chunks: Vec<Vec<u8>> =
+        (0..SENDS).map(|at| pattern(at as u64, 1 + 37 * at % 3000)).collect();
+    let (mut next, mut got) = (1, Vec::new());
+    rig.log.send_owned(conn, &chunks[0]);
+    let began = crate::harness::now();
+    while rig.log.at(conn).sent < SENDS {
+        assert!(began.elapsed() < crate::harness::PATIENCE, "{next} of {SENDS} were sent");
+        // In the very turn that tells of the last one.
+        rig.log.turn(std::time::Duration::from_millis(1), |log, event| {
+            if event == Event::Sent(conn) && next < SENDS {
+                log.send_owned(conn, &chunks[next]);
+                next += 1;
+            }
+        });
+        got.extend(peer.read(usize::MAX));
+    }
+    rig.log.together("all is read", |_| {
+        got.extend(peer.read(usize::MAX));
+        got.len() >= chunks.iter().map(Vec::len).sum()
+    });
+    assert!(got == chunks.concat(), "in order");
+}
