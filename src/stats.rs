@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Count(AtomicU64);
 
 impl Count {
-    /// Adds `n`. Only the worker that owns the count calls this, so no locked instruction is needed.
+    /// Adds `n`. Only the worker that owns the count calls this, so nothing has to be locked.
     #[inline]
     pub fn add(&self, n: u64) {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);

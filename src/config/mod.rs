@@ -25,7 +25,7 @@ pub enum Backend {
     Auto,
     /// epoll(7), edge-triggered.
     Epoll,
-    /// io_uring(7), Linux 6.1 or newer.
+    /// io_uring(7), Linux 6.6 or newer.
     #[value(name = "io_uring")]
     IoUring,
 }

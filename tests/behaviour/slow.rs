@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use testkit::client::{Client, End, Got, Shape, binary, frames, pong, text};
+use testkit::client::{Client, End, Frame, Got, Shape, binary, frames, pong, text};
 use throng::config::Backend;
 
 use crate::support::{clients, holds_within, ms, noise, server};
@@ -72,10 +72,12 @@ fn a_steady_reader_is_kept_while_pings_wait_behind_a_large_message(backend: Back
     slow.upgrade("/room/a", &[]);
     let message = Shape::new(2).unmasked().with(&noise(12 << 20));
     let mut publisher = Client::open(server.address(), "/room/a");
-    publisher.write(&binary(&noise(12 << 20)));
-    // With a ping unread it would end with a reset, which takes away what it sent.
-    while publisher.frame().first == 0x89 {}
-    drop(publisher);
+    let publishing = thread::spawn(move || {
+        publisher.write(&binary(&noise(12 << 20)));
+        let ping = Got::Frame(Frame { first: 0x89, payload: vec![] });
+        // With a ping unread it would end with a reset, which takes away what it sent.
+        while publisher.frame_within(READING * 6) == ping {}
+    });
     let (begin, mut got) = (Instant::now(), Vec::new());
     // It reads for longer than a ping may go unanswered, and answers each as soon as it sees it.
     while got.len() < message.len() {
@@ -88,6 +90,7 @@ fn a_steady_reader_is_kept_while_pings_wait_behind_a_large_message(backend: Back
         let due = READING.mul_f64(got.len() as f64 / message.len() as f64);
         thread::sleep(due.saturating_sub(begin.elapsed()));
     }
+    publishing.join().expect("the server takes it");
     assert!(got[..message.len()] == message, "it arrives whole");
     slow.write(&[pong(b""), text("still here")].concat());
     let mut frame = slow.frame();

@@ -215,7 +215,7 @@ impl Driver for SimDriver {
     }
 
     fn adopt(&mut self, socket: OwnedFd) -> io::Result<ConnId> {
-        let link = self.net.unwrap(&socket).ok_or(ErrorKind::NotConnected)?;
+        let link = self.net.take_out(&socket).ok_or(ErrorKind::NotConnected)?;
         Ok(self.add(link))
     }
 
@@ -223,7 +223,7 @@ impl Driver for SimDriver {
         let link = self.slot(conn).link;
         let slot = self.slots.remove(conn.index as usize);
         let rest = slot.sending.map(|bytes| Outgoing::owned(bytes.to_vec(slot.sent)));
-        let socket = self.net.wrap(link);
+        let socket = self.net.put_in(link);
         self.done.push_back(Done::Released(conn, socket, rest));
     }
 

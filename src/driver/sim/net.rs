@@ -228,13 +228,13 @@ impl Net {
         }
     }
 
-    pub(super) fn wrap(&self, link: LinkId) -> OwnedFd {
+    pub(super) fn put_in(&self, link: LinkId) -> OwnedFd {
         let stand_in = File::open("/dev/null").expect("every Linux has it");
         self.0.borrow_mut().wrapped.insert(stand_in.as_raw_fd(), link);
         stand_in.into()
     }
 
-    pub(super) fn unwrap(&self, socket: &OwnedFd) -> Option<LinkId> {
+    pub(super) fn take_out(&self, socket: &OwnedFd) -> Option<LinkId> {
         self.0.borrow_mut().wrapped.remove(&socket.as_raw_fd())
     }
 }

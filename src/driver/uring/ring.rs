@@ -36,7 +36,7 @@ impl Ring {
             .build(submissions)?;
         let can_gather = ring.params().is_feature_min_timeout();
         if !ring.params().is_feature_nodrop() || !ring.params().is_feature_ext_arg() {
-            return Err(io::Error::new(io::ErrorKind::Unsupported, "Linux 6.1 or newer is needed"));
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "Linux 6.6 or newer is needed"));
         }
         Ok(Self {
             ring,

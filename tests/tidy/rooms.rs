@@ -1,0 +1,228 @@
+//! Rules about what may stand where.
+
+use crate::Check;
+use crate::source::{Finding, Source, find_words, line_of};
+
+pub(crate) static CHECKS: &[Check] = &[
+    Check {
+        what: "a module names only those on floors below its own",
+        run: floor_edges,
+        bad: &[
+            ("src/wire/a.rs", "use crate::session::Session;"),
+            ("src/http/mod.rs", "use crate::{limits, session::Session};"),
+            ("src/hub/mod.rs", "fn a() { crate::driver::epoll::b() }"),
+            ("src/protocol/a.rs", "use crate::driver::Driver;"),
+            ("src/worker/mod.rs", "use crate::server::Server;"),
+        ],
+        good: &[
+            ("src/worker/mod.rs", "use crate::{driver::Driver, hub::Hub, id::ConnId};"),
+            ("src/protocol/a.rs", "use crate::http::{Request, Response};"),
+            ("src/wire/a.rs", "use crate::wire::frame;\n// crate::server"),
+        ],
+    },
+    Check {
+        what: "name it from crate:: down, so that floors can be seen",
+        run: |source| within(source, &["src/"], &["super::super::"]),
+        bad: &[("src/wire/a.rs", "use super::super::server::Server;")],
+        good: &[("src/wire/a.rs", "pub(in super::super) const A: u8 = 1;")],
+    },
+    Check {
+        what: "unsafe code stands under src/driver/uring; one setting in src/allocator.rs",
+        run: |source| {
+            let is_room = source.is_under(&["src/driver/uring/", "src/allocator.rs"]);
+            if is_room { Vec::new() } else { find_words(&source.code, "unsafe") }
+        },
+        bad: &[("src/driver/epoll/mod.rs", "unsafe { a() }"), ("tests/a.rs", "unsafe fn a() {}")],
+        good: &[("src/driver/uring/a.rs", "unsafe { a() }"), ("src/a.rs", "// unsafe")],
+    },
+    Check {
+        what: "the library denies unsafe code, except where driver/mod.rs declares uring",
+        run: |source| {
+            let is_denied = source.code.contains("#![deny(unsafe_code)]");
+            let permits = source.code.contains("allow(unsafe_code");
+            let may_permit = source.is_under(&["src/driver/mod.rs", "src/allocator.rs"]);
+            let is_bad = source.path == "src/lib.rs" && !is_denied || permits && !may_permit;
+            let detail = "unsafe_code".to_owned();
+            is_bad.then_some(Finding { line: 1, detail }).into_iter().collect()
+        },
+        bad: &[
+            ("src/lib.rs", "mod a;"),
+            ("src/wire/mod.rs", "#![allow(unsafe_code, reason = \"none\")]"),
+        ],
+        good: &[("src/lib.rs", "#![deny(unsafe_code)]")],
+    },
+    Check {
+        what: "addresses and sockets belong to config, server and driver",
+        run: |source| {
+            let rooms = ["src/config/", "src/server/", "src/driver/"];
+            outside(source, &rooms, &["std::net", "socket2"])
+        },
+        bad: &[("src/worker/a.rs", "use std::net::TcpStream;")],
+        good: &[("src/server/a.rs", "use std::net::SocketAddr;"), ("tests/a.rs", "use std::net;")],
+    },
+    Check {
+        what: "time is an argument: only driver/clock.rs reads it, and nothing but a driver sleeps",
+        run: |source| {
+            let words = ["Instant::now", "SystemTime::now", "thread::sleep"];
+            outside(source, &["src/driver/clock.rs"], &words)
+        },
+        bad: &[("src/session/a.rs", "let a = Instant::now();")],
+        good: &[("src/session/a.rs", "fn a(now: Instant) {}")],
+    },
+    Check {
+        what: "only server starts threads",
+        run: |source| outside(source, &["src/server/"], &["std::thread", "thread::spawn"]),
+        bad: &[("src/worker/a.rs", "std::thread::spawn(a);")],
+        good: &[("src/server/a.rs", "use std::thread;")],
+    },
+    Check {
+        what: "this floor does no I/O and has no randomness: both are arguments",
+        run: |source| {
+            let floor = ["wire/", "http/", "session/", "tls/", "hub/", "protocol/"];
+            let floor = floor.map(|module| format!("src/{module}"));
+            let floor: Vec<&str> = floor.iter().map(String::as_str).collect();
+            let words = ["std::io", "std::fs", "std::os", "std::env", "rand", "getrandom"];
+            within(source, &floor, &words)
+        },
+        bad: &[("src/hub/a.rs", "use std::fs;"), ("src/wire/a.rs", "use std::io::Read;")],
+        good: &[("src/hub/a.rs", "use std::sync::Arc;"), ("src/driver/a.rs", "use std::io;")],
+    },
+    Check {
+        what: "a dependency is named in its room only",
+        run: |source| {
+            let strays = |(name, rooms): &(&str, &[&str])| {
+                let found = outside(source, rooms, &[&format!("{name}::")]);
+                found.into_iter().chain(outside(source, rooms, &[&format!("use {name}")]))
+            };
+            DEPENDENCIES.iter().flat_map(strays).collect()
+        },
+        bad: &[
+            ("src/worker/a.rs", "use io_uring::IoUring;"),
+            ("src/http/a.rs", "flate2::Compress::new();"),
+            ("src/server/a.rs", "use mio::Poll;"),
+        ],
+        good: &[("src/driver/uring/a.rs", "use io_uring::IoUring;"), ("tests/a.rs", "use mio;")],
+    },
+];
+
+/// Which part of the library may name which crate.
+const DEPENDENCIES: &[(&str, &[&str])] = &[
+    ("io_uring", &["src/driver/uring/"]),
+    ("mio", &["src/driver/epoll/"]),
+    ("clap", &["src/config/", "src/main.rs"]),
+    ("flate2", &["src/wire/deflate.rs"]),
+    ("httparse", &["src/wire/head.rs"]),
+    ("sha1", &["src/wire/accept.rs"]),
+    ("base64", &["src/wire/accept.rs"]),
+    ("simdutf8", &["src/wire/utf8.rs"]),
+    ("memchr", &["src/wire/"]),
+    ("nix", &["src/server/", "src/driver/"]),
+    ("libc", &["src/server/", "src/driver/", "src/allocator.rs"]),
+    ("crossbeam_channel", &["src/worker/mailbox.rs", "src/server/"]),
+    ("core_affinity", &["src/server/"]),
+    ("slab", &["src/driver/", "src/hub/"]),
+    ("tracing_subscriber", &["src/main.rs"]),
+    ("tungstenite", &[]),
+];
+
+/// Modules by floor; those on one floor do not name each other, but for the lowest.
+const FLOORS: &[(usize, &[&str])] = &[
+    (0, &["config", "limits", "id", "stats"]),
+    (1, &["wire"]),
+    (2, &["http", "session", "tls", "hub", "driver"]),
+    (3, &["protocol"]),
+    (4, &["worker"]),
+    (5, &["control"]),
+    (6, &["server"]),
+];
+
+fn floor(module: &str) -> Option<usize> {
+    FLOORS.iter().find(|(_, modules)| modules.contains(&module)).map(|(floor, _)| *floor)
+}
+
+fn floor_edges(source: &Source) -> Vec<Finding> {
+    let Some(module) = source.path.strip_prefix("src/") else { return Vec::new() };
+    let module = module.split(['/', '.']).next().unwrap_or_default();
+    let Some(own) = floor(module) else { return Vec::new() };
+    let mut findings = Vec::new();
+    for (start, _) in source.code.match_indices("crate::") {
+        for named in named_behind(&source.code[start + "crate::".len()..]) {
+            let Some(other) = floor(&named) else { continue };
+            let is_drivers_user = named != "driver" || ["worker", "server"].contains(&module);
+            let may = named == module || other == 0 || other < own && is_drivers_user;
+            if !may {
+                let detail = format!("{module} names {named}");
+                findings.push(Finding { line: line_of(&source.code, start), detail });
+            }
+        }
+    }
+    findings
+}
+
+/// The modules that stand behind `crate::`: one, or those of a group.
+fn named_behind(code: &str) -> Vec<String> {
+    let word = |text: &str| -> String {
+        text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    };
+    let Some(group) = code.strip_prefix('{') else { return vec![word(code)] };
+    let (mut depth, mut names, mut start) = (1, Vec::new(), 0);
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 || depth == 1 && c == ',' {
+            names.push(word(&group[start..]));
+            start = at + 1;
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    names
+}
+
+/// Words that stand in the library outside of their rooms. Grouped uses of std are opened up.
+fn outside(source: &Source, rooms: &[&str], words: &[&str]) -> Vec<Finding> {
+    if !source.path.starts_with("src/") || source.is_under(rooms) {
+        return Vec::new();
+    }
+    words.iter().flat_map(|word| find(&source.code, word)).collect()
+}
+
+fn within(source: &Source, places: &[&str], words: &[&str]) -> Vec<Finding> {
+    let is_within = source.is_under(places);
+    let found = words.iter().filter(|_| is_within).flat_map(|word| find(&source.code, word));
+    found.collect()
+}
+
+fn find(code: &str, word: &str) -> Vec<Finding> {
+    let mut findings = match word.strip_suffix("::") {
+        Some(name) => {
+            let mut found = find_words(code, name);
+            found.retain(|finding| {
+                code.lines().nth(finding.line - 1).is_some_and(|line| line.contains(word))
+            });
+            found
+        }
+        None => find_words(code, word),
+    };
+    if let Some(module) = word.strip_prefix("std::") {
+        for (start, _) in code.match_indices("use std::{") {
+            let names = named_behind(&code[start + "use std::".len()..]);
+            if names.iter().any(|name| name == module) {
+                let detail = word.to_owned();
+                findings.push(Finding { line: line_of(code, start), detail });
+            }
+        }
+    }
+    findings
+}
+
+#[test]
+fn groups_are_opened() {
+    assert_eq!(named_behind("{a, b::{c, d}, e::f}; g"), ["a", "b", "e"]);
+    assert_eq!(named_behind("a::b"), ["a"]);
+    assert_eq!(find("use std::{io, net::SocketAddr};", "std::net").len(), 1);
+}
