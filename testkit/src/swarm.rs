@@ -90,6 +90,12 @@ impl Target {
         Self { address, request: request.into_bytes().into() }
     }
 
+    /// Where it connects to.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The bytes of its request.
     #[must_use]
     pub fn request(&self) -> &[u8] {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use throng::driver::Outgoing;
 use throng::driver::sim::Rng;
+use throng::driver::{Outgoing, Tuning};
 use throng::wire::{Encoded, Form, Kind};
 
 use crate::harness::{Harness, PATIENCE, Peer, now, pattern};
@@ -85,6 +85,27 @@ pub(crate) fn a_close_with_bytes_unread<H: Harness>(rig: &mut Rig<H>) {
         rig.close(conn);
         assert_eq!(rig.read_to_end(&mut peer), []);
     }
+}
+
+/// Nothing of ours stays behind in the kernel.
+pub(crate) fn a_dropped_driver_ends_its_connections<H: Harness>(harness: H) {
+    let mut rig = Rig::new(harness, Tuning::for_connections(4));
+    let (_, mut idle_peer) = rig.connect();
+    let (busy, mut busy_peer) = rig.connect();
+    let bytes = pattern(8, H::BULK);
+    rig.log.send_owned(busy, &bytes);
+    rig.log.settle();
+    let mut harness = rig.harness;
+    drop(rig.log);
+    let mut got = Vec::new();
+    let began = now();
+    while !idle_peer.is_ended() || !busy_peer.is_ended() {
+        assert_eq!(idle_peer.read(usize::MAX), []);
+        got.extend(busy_peer.read(usize::MAX));
+        assert!(began.elapsed() < PATIENCE, "the peers see no end");
+    }
+    assert!(got.len() < bytes.len() && bytes.starts_with(&got));
+    assert!(harness.connect().is_none(), "its listeners are gone as well");
 }
 
 /// Whatever is told first, the connection is closed at it, with all else under way.

@@ -62,6 +62,26 @@ pub(crate) fn a_slot_is_reused_in_the_same_turn<H: Harness>(rig: &mut Rig<H>) {
     replace_tenants(rig, |mut peer| peer.finish());
 }
 
+/// A slot is free when the last word about its tenant was told, and not before.
+pub(crate) fn a_slot_is_taken_until_the_last_word<H: Harness>(rig: &mut Rig<H>) {
+    for is_released in [false, true] {
+        let (former, _former_peer) = rig.connect();
+        let (socket, mut peer) = rig.harness.socket();
+        if is_released {
+            rig.log.release(former);
+        } else {
+            rig.log.close(former);
+        }
+        // `Log` knows who has which slot.
+        let conn = rig.log.adopt(socket);
+        rig.log.until("the former tenant is gone", |log| log.is_gone(former));
+        rig.deliver(conn, &mut peer, b"in a slot of its own");
+        let (socket, mut peer) = rig.harness.socket();
+        let conn = rig.log.adopt(socket);
+        rig.deliver(conn, &mut peer, b"perhaps in the one that came free");
+    }
+}
+
 pub(crate) fn a_reset_of_the_former_tenant<H: Harness>(rig: &mut Rig<H>) {
     replace_tenants(rig, Peer::reset);
 }

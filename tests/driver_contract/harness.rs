@@ -22,8 +22,8 @@ pub(crate) trait Harness: Sized {
     /// Whether a peer that writes to somebody who does not read is stopped in the end.
     const STOPS_WRITERS: bool;
 
-    /// Runs a case, as often as it takes.
-    fn run(case: impl Fn(Self));
+    /// Runs a case in each of its variants, as often as it takes.
+    fn run(variants: usize, case: impl Fn(Self, usize));
 
     fn driver(&mut self, tuning: Tuning) -> Self::Driver;
 
@@ -102,19 +102,19 @@ fn tunings() -> [(&'static str, Tuning); 3] {
 
 /// A case for every tuning; whatever it leaves open is closed and watched to the end.
 pub(crate) fn tuned<H: Harness>(case: fn(&mut Rig<H>)) {
-    for (name, tuning) in tunings() {
+    let tunings = tunings();
+    H::run(tunings.len(), |harness, variant| {
+        let (name, tuning) = tunings[variant];
         let _trying = Trying(format!("{name}: {tuning:?}"));
-        H::run(|harness| {
-            let mut rig = Rig::new(harness, tuning);
-            case(&mut rig);
-            rig.wind_up();
-        });
-    }
+        let mut rig = Rig::new(harness, tuning);
+        case(&mut rig);
+        rig.wind_up();
+    });
 }
 
 /// A case that tunes for itself.
 pub(crate) fn plain<H: Harness>(case: fn(H)) {
-    H::run(case);
+    H::run(1, |harness, _| case(harness));
 }
 
 /// Runs a test in a process of its own: it is about what a whole process has.

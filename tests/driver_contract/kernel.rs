@@ -89,9 +89,9 @@ impl<I: Interface, const UNIX: bool> Harness for Kernel<I, UNIX> {
     const REST: Rest = Rest { waits: 2, timeout: Duration::from_millis(5) };
     const STOPS_WRITERS: bool = true;
 
-    fn run(case: impl Fn(Self)) {
+    fn run(variants: usize, case: impl Fn(Self, usize)) {
         if is_usable::<I>() {
-            case(Self::new());
+            (0..variants).for_each(|variant| case(Self::new(), variant));
         }
     }
 

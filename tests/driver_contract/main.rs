@@ -80,6 +80,7 @@ macro_rules! hold_against {
                     a_close_with_bytes_unread
                     a_close_at_every_word;
                 generations: a_slot_is_reused_in_the_same_turn
+                    a_slot_is_taken_until_the_last_word
                     a_reset_of_the_former_tenant;
                 adopting: an_adopted_socket_works_like_an_accepted_one
                     what_waits_in_an_adopted_socket_is_received
@@ -93,7 +94,8 @@ macro_rules! hold_against {
                     many_wakes_are_told;
             });
             tests!(plain, $harness, {
-                exhausting: tiny_rings_lose_nothing;
+                exhausting: tiny_rings_lose_nothing
+                    tiny_rings_tell_of_every_reset;
             });
             $($apart!($harness);)*
         }
@@ -107,12 +109,14 @@ macro_rules! with_descriptors {
             waiting: a_wait_ends_in_time
                 a_wake_ends_the_wait_of_another_thread;
             listening: other_listeners_go_on;
+            closing: a_dropped_driver_ends_its_connections;
         });
 
         #[test]
         fn accepting_rests_without_descriptors() {
             let path = concat!(module_path!(), "::accepting_rests_without_descriptors");
-            apart(path, || plain::<$harness>(crate::exhausting::accepting_rests_without_descriptors));
+            let test = crate::exhausting::accepting_rests_without_descriptors;
+            apart(path, || plain::<$harness>(test));
         }
 
         #[test]

@@ -28,11 +28,13 @@ impl Harness for Simulated {
     const REST: Rest = Rest { waits: 60, timeout: Duration::ZERO };
     const STOPS_WRITERS: bool = false;
 
-    fn run(case: impl Fn(Self)) {
+    /// The variants take turns with the seeds.
+    fn run(variants: usize, case: impl Fn(Self, usize)) {
         let one = std::env::var("SEED").ok().map(|seed| seed.parse().expect("SEED is a number"));
         for seed in one.map_or(0..SEEDS, |seed| seed..seed + 1) {
             let _trying = Trying(format!("seed={seed}"));
-            case(Self { net: Net::new(seed), drivers: 0, listening: 0 });
+            let variant = seed as usize % variants;
+            case(Self { net: Net::new(seed), drivers: 0, listening: 0 }, variant);
         }
     }
 

@@ -33,7 +33,8 @@ pub struct EpollDriver {
     poll: Poll,
     events: Events,
     waker: EventWaker,
-    slots: Slab<Slot>,
+    /// A slot is empty between the end of its connection and the last word about it.
+    slots: Slab<Option<Slot>>,
     next_generation: u32,
     accepting: Accepting,
     /// Connections that may be readable.
@@ -110,7 +111,8 @@ fn token_of(conn: ConnId) -> Token {
 
 impl EpollDriver {
     fn slot(&mut self, conn: ConnId) -> &mut Slot {
-        let slot = self.slots.get_mut(conn.index as usize).expect("the connection is not closed");
+        let slot = self.slots.get_mut(conn.index as usize).and_then(Option::as_mut);
+        let slot = slot.expect("the connection is not closed");
         assert_eq!(slot.generation, conn.generation, "the connection is not closed");
         slot
     }
@@ -123,8 +125,26 @@ impl EpollDriver {
         let interest = Interest::READABLE | Interest::WRITABLE;
         let mut source = SourceFd(&socket.as_raw_fd());
         self.poll.registry().register(&mut source, token_of(conn), interest)?;
-        entry.insert(Slot::new(socket, generation));
+        entry.insert(Some(Slot::new(socket, generation)));
         Ok(conn)
+    }
+
+    /// Takes a connection out of its slot, which stays taken until the last word is told.
+    fn leave(&mut self, conn: ConnId) -> Slot {
+        assert_eq!(self.slot(conn).generation, conn.generation);
+        self.slots[conn.index as usize].take().expect("the connection is not closed")
+    }
+
+    fn tell(&mut self, done: Done) -> Completion<'static> {
+        if let Done::Closed(conn) | Done::Released(conn, ..) = &done {
+            self.slots.remove(conn.index as usize);
+        }
+        match done {
+            Done::Sent(conn, bytes) => Completion::Sent(conn, bytes),
+            Done::Ended(conn, end) => Completion::Ended(conn, end),
+            Done::Closed(conn) => Completion::Closed(conn),
+            Done::Released(conn, socket, rest) => Completion::Released(conn, socket, rest),
+        }
     }
 
     /// Tries to send the rest; what comes of it is told by the next turn.
@@ -170,7 +190,7 @@ impl EpollDriver {
     }
 
     fn take_event(&mut self, token: usize, event: &mio::event::Event) {
-        let Some(slot) = self.slots.get_mut(token & 0xffff_ffff) else { return };
+        let Some(Some(slot)) = self.slots.get_mut(token & 0xffff_ffff) else { return };
         let conn = ConnId { index: token as u32, generation: slot.generation };
         // A connection that was closed in this batch may have left its slot to another.
         if token_of(conn).0 != token || slot.has_ended() {
@@ -205,7 +225,7 @@ impl EpollDriver {
     /// Reads one connection; `None` if it had nothing to tell.
     fn read(&mut self, conn: ConnId) -> Option<Result<usize, End>> {
         let buffer = &mut self.buffer[..];
-        let slot = self.slots.get_mut(conn.index as usize)?;
+        let slot = self.slots.get_mut(conn.index as usize)?.as_mut()?;
         if slot.generation != conn.generation || !slot.begin_reading() {
             return None;
         }
@@ -274,8 +294,7 @@ impl Driver for EpollDriver {
     }
 
     fn close(&mut self, conn: ConnId) {
-        assert_eq!(self.slot(conn).generation, conn.generation);
-        drop(self.slots.remove(conn.index as usize));
+        drop(self.leave(conn));
         self.done.push_back(Done::Closed(conn));
         self.accepting.unstall();
     }
@@ -285,8 +304,7 @@ impl Driver for EpollDriver {
     }
 
     fn release(&mut self, conn: ConnId) {
-        assert_eq!(self.slot(conn).generation, conn.generation);
-        let (socket, rest) = self.slots.remove(conn.index as usize).into_parts();
+        let (socket, rest) = self.leave(conn).into_parts();
         let mut source = SourceFd(&socket.as_raw_fd());
         self.poll.registry().deregister(&mut source).expect("it was registered by add");
         self.done.push_back(Done::Released(conn, socket, rest));
@@ -311,12 +329,7 @@ impl Driver for EpollDriver {
     fn next(&mut self) -> Option<Completion<'_>> {
         self.budget = self.budget.checked_sub(1)?;
         if let Some(done) = self.done.pop_front() {
-            return Some(match done {
-                Done::Sent(conn, bytes) => Completion::Sent(conn, bytes),
-                Done::Ended(conn, end) => Completion::Ended(conn, end),
-                Done::Closed(conn) => Completion::Closed(conn),
-                Done::Released(conn, socket, rest) => Completion::Released(conn, socket, rest),
-            });
+            return Some(self.tell(done));
         }
         if std::mem::take(&mut self.is_woken) {
             return Some(Completion::Woken);

@@ -25,7 +25,8 @@ use net::LinkId;
 pub struct SimDriver {
     net: Net,
     id: usize,
-    slots: Slab<Slot>,
+    /// A slot is empty between the end of its connection and the last word about it.
+    slots: Slab<Option<Slot>>,
     next_generation: u32,
     listener: Option<ListenerId>,
     listeners: u16,
@@ -83,7 +84,8 @@ impl SimDriver {
     }
 
     fn slot(&mut self, conn: ConnId) -> &mut Slot {
-        let slot = self.slots.get_mut(conn.index as usize).expect("the connection is not closed");
+        let slot = self.slots.get_mut(conn.index as usize).and_then(Option::as_mut);
+        let slot = slot.expect("the connection is not closed");
         assert_eq!(slot.generation, conn.generation, "the connection is not closed");
         slot
     }
@@ -101,13 +103,30 @@ impl SimDriver {
             must_finish: false,
             failure: None,
         };
-        ConnId { index: self.slots.insert(slot) as u32, generation }
+        ConnId { index: self.slots.insert(Some(slot)) as u32, generation }
+    }
+
+    /// Takes a connection out of its slot, which stays taken until the last word is told.
+    fn leave(&mut self, conn: ConnId) -> Slot {
+        assert_eq!(self.slot(conn).generation, conn.generation);
+        self.slots[conn.index as usize].take().expect("the connection is not closed")
+    }
+
+    fn tell(&mut self, done: Done) -> Completion<'static> {
+        if let Done::Closed(conn) | Done::Released(conn, ..) = &done {
+            self.slots.remove(conn.index as usize);
+        }
+        match done {
+            Done::Sent(conn, bytes) => Completion::Sent(conn, bytes),
+            Done::Closed(conn) => Completion::Closed(conn),
+            Done::Released(conn, socket, rest) => Completion::Released(conn, socket, rest),
+        }
     }
 
     /// Lets the network take some of what is being sent.
     fn progress(&mut self) {
         for index in 0..self.slots.capacity() {
-            let Some(slot) = self.slots.get_mut(index) else { continue };
+            let Some(Some(slot)) = self.slots.get_mut(index) else { continue };
             let Some(bytes) = &slot.sending else { continue };
             let conn = ConnId { index: index as u32, generation: slot.generation };
             let rest = bytes.to_vec(slot.sent);
@@ -144,7 +163,7 @@ impl SimDriver {
         let start = self.net.below(indexes.len().max(1));
         for at in 0..indexes.len() {
             let index = indexes[(start + at) % indexes.len()];
-            let slot = &mut self.slots[index];
+            let Some(slot) = &mut self.slots[index] else { continue };
             let conn = ConnId { index: index as u32, generation: slot.generation };
             if slot.has_ended {
                 continue;
@@ -207,9 +226,8 @@ impl Driver for SimDriver {
     }
 
     fn close(&mut self, conn: ConnId) {
-        let link = self.slot(conn).link;
-        self.slots.remove(conn.index as usize);
-        self.net.close_by_server(link);
+        let slot = self.leave(conn);
+        self.net.close_by_server(slot.link);
         self.done.retain(|done| !matches!(done, Done::Sent(of, _) if *of == conn));
         self.done.push_back(Done::Closed(conn));
     }
@@ -220,10 +238,9 @@ impl Driver for SimDriver {
     }
 
     fn release(&mut self, conn: ConnId) {
-        let link = self.slot(conn).link;
-        let slot = self.slots.remove(conn.index as usize);
+        let slot = self.leave(conn);
         let rest = slot.sending.map(|bytes| Outgoing::owned(bytes.to_vec(slot.sent)));
-        let socket = self.net.put_in(link);
+        let socket = self.net.put_in(slot.link);
         self.done.push_back(Done::Released(conn, socket, rest));
     }
 
@@ -237,11 +254,7 @@ impl Driver for SimDriver {
     fn next(&mut self) -> Option<Completion<'_>> {
         self.budget = self.budget.checked_sub(1)?;
         if let Some(done) = self.done.pop_front() {
-            return Some(match done {
-                Done::Sent(conn, bytes) => Completion::Sent(conn, bytes),
-                Done::Closed(conn) => Completion::Closed(conn),
-                Done::Released(conn, socket, rest) => Completion::Released(conn, socket, rest),
-            });
+            return Some(self.tell(done));
         }
         if self.waker.0.swap(false, Ordering::SeqCst) {
             return Some(Completion::Woken);
@@ -280,7 +293,7 @@ impl SimDriver {
         !self.done.is_empty()
             || self.waker.0.load(Ordering::SeqCst)
             || self.listener.is_some() && self.net.has_connects(self.id)
-            || self.slots.iter().any(|(_, slot)| has_event(slot))
+            || self.slots.iter().filter_map(|(_, slot)| slot.as_ref()).any(has_event)
     }
 
     /// Takes connects from here on; a simulated network needs no listening socket.

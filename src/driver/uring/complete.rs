@@ -167,8 +167,9 @@ impl UringDriver {
             return Told::Other(Completion::Ended(conn, End::Failed(kind)));
         }
         let (must_arm, must_queue) = (!slot.has(flag::POLL), slot.must_queue());
-        // The end shows by reading; a poll behind it would fire at once and for ever.
-        if must_arm && !self.slot(conn).has(flag::HUNG_UP) {
+        // The end shows by reading, and a poll behind it would fire at once. While paused nothing
+        // is read: a reset behind the FIN has to show by the poll.
+        if must_arm && (slot.has(flag::PAUSED) || !slot.has(flag::HUNG_UP)) {
             self.arm_poll(conn);
         }
         if must_queue {

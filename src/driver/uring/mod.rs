@@ -247,9 +247,8 @@ impl UringDriver {
             if slot.stash.is_some() {
                 return self.unstashed.push_back(conn);
             }
-            let slot = self.slots.remove(conn.index as usize);
-            let rest = slot.sending.map(|bytes| Outgoing::owned(bytes.to_vec(slot.sent)));
-            let socket = slot.socket.expect("a released socket is not closed");
+            let rest = slot.sending.take().map(|bytes| Outgoing::owned(bytes.to_vec(slot.sent)));
+            let socket = slot.socket.take().expect("a released socket is not closed");
             return self.done.push_back(Done::Released(conn, socket, rest));
         }
         match slot.socket.take() {
@@ -259,10 +258,21 @@ impl UringDriver {
                 self.push(Operation::Close, conn.index, entry);
             }
             None => {
-                drop(self.slots.remove(conn.index as usize));
                 self.stalled_until = None;
                 self.done.push_back(Done::Closed(conn));
             }
+        }
+    }
+
+    /// A slot is free for the next connection once the last word about this one is told.
+    fn tell(&mut self, done: Done) -> Completion<'static> {
+        if let Done::Closed(conn) | Done::Released(conn, ..) = &done {
+            drop(self.slots.remove(conn.index as usize));
+        }
+        match done {
+            Done::Ended(conn, end) => Completion::Ended(conn, end),
+            Done::Closed(conn) => Completion::Closed(conn),
+            Done::Released(conn, socket, rest) => Completion::Released(conn, socket, rest),
         }
     }
 
@@ -315,11 +325,14 @@ impl Driver for UringDriver {
     fn pause(&mut self, conn: ConnId) {
         let slot = self.slot(conn);
         slot.set(flag::PAUSED);
+        if !slot.has(flag::HUNG_UP) {
+            return;
+        }
         // The poll has said so: a failure that was to show by receiving would never be told.
-        if slot.has(flag::HUNG_UP)
-            && let Some(kind) = slot.take_failure()
-        {
+        if let Some(kind) = slot.take_failure() {
             self.done.push_back(Done::Ended(conn, End::Failed(kind)));
+        } else if !slot.has(flag::POLL | flag::ENDED) {
+            self.arm_poll(conn);
         }
     }
 
@@ -368,13 +381,8 @@ impl Driver for UringDriver {
         self.take_back_lent();
         self.budget = self.budget.checked_sub(1)?;
         loop {
-            // First what is done: a slot that was left may be taken by the next accept.
             if let Some(done) = self.done.pop_front() {
-                return Some(match done {
-                    Done::Ended(conn, end) => Completion::Ended(conn, end),
-                    Done::Closed(conn) => Completion::Closed(conn),
-                    Done::Released(conn, socket, rest) => Completion::Released(conn, socket, rest),
-                });
+                return Some(self.tell(done));
             }
             if let Some(conn) = self.take_unstashed() {
                 return Some(self.lend(conn));

@@ -13,7 +13,7 @@ use crate::driver::Outgoing;
 /// A socket and what the kernel is doing with it.
 #[derive(Debug)]
 pub(super) struct Slot {
-    /// Gone once its close is submitted.
+    /// Gone once its close is submitted or it is given away.
     pub(super) socket: Option<OwnedFd>,
     pub(super) generation: u32,
     /// Set bits of `flag`.

@@ -44,7 +44,7 @@ impl Rng {
 
     /// A number up to `max`, as often of one magnitude as of another.
     pub fn magnitude(&mut self, max: usize) -> usize {
-        let bits = f64::from(usize::BITS - max.leading_zeros());
+        let bits = (max as f64 + 2.0).log2();
         let number = (self.unit() * bits).exp2() as usize;
         (number - 1).min(max)
     }
@@ -154,7 +154,9 @@ mod tests {
     #[test]
     fn magnitudes_have_bounds() {
         let mut rng = Rng::new(1);
-        let numbers: Vec<usize> = (0..10_000).map(|_| rng.magnitude(1000)).collect();
-        assert_eq!((numbers.iter().min(), numbers.iter().max()), (Some(&0), Some(&1000)));
+        for max in [0, 1, 2, 7, 8, 1000] {
+            let numbers: Vec<usize> = (0..100_000).map(|_| rng.magnitude(max)).collect();
+            assert_eq!((numbers.iter().min(), numbers.iter().max()), (Some(&0), Some(&max)));
+        }
     }
 }

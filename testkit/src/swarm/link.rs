@@ -112,6 +112,12 @@ impl Link {
         self.state == State::Open
     }
 
+    /// Whether the connect was answered.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.state != State::Connecting
+    }
+
     /// The code of the server's close frame, if it has come.
     #[must_use]
     pub fn code(&self) -> Option<u16> {
