@@ -31,7 +31,10 @@ pub enum Command {
 /// The options of the server.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Address to listen on: HOST:PORT, [::]:PORT (IPv4 too) or unix:/PATH; repeatable
+    /// Addresses to listen on, all at once.
+    #[arg(
+        help = "Address to listen on: HOST:PORT, [::]:PORT (IPv4 too) or unix:/PATH; repeatable"
+    )]
     #[arg(long, value_name = "ADDR", env = "THRONG_LISTEN", value_delimiter = ',')]
     #[arg(default_value = "127.0.0.1:8080")]
     pub listen: Vec<ListenAddr>,

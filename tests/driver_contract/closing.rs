@@ -95,7 +95,6 @@ pub(crate) fn a_dropped_driver_ends_its_connections<H: Harness>(harness: H) {
     let bytes = pattern(8, H::BULK);
     rig.log.send_owned(busy, &bytes);
     rig.log.settle();
-    let mut harness = rig.harness;
     drop(rig.log);
     let mut got = Vec::new();
     let began = now();
@@ -105,7 +104,6 @@ pub(crate) fn a_dropped_driver_ends_its_connections<H: Harness>(harness: H) {
         assert!(began.elapsed() < PATIENCE, "the peers see no end");
     }
     assert!(got.len() < bytes.len() && bytes.starts_with(&got));
-    assert!(harness.connect().is_none(), "its listeners are gone as well");
 }
 
 /// Whatever is told first, the connection is closed at it, with all else under way.

@@ -38,7 +38,13 @@ pub(crate) fn tiny_rings_lose_nothing<H: Harness>(harness: H) {
             for (peer, bytes) in peers.iter_mut().zip(&bytes) {
                 assert_eq!(peer.write(bytes), bytes.len(), "a little finds room");
             }
+            let mut turns = 0;
             rig.log.together("everybody has an echo", |log| {
+                // There are so many that looking at all of them takes longer than a turn.
+                turns += 1;
+                if turns % 8 != 0 {
+                    return false;
+                }
                 echoes.iter_mut().for_each(|echo| echo.go_on(log));
                 let mut is_done = true;
                 for ((peer, bytes), got) in peers.iter_mut().zip(&bytes).zip(&mut got) {

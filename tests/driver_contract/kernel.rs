@@ -72,12 +72,14 @@ pub(crate) fn is_usable<I: Interface>() -> bool {
 /// One interface, and the sockets it is tried with.
 pub(crate) struct Kernel<I, const UNIX: bool> {
     address: Option<SockAddr>,
+    /// Listeners may be open elsewhere too, as those of Unix are in every worker.
+    shared: Vec<Socket>,
     interface: PhantomData<I>,
 }
 
 impl<I, const UNIX: bool> Kernel<I, UNIX> {
     pub(crate) fn new() -> Self {
-        Self { address: None, interface: PhantomData }
+        Self { address: None, shared: Vec::new(), interface: PhantomData }
     }
 }
 
@@ -102,6 +104,7 @@ impl<I: Interface, const UNIX: bool> Harness for Kernel<I, UNIX> {
     fn listen(&mut self, driver: &mut I::Driver) -> ListenerId {
         let listener = listening_socket(UNIX).expect("a free address is asked for");
         self.address = Some(listener.local_addr().expect("it is bound"));
+        self.shared.push(listener.try_clone().expect("there are descriptors"));
         driver.listen(Listener::new(listener)).expect("the kernel watches listeners")
     }
 
