@@ -1,0 +1,114 @@
+//! What a server counts about its own work: one encode per message, one send per connection and
+//! turn.
+
+use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
+
+use testkit::swarm::{BINARY, Link, Swarm, Target, Visitor, put_frame};
+use throng::config::Backend;
+use throng::server::Server;
+use throng::stats::Counts;
+
+use crate::support::{config, holds_within, report, seconds, start, stop};
+
+on_both!(
+    messages_are_encoded_once_however_many_get_them,
+    messages_of_one_write_leave_in_one_send_to_each_receiver,
+);
+
+const PAYLOAD: &[u8] = b"some of the bytes of a message";
+
+/// Publishers with their rooms, and receivers in each.
+const PUBLISHERS: usize = 10;
+const RECEIVERS: usize = 7;
+const MESSAGES: usize = 20;
+
+#[derive(Default)]
+struct Received(usize);
+
+impl Visitor for Received {
+    fn frame(&mut self, _link: &mut Link, first: u8, payload: &[u8]) {
+        assert_eq!((first, payload), (BINARY, PAYLOAD));
+        self.0 += 1;
+    }
+}
+
+fn messages_are_encoded_once_however_many_get_them(backend: Backend) {
+    for workers in [1, 4] {
+        let (server, address) = start(config(backend, workers));
+        let targets: Vec<Target> =
+            (0..PUBLISHERS).map(|room| Target::new(address, &format!("/room/{room}"))).collect();
+        let (mut swarm, mut received) = (Swarm::new(), Received::default());
+        swarm.open(PUBLISHERS * (1 + RECEIVERS), &targets, &mut received);
+        for key in 0..PUBLISHERS {
+            swarm.link(key).queue(&frames(MESSAGES));
+        }
+        let all = PUBLISHERS * MESSAGES * (1 + RECEIVERS);
+        let is_done = swarm.run(seconds(20), &mut received, |_, received| received.0 == all);
+        assert!(is_done, "{} of {all} messages", received.0);
+        let counts = settled(&server);
+        let published = (PUBLISHERS * MESSAGES) as u64;
+        assert_eq!(counts.messages_received, published, "{workers} workers");
+        assert_eq!(counts.messages_encoded, published, "{workers} workers");
+        assert_eq!(counts.messages_delivered, all as u64, "{workers} workers");
+        swarm.reset_all();
+        stop(server);
+    }
+}
+
+fn messages_of_one_write_leave_in_one_send_to_each_receiver(backend: Backend) {
+    const ROUNDS: usize = 50;
+    const MEMBERS: usize = 51;
+    let (server, address) = start(config(backend, 1));
+    let (mut swarm, mut received) = (Swarm::new(), Received::default());
+    swarm.open(MEMBERS, &[room(address)], &mut received);
+    let frame_bytes = 2 + PAYLOAD.len();
+    let mut in_one_turn = 0;
+    for round in 0..ROUNDS {
+        let (before, bytes) = (settled(&server), total_bytes(&swarm));
+        received.0 = 0;
+        swarm.link(0).queue(&frames(8));
+        let is_done =
+            swarm.run(seconds(20), &mut received, |_, received| received.0 == 8 * MEMBERS);
+        assert!(is_done, "{} of {} messages in round {round}", received.0, 8 * MEMBERS);
+        let after = settled(&server);
+        let (sends, turns) = (after.sends - before.sends, after.turns - before.turns);
+        assert!(sends <= MEMBERS as u64 * turns, "{sends} sends in {turns} turns");
+        let sent = after.bytes_sent - before.bytes_sent;
+        assert_eq!(sent, (8 * MEMBERS * frame_bytes) as u64, "each receiver gets 8 frames");
+        assert_eq!(total_bytes(&swarm) - bytes, sent, "and nothing else");
+        in_one_turn += usize::from(sends == MEMBERS as u64);
+    }
+    report(&format!("{in_one_turn} of {ROUNDS} writes left in one send to each receiver"));
+    // One write of 272 bytes arrives as one piece.
+    assert_eq!(in_one_turn, ROUNDS);
+    swarm.reset_all();
+    stop(server);
+}
+
+fn room(address: SocketAddr) -> Target {
+    Target::new(address, "/room/a")
+}
+
+fn frames(count: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    (0..count).for_each(|_| put_frame(&mut bytes, BINARY, 0x1234_5678, &[PAYLOAD]));
+    bytes
+}
+
+fn total_bytes(swarm: &Swarm) -> u64 {
+    swarm.links().map(|link| link.bytes).sum()
+}
+
+/// The counts once nothing changes any more: a turn is counted at its end.
+fn settled(server: &Server) -> Counts {
+    let mut counts = server.counts();
+    let is_settled = holds_within(seconds(5), || {
+        thread::sleep(Duration::from_millis(2));
+        let before = std::mem::replace(&mut counts, server.counts());
+        before == counts
+    });
+    assert!(is_settled, "an idle server does nothing");
+    counts
+}

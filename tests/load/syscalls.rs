@@ -1,0 +1,146 @@
+//! System calls of the io_uring backend: none per message.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use testkit::swarm::{BINARY, End, Link, Spawned, Swarm, Target, Visitor, put_frame};
+use throng::config::Backend;
+
+use crate::support::{
+    PROGRAM, alone, config, has_io_uring, holds_within, report, seconds, skip, start, stop,
+};
+
+const CLIENTS: usize = 1000;
+const MESSAGES: usize = 200;
+const ALL: usize = CLIENTS * MESSAGES;
+
+/// Messages of each client in one write.
+const PIPELINED: usize = 10;
+
+/// What moves bytes or waits for them, by other means than the ring.
+const FORBIDDEN: [&str; 14] = [
+    "read", "readv", "recvfrom", "recvmsg", "recvmmsg", "sendto", "sendmsg", "sendmmsg", "writev",
+    "accept", "accept4", "close", "poll", "epoll_",
+];
+
+#[derive(Default)]
+struct Echoes(usize);
+
+impl Visitor for Echoes {
+    fn frame(&mut self, link: &mut Link, first: u8, payload: &[u8]) {
+        assert_eq!((first, payload), (BINARY, &b"ping"[..]));
+        self.0 += 1;
+        let count = link.frames as usize;
+        if count.is_multiple_of(PIPELINED) && count < MESSAGES {
+            pipeline(link);
+        }
+    }
+
+    fn ended(&mut self, link: &Link, end: &End) {
+        panic!("client {} was closed: {end:?}", link.tag);
+    }
+}
+
+fn pipeline(link: &mut Link) {
+    let mut bytes = Vec::new();
+    (0..PIPELINED).for_each(|_| put_frame(&mut bytes, BINARY, 0x0506_0708, &[b"ping"]));
+    link.queue(&bytes);
+}
+
+fn exchange(address: std::net::SocketAddr) {
+    let (mut swarm, mut echoes) = (Swarm::new(), Echoes::default());
+    swarm.open(CLIENTS, &[Target::new(address, "/echo")], &mut echoes);
+    (0..CLIENTS).for_each(|key| pipeline(swarm.link(key)));
+    let is_done = swarm.run(seconds(60), &mut echoes, |_, echoes| echoes.0 == ALL);
+    assert!(is_done, "{} of {ALL} echoes", echoes.0);
+    swarm.reset_all();
+}
+
+#[test]
+fn io_uring_has_a_tenth_as_many_turns_as_messages() {
+    let _alone = alone();
+    if !has_io_uring() {
+        return;
+    }
+    let (server, address) = start(config(Backend::IoUring, 2));
+    exchange(address);
+    let counts = server.counts();
+    assert_eq!(counts.messages_received, ALL as u64);
+    let share = counts.turns as f64 / counts.messages_received as f64;
+    report(&format!("{} turns for {ALL} messages: {share:.4} each", counts.turns));
+    assert!(share < 0.1, "{counts:?}");
+    stop(server);
+}
+
+#[test]
+fn io_uring_makes_no_system_call_per_message() {
+    let _alone = alone();
+    if !has_io_uring() {
+        return;
+    }
+    if Command::new("strace").arg("-V").output().is_err() {
+        return skip("strace is not installed");
+    }
+    let (idle, busy) = (trace(|_| {}), trace(|server| exchange(server.address())));
+    for (call, count) in &busy {
+        let is_forbidden = FORBIDDEN.iter().any(|name| match name.strip_suffix('_') {
+            Some(_) => call.starts_with(name),
+            None => call == name,
+        });
+        let before = idle.get(call).copied().unwrap_or(0);
+        assert!(!is_forbidden || *count <= before, "{call}: {count}, without traffic {before}");
+    }
+    let enters = busy.get("io_uring_enter").copied().unwrap_or(0);
+    let share = enters as f64 / ALL as f64;
+    report(&format!("{enters} io_uring_enter for {ALL} messages: {share:.4} each; {busy:?}"));
+    assert!(enters > 0 && share < 0.1, "{busy:?}");
+}
+
+/// Calls of all threads of a server, from its start to its end.
+fn trace(what: impl FnOnce(&Spawned)) -> BTreeMap<String, u64> {
+    let summary = Summary::new();
+    let path = summary.0.to_str().expect("paths of this test are UTF-8");
+    // -D: strace is the child, so that the server is ours to stop.
+    let wrapper = ["strace", "-D", "-f", "-c", "-o", path];
+    let args = ["--backend", "io_uring", "--workers", "2", "--ping-interval", "0"];
+    let mut server = Spawned::start_wrapped(&wrapper, Path::new(PROGRAM), &args);
+    what(&server);
+    std::thread::sleep(Duration::from_millis(300));
+    server.terminate();
+    let status = server.wait(seconds(30)).expect("it ends when asked to");
+    assert!(status.success(), "{status}");
+    let has_summary = || fs::read_to_string(path).is_ok_and(|text| text.contains(" total"));
+    assert!(holds_within(seconds(10), has_summary), "strace writes its summary");
+    let text = fs::read_to_string(path).expect("it was read before");
+    text.lines().filter_map(parse).collect()
+}
+
+/// `% time  seconds  usecs/call  calls  [errors]  syscall`.
+fn parse(line: &str) -> Option<(String, u64)> {
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    let call = *words.last()?;
+    let count = words.get(3)?.parse().ok()?;
+    (call != "total").then(|| (call.to_owned(), count))
+}
+
+struct Summary(PathBuf);
+
+impl Summary {
+    fn new() -> Self {
+        let name = format!("throng-load-{}.strace", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        // One of an earlier run would be taken for the new one.
+        let _ = fs::remove_file(&path);
+        Self(path)
+    }
+}
+
+impl Drop for Summary {
+    fn drop(&mut self) {
+        // A file that is left over is no reason to fail.
+        let _ = fs::remove_file(&self.0);
+    }
+}

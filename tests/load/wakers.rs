@@ -1,0 +1,117 @@
+//! Workers that wake each other all the time: not one stray byte reaches a client.
+//!
+//! Each worker has a descriptor table of its own, so a waker's number means another descriptor in
+//! another table: eight bytes written to the wrong one would stand in some client's stream.
+
+use std::thread;
+use std::time::Duration;
+
+use testkit::swarm::{BINARY, End, Link, Swarm, Target, Visitor};
+use throng::config::Backend;
+
+use crate::support::{config, report, seconds, start};
+
+on_both!(streams_hold_the_frames_that_were_sent_and_nothing_else);
+
+const WORKERS: usize = 4;
+const CLIENTS: usize = 1000;
+const ROOMS: usize = 10;
+const ROUNDS: usize = 400;
+const PAYLOAD_BYTES: usize = 9;
+
+/// A close frame with 1001 and "server stops".
+const CLOSE_BYTES: u64 = 2 + 2 + 12;
+
+struct Streams {
+    /// Messages that were published in each room.
+    published: [u64; ROOMS],
+    /// Bytes of each client's response to the upgrade.
+    response_bytes: Vec<u64>,
+    bytes: Vec<u64>,
+    received: usize,
+    codes: usize,
+}
+
+fn streams_hold_the_frames_that_were_sent_and_nothing_else(backend: Backend) {
+    let (server, address) = start(config(backend, WORKERS));
+    let mut swarm = Swarm::new();
+    let mut streams = Streams {
+        published: [0; ROOMS],
+        response_bytes: vec![0; CLIENTS],
+        bytes: vec![0; CLIENTS],
+        received: 0,
+        codes: 0,
+    };
+    let targets: Vec<Target> =
+        (0..ROOMS).map(|room| Target::new(address, &format!("/room/{room}"))).collect();
+    let mut on_worker = vec![Vec::new(); WORKERS];
+    for tag in 0..CLIENTS {
+        let before = server.counts_by_worker();
+        swarm.connect(&targets[tag % ROOMS], tag).expect("connects are taken");
+        assert!(swarm.run(seconds(10), &mut streams, |swarm, _| swarm.opening() == 0));
+        let after = server.counts_by_worker();
+        let worker = (0..WORKERS).find(|worker| after[*worker].upgraded > before[*worker].upgraded);
+        on_worker[worker.expect("one of them has it")].push(tag);
+    }
+    for round in 0..ROUNDS {
+        let clients = &on_worker[round % WORKERS];
+        let publisher = clients[round / WORKERS % clients.len()];
+        streams.publish(swarm.link(publisher));
+        let expected = streams.received + CLIENTS / ROOMS;
+        let have_all = |_: &mut Swarm, streams: &mut Streams| streams.received == expected;
+        assert!(swarm.run(seconds(10), &mut streams, have_all), "round {round}");
+        // The workers fall asleep.
+        thread::sleep(Duration::from_millis(3));
+    }
+    let wakes: Vec<u64> = server.counts_by_worker().iter().map(|counts| counts.wakes).collect();
+    report(&format!("{ROUNDS} rounds; each worker woke others {wakes:?} times"));
+    for wakes in wakes {
+        // In its rounds each worker has three others to wake; some may be awake for a moment.
+        let possible = (ROUNDS / WORKERS * (WORKERS - 1)) as u64;
+        assert!(wakes >= possible / 2, "{wakes} of {possible}");
+    }
+    // Now the main thread wakes all of them.
+    server.stop();
+    assert!(swarm.run(seconds(10), &mut streams, |swarm, _| swarm.is_empty()));
+    server.join().expect("no worker fails");
+    assert_eq!(streams.codes, CLIENTS);
+    for tag in 0..CLIENTS {
+        let frames = streams.published[tag % ROOMS] * (2 + PAYLOAD_BYTES as u64);
+        let expected = streams.response_bytes[tag] + frames + CLOSE_BYTES;
+        assert_eq!(streams.bytes[tag], expected, "the bytes that came to client {tag}");
+    }
+}
+
+impl Streams {
+    fn publish(&mut self, link: &mut Link) {
+        let room = link.tag % ROOMS;
+        link.frame(BINARY, &[&payload(room, self.published[room])]);
+        self.published[room] += 1;
+    }
+}
+
+impl Visitor for Streams {
+    fn opened(&mut self, link: &mut Link) {
+        // Nothing is published yet, so that the response is all that has come.
+        self.response_bytes[link.tag] = link.bytes;
+    }
+
+    fn frame(&mut self, link: &mut Link, first: u8, bytes: &[u8]) {
+        let expected = payload(link.tag % ROOMS, link.frames - 1);
+        assert_eq!((first, bytes), (BINARY, &expected[..]), "client {}", link.tag);
+        self.received += 1;
+    }
+
+    fn ended(&mut self, link: &Link, end: &End) {
+        let expected = End { code: Some(1001), ..End::default() };
+        assert_eq!(*end, expected, "client {}", link.tag);
+        self.bytes[link.tag] = link.bytes;
+        self.codes += 1;
+    }
+}
+
+fn payload(room: usize, number: u64) -> [u8; PAYLOAD_BYTES] {
+    let mut payload = [room as u8; PAYLOAD_BYTES];
+    payload[1..].copy_from_slice(&number.to_be_bytes());
+    payload
+}
