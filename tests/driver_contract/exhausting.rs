@@ -86,7 +86,9 @@ pub(crate) fn tiny_rings_tell_of_every_reset<H: Harness>(harness: H) {
     for (_, peer) in &mut pairs {
         peer.write_and_finish(&pattern(1, 1000));
     }
-    rig.log.turn(PATIENCE, |_, _| {});
+    for _ in 0..15 {
+        rig.log.turn(PATIENCE, |_, _| {});
+    }
     late.iter().for_each(|conn| rig.log.pause(*conn));
     rig.log.settle();
     pairs.into_iter().for_each(|(_, peer)| peer.reset());

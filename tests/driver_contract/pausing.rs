@@ -97,6 +97,9 @@ pub(crate) fn a_pause_while_another_is_received<H: Harness>(rig: &mut Rig<H>) {
         assert_eq!(peer.write(&bytes), bytes.len(), "a little finds room");
         assert_eq!(rig.log.settle(), [], "it is still paused");
         rig.log.resume(conn);
+        rig.log.pause(conn);
+        assert_eq!(rig.log.settle(), [], "it is paused again");
+        rig.log.resume(conn);
         let twice = [&bytes[..], &bytes[..]].concat();
         rig.log.until("all comes after resume", |log| log.received(conn).len() == twice.len());
         assert!(rig.log.received(conn) == twice, "in order");
