@@ -86,7 +86,7 @@ impl<W: Wake> Core<W> {
                 Role::Room(self.hub.join(name, conn, session.window_bits()))
             }
         };
-        let place = self.cohorts.join(conn.index);
+        let place = self.cohorts.join(conn.index, self.pings.as_ref());
         let Some(connection) = self.table.get_mut(conn) else { return };
         connection.phase = Phase::Session(session, role);
         connection.deadline = 0;

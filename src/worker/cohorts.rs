@@ -37,9 +37,12 @@ impl Cohorts {
         Self { members: vec![Vec::new(); count(interval)] }
     }
 
-    /// Adds a connection to the emptiest cohort.
-    pub(super) fn join(&mut self, slot: u32) -> Place {
-        let sizes = self.members.iter().map(Vec::len).enumerate();
+    /// Adds a connection to the emptiest cohort. Of several it takes the one that the sweep comes
+    /// to last, so that on a quiet server the first ping is an interval away.
+    pub(super) fn join(&mut self, slot: u32, sweep: Option<&Sweep>) -> Place {
+        let swept = sweep.map_or(0, |sweep| sweep.cohort);
+        let last_first = (0..=swept).rev().chain((swept + 1..self.members.len()).rev());
+        let sizes = last_first.map(|cohort| (cohort, self.members[cohort].len()));
         let (cohort, size) = sizes.min_by_key(|(_, size)| *size).expect("there is one at least");
         self.members[cohort].push(slot);
         Place { index: size as u32, cohort: cohort as u16 }
@@ -101,7 +104,7 @@ mod tests {
     #[test]
     fn a_rush_is_spread_over_the_interval() {
         let mut cohorts = Cohorts::new(INTERVAL);
-        let mut places: Vec<Place> = (0..1000).map(|slot| cohorts.join(slot)).collect();
+        let mut places: Vec<Place> = (0..1000).map(|slot| cohorts.join(slot, None)).collect();
         let sizes = |cohorts: &Cohorts| {
             let sizes = cohorts.members.iter().map(Vec::len);
             (sizes.clone().min(), sizes.max())
@@ -112,7 +115,7 @@ mod tests {
                 places[moved as usize].index = places[slot].index;
             }
         }
-        (1000..1500).for_each(|slot| places.push(cohorts.join(slot)));
+        (1000..1500).for_each(|slot| places.push(cohorts.join(slot, None)));
         assert_eq!(sizes(&cohorts), (Some(4), Some(4)), "who comes fills the gaps");
     }
 
@@ -120,7 +123,7 @@ mod tests {
     fn everybody_is_visited_once_in_each_interval() {
         let start = sim::Net::new(1).driver().now();
         let mut cohorts = Cohorts::new(INTERVAL);
-        let _: Vec<Place> = (0..777).map(|slot| cohorts.join(slot)).collect();
+        let _: Vec<Place> = (0..777).map(|slot| cohorts.join(slot, None)).collect();
         let mut sweep = cohorts.sweep(INTERVAL, start);
         let (mut now, mut visits) = (start, vec![0; 777]);
         while now < start + INTERVAL * 4 {
@@ -134,6 +137,27 @@ mod tests {
         now += INTERVAL * 100;
         let late = std::iter::from_fn(|| cohorts.next(&mut sweep, now)).count();
         assert!(late < 777 * 3, "a stopped process does not make up for every missed ping");
+    }
+
+    #[test]
+    fn the_first_ping_of_a_lone_connection_is_nearly_an_interval_away() {
+        let start = sim::Net::new(1).driver().now();
+        let mut cohorts = Cohorts::new(INTERVAL);
+        let mut sweep = cohorts.sweep(INTERVAL, start);
+        let mut now = start;
+        for slot in 0..600 {
+            assert_eq!(cohorts.next(&mut sweep, now), None);
+            let place = cohorts.join(slot, Some(&sweep));
+            let (early, late) = (now + INTERVAL - sweep.step, now + INTERVAL + sweep.step);
+            let mut first = None;
+            while now < late && first.is_none() {
+                now += sweep.step;
+                first = cohorts.next(&mut sweep, now);
+            }
+            assert_eq!(first, Some(slot));
+            assert!((early..=late).contains(&now), "{:?} before", late - now);
+            cohorts.leave(place);
+        }
     }
 
     #[test]
