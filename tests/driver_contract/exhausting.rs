@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use throng::driver::Tuning;
+use throng::driver::{Driver as _, Tuning, Wake as _};
 use throng::id::ConnId;
 
 use crate::harness::{Harness, PATIENCE, Peer, now, pattern};
@@ -89,6 +89,8 @@ pub(crate) fn tiny_rings_tell_of_every_reset<H: Harness>(harness: H) {
     for _ in 0..15 {
         rig.log.turn(PATIENCE, |_, _| {});
     }
+    // The waker's poll overflows with the rest.
+    rig.log.driver.waker().wake();
     late.iter().for_each(|conn| rig.log.pause(*conn));
     rig.log.settle();
     pairs.into_iter().for_each(|(_, peer)| peer.reset());

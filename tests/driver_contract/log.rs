@@ -266,17 +266,18 @@ impl<D: Driver> Log<D> {
         }
     }
 
-    /// Turns until nothing more is told; says what was.
+    /// Turns until nothing more is told and the driver sleeps its whole time; says what was told.
     pub(crate) fn settle(&mut self) -> Vec<Event> {
         let began = now();
-        let (mut events, mut idle, mut idle_since) = (Vec::new(), 0, began);
-        let idle_time = self.rest.timeout * self.rest.waits as u32;
-        while idle < self.rest.waits || idle_since.elapsed() < idle_time {
-            let before = events.len();
+        let (mut events, mut idle) = (Vec::new(), 0);
+        while idle < self.rest.waits {
+            let (before, asleep_since) = (events.len(), self.driver.now());
             self.turn(self.rest.timeout, |_, event| events.push(event));
-            idle += 1;
+            let has_slept = self.driver.now() - asleep_since >= self.rest.timeout;
             if events.len() > before {
-                (idle, idle_since) = (0, now());
+                idle = 0;
+            } else if has_slept {
+                idle += 1;
             }
             assert!(began.elapsed() < PATIENCE, "it never comes to rest");
         }

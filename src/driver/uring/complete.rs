@@ -38,9 +38,7 @@ impl UringDriver {
             Operation::Accept => self.accepted(index, entry),
             Operation::Unlisten => Told::Nothing,
             Operation::Wake => {
-                if !cqueue::more(entry.flags()) {
-                    self.arm_waker();
-                }
+                self.is_waker_armed = cqueue::more(entry.flags());
                 Told::Other(Completion::Woken)
             }
             _ => self.handle_of_conn(operation, self.conn(index), entry),
@@ -170,7 +168,7 @@ impl UringDriver {
         // The end shows by reading, and a poll behind it would fire at once. While paused nothing
         // is read: a reset behind the FIN has to show by the poll.
         if must_arm && (slot.has(flag::PAUSED) || !slot.has(flag::HUNG_UP)) {
-            self.arm_poll(conn);
+            self.poll_again(conn);
         }
         if must_queue {
             self.readable.push_back(conn);

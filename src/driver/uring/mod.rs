@@ -8,6 +8,7 @@ mod buffers;
 mod complete;
 mod message;
 mod operation;
+mod polls;
 mod probe;
 mod ring;
 mod slot;
@@ -34,7 +35,6 @@ use operation::Operation;
 use ring::Ring;
 use slot::{Slot, flag};
 
-const POLL_EVENTS: u32 = (libc::POLLIN | libc::POLLRDHUP) as u32;
 /// Messages kept for reuse; one is a kilobyte.
 const MESSAGES_MAX: usize = 64;
 
@@ -50,6 +50,9 @@ pub struct UringDriver {
     listeners: Vec<Option<Listening>>,
     /// Connections to receive from, as soon as there are buffers.
     readable: VecDeque<ConnId>,
+    /// Connections whose poll has ended and is wanted again.
+    unpolled: VecDeque<ConnId>,
+    is_waker_armed: bool,
     /// Connections that were resumed and have something in their stash.
     unstashed: VecDeque<ConnId>,
     /// What happened by our own calls.
@@ -97,6 +100,8 @@ impl UringDriver {
             waker,
             listeners: Vec::new(),
             readable: VecDeque::new(),
+            unpolled: VecDeque::new(),
+            is_waker_armed: false,
             unstashed: VecDeque::new(),
             done: VecDeque::new(),
             messages: Vec::new(),
@@ -139,19 +144,6 @@ impl UringDriver {
         // SAFETY: bytes being sent and their message header are owned by the slot, and a slot is
         // removed only when nothing in the kernel names it; the other requests point to nothing.
         unsafe { self.ring.push(&entry) };
-    }
-
-    fn arm_waker(&mut self) {
-        let fd = Fd(self.waker.as_raw_fd());
-        let entry = opcode::PollAdd::new(fd, libc::POLLIN as u32).multi(true).build();
-        self.push(Operation::Wake, 0, entry);
-    }
-
-    fn arm_poll(&mut self, conn: ConnId) {
-        let slot = self.slot(conn);
-        slot.set(flag::POLL);
-        let entry = opcode::PollAdd::new(slot.fd(), POLL_EVENTS).multi(true).build();
-        self.push(Operation::Poll, conn.index, entry);
     }
 
     fn arm_accepts(&mut self) {
@@ -332,7 +324,7 @@ impl Driver for UringDriver {
         if let Some(kind) = slot.take_failure() {
             self.done.push_back(Done::Ended(conn, End::Failed(kind)));
         } else if !slot.has(flag::POLL | flag::ENDED) {
-            self.arm_poll(conn);
+            self.poll_again(conn);
         }
     }
 
@@ -367,10 +359,11 @@ impl Driver for UringDriver {
 
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         let retry = self.begin_turn();
+        let must_look = self.arm_polls_again();
         let issued = self.issue_receives();
         let has_work =
             !self.done.is_empty() || !self.unstashed.is_empty() || self.ring.has_completions();
-        if issued > 0 || has_work {
+        if issued > 0 || must_look || has_work {
             // Receives of readable sockets complete while they are submitted.
             return self.ring.submit(issued);
         }

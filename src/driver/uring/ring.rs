@@ -98,6 +98,11 @@ impl Ring {
         !self.reaped.is_empty() || !self.ring.completion().is_empty()
     }
 
+    /// Whether the kernel keeps completions aside that did not fit.
+    pub(super) fn is_overflowing(&mut self) -> bool {
+        self.ring.submission().cq_overflow()
+    }
+
     /// Times that completions did not fit into the kernel's queue: it keeps them aside, but ends
     /// multishot requests, which are then armed again and look afresh.
     pub(super) fn overflows(&self) -> u32 {
@@ -105,7 +110,7 @@ impl Ring {
     }
 
     fn reap(&mut self, result: io::Result<usize>) -> io::Result<()> {
-        if self.ring.submission().cq_overflow() {
+        if self.is_overflowing() {
             self.overflows += 1;
         }
         self.reaped.extend(self.ring.completion());

@@ -54,6 +54,8 @@ pub(super) mod flag {
     pub(in super::super) const CLOSING: u32 = 1 << 11;
     /// `release` was called.
     pub(in super::super) const RELEASING: u32 = 1 << 12;
+    /// It stands in the queue of those to poll again.
+    pub(in super::super) const UNPOLLED: u32 = 1 << 13;
     /// What names the slot in the kernel.
     pub(in super::super) const IN_KERNEL: u32 = POLL | RECEIVE | SEND | CANCEL | CLOSE;
 }
