@@ -2,6 +2,7 @@
 //!
 //! Everything that happens once stands here. It never touches a connection.
 
+pub mod capacity;
 mod descriptors;
 mod error;
 mod launch;

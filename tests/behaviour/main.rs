@@ -26,6 +26,7 @@ macro_rules! on_both {
 mod backpressure;
 mod close;
 mod compression;
+mod doctor;
 mod forbidden;
 mod handshake;
 mod heartbeat;
