@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use throng::config::{Cli, Command, Config, DoctorArgs};
 use throng::doctor;
-use throng::server::{Server, signals};
+use throng::server::{Server, readiness, signals};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
@@ -59,6 +59,7 @@ fn serve(config: Config) -> Result<ExitCode, Box<dyn Error>> {
         server.connections_max()
     );
     held.watch(server.stopper())?;
+    readiness::tell_ready(&server);
     server.join()?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)

@@ -7,6 +7,7 @@ mod descriptors;
 mod error;
 mod launch;
 mod listeners;
+pub mod readiness;
 pub mod signals;
 
 pub use error::StartError;
