@@ -37,6 +37,7 @@ missing_packages() {
     has chromium || echo chromium
     has curl || echo curl
     has strace || echo strace
+    has systemd-analyze || echo systemd
     has_python || printf '%s\n' python3 python3-venv
     has_node || echo nodejs
 }

@@ -10,6 +10,7 @@
 //! | 3 | [`protocol`]: what clients find at which path |
 //! | 4 | [`worker`]: one thread with all of these |
 //! | 6 | [`server`]: threads, listeners, limits, shutdown |
+//! | 7 | [`doctor`]: what this host can hold |
 //!
 //! ```no_run
 //! let config = throng::config::Config::default();
@@ -21,6 +22,7 @@
 #![deny(unsafe_code)]
 
 pub mod config;
+pub mod doctor;
 pub mod driver;
 pub mod http;
 pub mod hub;

@@ -2,29 +2,37 @@
 
 mod allocator;
 
-use std::io::IsTerminal;
+use std::error::Error;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use throng::config::{Cli, Command, Config};
-use throng::server::{Server, signals};
+use throng::config::{Cli, Command, Config, DoctorArgs};
+use throng::doctor;
+use throng::server::{Server, readiness, signals};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     allocator::return_large_memory();
     let cli = Cli::parse();
-    let args = match cli.command {
-        Some(Command::Serve(args)) => args,
-        None => cli.args,
+    let result = match cli.command {
+        Some(Command::Doctor(args)) => examine(&args),
+        Some(Command::Serve(args)) => serve(args.into()),
+        None => serve(cli.args.into()),
     };
-    start_log();
-    match serve(args.into()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("throng: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    result.unwrap_or_else(|error| {
+        eprintln!("throng: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Says on standard output what this host can hold.
+fn examine(args: &DoctorArgs) -> Result<ExitCode, Box<dyn Error>> {
+    let report = doctor::examine(args)?;
+    let text = if args.json { report.to_json() } else { report.to_string() };
+    // Whoever reads it may have read enough.
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
+    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Lines on standard error, `RUST_LOG` decides which.
@@ -38,7 +46,8 @@ fn start_log() {
         .init();
 }
 
-fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
+fn serve(config: Config) -> Result<ExitCode, Box<dyn Error>> {
+    start_log();
     let held = signals::hold()?;
     let server = Server::start(config)?;
     for address in server.addresses() {
@@ -50,7 +59,8 @@ fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
         server.connections_max()
     );
     held.watch(server.stopper())?;
+    readiness::tell_ready(&server);
     server.join()?;
     tracing::info!("stopped");
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

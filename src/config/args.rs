@@ -26,6 +26,32 @@ pub struct Cli {
 pub enum Command {
     /// Run the server (the default)
     Serve(Args),
+    /// Say how many connections this host can hold, and what to raise for more
+    Doctor(DoctorArgs),
+}
+
+/// The options of `doctor`: it judges a server with these of its options.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DoctorArgs {
+    /// Connections that should fit; the exit code is 1 if they do not
+    #[arg(long, value_name = "N", value_parser = connections)]
+    pub connections: Option<usize>,
+
+    /// Clients run on this machine too, each of them at one of that many addresses
+    #[arg(long, value_name = "ADDRESSES", value_parser = connections)]
+    pub local_clients: Option<usize>,
+
+    /// Workers of the server [default: one per CPU]
+    #[arg(long, value_name = "N", env = "THRONG_WORKERS", value_parser = workers)]
+    pub workers: Option<usize>,
+
+    /// Kernel interface of the server; auto takes io_uring where it works
+    #[arg(long, env = "THRONG_BACKEND", value_enum, default_value = "auto")]
+    pub backend: Backend,
+
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The options of the server.
@@ -148,6 +174,7 @@ mod tests {
             let args = match cli.command {
                 Some(Command::Serve(args)) => args,
                 None => cli.args,
+                Some(Command::Doctor(_)) => panic!("nobody asked for it"),
             };
             assert_eq!(Config::from(args).workers, 3);
         }

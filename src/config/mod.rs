@@ -8,7 +8,7 @@ mod listen;
 mod origins;
 mod units;
 
-pub use args::{Args, Cli, Command};
+pub use args::{Args, Cli, Command, DoctorArgs};
 pub use listen::ListenAddr;
 pub use origins::AllowedOrigins;
 pub use units::{parse_duration, parse_size};

@@ -31,6 +31,11 @@ impl fmt::Display for StartError {
                 f,
                 "the descriptor limit of {limit} leaves no room for connections: raise `ulimit -n`"
             ),
+            Self::Worker(error) if error.kind() == io::ErrorKind::OutOfMemory => write!(
+                f,
+                "cannot start a worker: no memory, or too little that may be locked for its ring: \
+                 raise `ulimit -l` (`throng doctor` says how far), or take --backend epoll"
+            ),
             Self::Worker(error) => write!(f, "cannot start a worker: {error}"),
         }
     }

@@ -13,6 +13,7 @@ use std::thread;
 use core_affinity::CoreId;
 use crossbeam_channel::{Sender, bounded};
 
+use super::capacity::{connections_per_worker, default_workers};
 use super::listeners::{Bound, Share};
 use super::{Server, StartError, Stopper, descriptors};
 use crate::config::{Backend, Config};
@@ -49,16 +50,11 @@ struct Plan {
     connections_max: usize,
 }
 
-/// Descriptors that a worker needs beside its connections, wakers and listeners: standard streams,
-/// poll or ring, those over the limit that are told so, and some that come and go.
-const DESCRIPTORS_BESIDE: usize = 3 + 1 + REFUSALS_MAX + 8;
-
 pub(super) fn launch(config: Config, backend: Backend) -> Result<Server, StartError> {
     let limit = descriptors::raise_limit();
     let cpus = core_affinity::get_core_ids().unwrap_or_default();
-    let workers = if config.workers > 0 { config.workers } else { cpus.len().max(1) };
-    let beside = DESCRIPTORS_BESIDE + workers + config.listen.len();
-    let room = limit.saturating_sub(beside);
+    let workers = if config.workers > 0 { config.workers } else { default_workers() };
+    let room = connections_per_worker(limit, workers, config.listen.len());
     if room == 0 {
         return Err(StartError::TooFewDescriptors(limit));
     }

@@ -2,10 +2,12 @@
 //!
 //! Everything that happens once stands here. It never touches a connection.
 
+pub mod capacity;
 mod descriptors;
 mod error;
 mod launch;
 mod listeners;
+pub mod readiness;
 pub mod signals;
 
 pub use error::StartError;

@@ -6,7 +6,7 @@ use std::thread;
 
 use nix::sys::signal::{SigSet, Signal};
 
-use super::Stopper;
+use super::{Stopper, readiness};
 
 /// Signals that are held back until [`Held::watch`]; threads that are started inherit that.
 #[derive(Debug)]
@@ -39,6 +39,7 @@ impl Held {
                 }
                 tracing::info!("{signal}: stopping; once more stops at once");
                 stopper.stop();
+                readiness::tell_stopping();
             }
         };
         thread::Builder::new().name("signals".into()).spawn(watch).map(drop)

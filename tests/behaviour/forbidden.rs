@@ -31,7 +31,8 @@ os.execv(sys.argv[2], sys.argv[2:])
 const EPERM: &str = "1";
 const ENOSYS: &str = "38";
 
-fn forbidden(errno: &str, args: &[&str]) -> Option<Launch> {
+/// A command that forbids io_uring and becomes the program in its arguments; says so if it cannot.
+pub(crate) fn forbid_io_uring(errno: &str) -> Option<[&str; 4]> {
     let wrapper = ["python3", "-c", FORBID, errno];
     let (program, words) = wrapper.split_first().expect("it is not empty");
     let trial = Command::new(program).args(words).arg("/bin/true").output();
@@ -39,7 +40,11 @@ fn forbidden(errno: &str, args: &[&str]) -> Option<Launch> {
         skip("python3 cannot forbid io_uring here");
         return None;
     }
-    let launch = Launch::new(PROGRAM).wrapped(wrapper);
+    Some(wrapper)
+}
+
+fn forbidden(errno: &str, args: &[&str]) -> Option<Launch> {
+    let launch = Launch::new(PROGRAM).wrapped(forbid_io_uring(errno)?);
     Some(launch.args(["--listen", "127.0.0.1:0", "--workers", "2"]).args(args))
 }
 

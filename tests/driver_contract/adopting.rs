@@ -24,7 +24,7 @@ pub(crate) fn an_adopted_socket_works_like_an_accepted_one<H: Harness>(rig: &mut
     peer.finish();
     rig.log.until("the end is told", |log| log.at(conn).ended.is_some());
     rig.close(conn);
-    assert_eq!(rig.read_to_end(&mut peer), []);
+    assert_eq!(rig.read_to_end(&mut peer), b"");
     // Beside one that is accepted.
     let (accepted, mut accepted_peer) = rig.connect();
     let (socket, mut peer) = rig.harness.socket();
@@ -141,7 +141,7 @@ pub(crate) fn what_was_received_comes_before_released<H: Harness>(rig: &mut Rig<
                 continue;
             }
         };
-        assert_eq!(rig.log.received(conn), [], "it is paused");
+        assert_eq!(rig.log.received(conn), b"", "it is paused");
         let (socket, _) = take(&mut rig.log, conn);
         let early = rig.log.received(conn).to_vec();
         let mut second = rig.another_log();

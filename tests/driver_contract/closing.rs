@@ -17,13 +17,13 @@ pub(crate) fn a_close_ends_the_connection<H: Harness>(rig: &mut Rig<H>) {
             rig.log.pause(conn);
         }
         rig.close(conn);
-        assert_eq!(rig.read_to_end(&mut peer), []);
+        assert_eq!(rig.read_to_end(&mut peer), b"");
     }
     let (conn, mut peer) = rig.connect();
     peer.finish();
     rig.log.until("the end is told", |log| log.at(conn).ended.is_some());
     rig.close(conn);
-    assert_eq!(rig.read_to_end(&mut peer), []);
+    assert_eq!(rig.read_to_end(&mut peer), b"");
 }
 
 pub(crate) fn a_close_drops_what_is_being_sent<H: Harness>(rig: &mut Rig<H>) {
@@ -83,7 +83,7 @@ pub(crate) fn a_close_with_bytes_unread<H: Harness>(rig: &mut Rig<H>) {
             rig.log.settle();
         }
         rig.close(conn);
-        assert_eq!(rig.read_to_end(&mut peer), []);
+        assert_eq!(rig.read_to_end(&mut peer), b"");
     }
 }
 
@@ -99,7 +99,7 @@ pub(crate) fn a_dropped_driver_ends_its_connections<H: Harness>(harness: H) {
     let mut got = Vec::new();
     let began = now();
     while !idle_peer.is_ended() || !busy_peer.is_ended() {
-        assert_eq!(idle_peer.read(usize::MAX), []);
+        assert_eq!(idle_peer.read(usize::MAX), b"");
         got.extend(busy_peer.read(usize::MAX));
         assert!(began.elapsed() < PATIENCE, "the peers see no end");
     }

@@ -22,7 +22,7 @@ pub(crate) fn a_fin_follows_what_is_sent<H: Harness>(rig: &mut Rig<H>) {
     let (conn, mut peer) = rig.connect();
     rig.give(conn, &mut peer, b"before");
     rig.log.finish(conn);
-    assert_eq!(rig.read_to_end(&mut peer), []);
+    assert_eq!(rig.read_to_end(&mut peer), b"");
     assert_eq!(rig.log.settle(), [], "our own FIN is no news");
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn sending_goes_on_behind_the_fin_of_the_peer<H: Harness>(rig: &mut R
     rig.give(conn, &mut peer, b"thanks");
     rig.give(conn, &mut peer, &pattern(3, H::BULK));
     rig.log.finish(conn);
-    assert_eq!(rig.read_to_end(&mut peer), []);
+    assert_eq!(rig.read_to_end(&mut peer), b"");
     assert_eq!(rig.log.settle(), [], "nothing more happens");
     // With a send under way when the FIN comes.
     let (conn, mut peer) = rig.connect();

@@ -15,7 +15,7 @@ pub(crate) fn what_is_written_is_received<H: Harness>(rig: &mut Rig<H>) {
     rig.give(conn, &mut peer, b"and out");
     assert_eq!(rig.log.settle(), [], "nothing else has happened");
     rig.close(conn);
-    assert_eq!(rig.read_to_end(&mut peer), [], "nothing but the end comes");
+    assert_eq!(rig.read_to_end(&mut peer), b"", "nothing but the end comes");
 }
 
 /// Sends what it receives, one send at a time.

@@ -48,6 +48,12 @@ impl Buffers {
         Ok(buffers)
     }
 
+    /// The list of the buffers; the buffers themselves are ordinary memory.
+    pub(super) fn locked_bytes(count: u16) -> u64 {
+        let bytes = usize::from(count) * size_of::<BufRingEntry>();
+        bytes.next_multiple_of(PAGE) as u64
+    }
+
     pub(super) fn count(&self) -> usize {
         usize::from(self.count)
     }

@@ -13,7 +13,7 @@ mod probe;
 mod ring;
 mod slot;
 
-pub use probe::probe;
+pub use probe::{probe, probe_locked_bytes};
 
 use std::collections::VecDeque;
 use std::io;
@@ -81,6 +81,14 @@ enum Done {
     Ended(ConnId, End),
     Closed(ConnId),
     Released(ConnId, OwnedFd, Option<Outgoing>),
+}
+
+/// Bytes that count against RLIMIT_MEMLOCK for each driver tuned like this, unless the process has
+/// CAP_IPC_LOCK (Linux 6.14 or newer).
+#[must_use]
+pub fn locked_bytes(tuning: &Tuning) -> u64 {
+    Ring::locked_bytes(tuning.submissions, tuning.completions)
+        + Buffers::locked_bytes(tuning.buffers)
 }
 
 impl UringDriver {

@@ -10,13 +10,24 @@ use io_uring::{Probe, cqueue, opcode};
 use super::buffers::{Buffers, GROUP};
 use super::ring::Ring;
 
+const SUBMISSIONS: u32 = 8;
+const COMPLETIONS: u32 = 32;
+const BUFFERS: u16 = 1;
+
+/// Bytes that count against RLIMIT_MEMLOCK while it lasts, and until the kernel has taken the ring
+/// apart, which is a little later.
+#[must_use]
+pub fn probe_locked_bytes() -> u64 {
+    Ring::locked_bytes(SUBMISSIONS, COMPLETIONS) + Buffers::locked_bytes(BUFFERS)
+}
+
 /// Sets up a small ring and receives a byte through it.
 ///
 /// # Errors
 ///
 /// What stands in the way, with the remedy where there is one.
 pub fn probe() -> Result<(), String> {
-    let ring = Ring::new(8, 32).map_err(|error| explain(&error))?;
+    let ring = Ring::new(SUBMISSIONS, COMPLETIONS).map_err(|error| explain(&error))?;
     check_opcodes(&ring)?;
     receive_a_byte(ring).map_err(|error| format!("a trial receive failed: {error}"))
 }
@@ -55,7 +66,7 @@ fn check_opcodes(ring: &Ring) -> Result<(), String> {
 /// Both ends through the ring: where it works, nothing else moves a byte.
 fn receive_a_byte(mut ring: Ring) -> io::Result<()> {
     const BYTE: &[u8] = b"!";
-    let mut buffers = Buffers::register(ring.inner(), 1, 16)?;
+    let mut buffers = Buffers::register(ring.inner(), BUFFERS, 16)?;
     let (near, far) = UnixStream::pair()?;
     let send = opcode::Send::new(Fd(far.as_raw_fd()), BYTE.as_ptr(), 1).build();
     // SAFETY: the byte is a constant.

@@ -14,6 +14,11 @@ const WAIT_FOR: usize = 512;
 /// How long the kernel may gather completions before it wakes us with fewer (Linux 6.12).
 const GATHER_USEC: u32 = 20;
 
+const PAGE: usize = 4096;
+
+/// What the kernel's `struct io_rings` has before the completions.
+const HEADS_BYTES: usize = 64;
+
 /// A ring of one thread.
 pub(super) struct Ring {
     ring: IoUring,
@@ -44,6 +49,13 @@ impl Ring {
             can_gather,
             overflows: 0,
         })
+    }
+
+    /// Both queues; their heads and tails lie before the completions.
+    pub(super) fn locked_bytes(submissions: u32, completions: u32) -> u64 {
+        let submissions = submissions as usize * size_of::<squeue::Entry>();
+        let completions = HEADS_BYTES + completions as usize * size_of::<cqueue::Entry>();
+        (submissions.next_multiple_of(PAGE) + completions.next_multiple_of(PAGE)) as u64
     }
 
     pub(super) fn inner(&self) -> &IoUring {
