@@ -75,6 +75,10 @@ pub const GOODBYES_PER_TURN: usize = 1024;
 /// How often pooled memory that was not needed since the last time is freed.
 pub const TRIM_INTERVAL: Duration = Duration::from_secs(1);
 
+/// A burst is over when pools have kept all that came back for so long: what it left among the
+/// timers is gone by then too.
+pub const BURST_OVER: Duration = HANDSHAKE_TIMEOUT;
+
 /// How exact timeouts are.
 pub const TIMER_TICK: Duration = Duration::from_millis(20);
 

@@ -46,7 +46,8 @@ fn start_log() {
         .init();
 }
 
-fn serve(config: Config) -> Result<ExitCode, Box<dyn Error>> {
+fn serve(mut config: Config) -> Result<ExitCode, Box<dyn Error>> {
+    config.on_burst_freed = allocator::return_holes;
     start_log();
     let held = signals::hold()?;
     let server = Server::start(config)?;

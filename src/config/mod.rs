@@ -55,6 +55,9 @@ pub struct Config {
     pub allowed_origins: AllowedOrigins,
     /// Envelopes in each worker's mailbox. Small ones are for tests.
     pub mailbox_capacity: usize,
+    /// Called by a worker when the memory of a burst has been freed: an allocator that keeps it may
+    /// give it back to the system now. It must not take longer than a few milliseconds.
+    pub on_burst_freed: fn(),
 }
 
 impl Default for Config {
@@ -71,6 +74,7 @@ impl Default for Config {
             drain: Duration::from_secs(10),
             allowed_origins: AllowedOrigins::default(),
             mailbox_capacity: limits::MAILBOX_CAPACITY,
+            on_burst_freed: || (),
         }
     }
 }

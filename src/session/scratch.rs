@@ -13,6 +13,8 @@ pub struct Scratch {
     partials: Vec<Box<Partial>>,
     /// Partials that lay in the pool all the time since it was last trimmed.
     unneeded: usize,
+    /// Whether more came back than the pool keeps.
+    has_spilled: bool,
     inflater: Option<Box<Inflater>>,
     inflated: Vec<u8>,
 }
@@ -44,7 +46,14 @@ impl Scratch {
         if self.partials.len() < POOLED_BUFFERS_MAX {
             partial.clear();
             self.partials.push(partial);
+        } else {
+            self.has_spilled = true;
         }
+    }
+
+    /// Whether more came back than the pool keeps since this was last asked.
+    pub fn take_spilled(&mut self) -> bool {
+        std::mem::take(&mut self.has_spilled)
     }
 
     /// Inflates a message and checks it; the memory of a large one is freed by the next.

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::driver::Wake;
 use crate::hub::Hub;
 use crate::id::ConnId;
-use crate::limits::TRIM_INTERVAL;
+use crate::limits::{BURST_OVER, TRIM_INTERVAL};
 use crate::protocol::echo::Compressor;
 use crate::session::Scratch;
 use crate::stats::Counters;
@@ -89,6 +89,8 @@ pub(super) struct Core<W> {
     pub(super) refusals: usize,
     /// When pooled memory is looked through, if there is any.
     pub(super) trim_at: Option<Instant>,
+    /// When a burst counts as over: pools spilled, so memory was freed all over the heap.
+    pub(super) burst_ends_at: Option<Instant>,
     /// The time of this turn.
     pub(super) now: Instant,
 }
@@ -137,6 +139,7 @@ impl<W: Wake> Core<W> {
             stopping: None,
             refusals: 0,
             trim_at: None,
+            burst_ends_at: None,
             now,
         }
     }
@@ -181,12 +184,22 @@ impl<W: Wake> Core<W> {
             Some(at) if at <= self.now => {
                 let is_left = self.pool.trim() | self.scratch.trim();
                 self.touched.shrink_to(0);
-                self.trim_at = is_left.then(|| self.now + TRIM_INTERVAL);
+                self.end_burst();
+                let must_look = is_left || self.burst_ends_at.is_some();
+                self.trim_at = must_look.then(|| self.now + TRIM_INTERVAL);
             }
             None if !self.pool.is_empty() || !self.scratch.is_empty() => {
                 self.trim_at = Some(self.now + TRIM_INTERVAL);
             }
             _ => {}
+        }
+    }
+
+    fn end_burst(&mut self) {
+        if self.pool.take_spilled() | self.scratch.take_spilled() {
+            self.burst_ends_at = Some(self.now + BURST_OVER);
+        } else if self.burst_ends_at.take_if(|at| *at <= self.now).is_some() {
+            (self.config().on_burst_freed)();
         }
     }
 

@@ -20,6 +20,8 @@ pub(super) struct Pool {
     bytes: usize,
     /// Buffers and lists that lay here all the time since the last trim.
     unneeded: (usize, usize),
+    /// Whether more came back than a pool keeps.
+    has_spilled: bool,
 }
 
 impl Pool {
@@ -115,7 +117,14 @@ impl Pool {
             self.bytes += capacity;
             buffer.bytes.clear();
             self.buffers.push(buffer);
+        } else {
+            self.has_spilled = true;
         }
+    }
+
+    /// Whether more came back than a pool keeps since this was last asked.
+    pub(super) fn take_spilled(&mut self) -> bool {
+        std::mem::take(&mut self.has_spilled)
     }
 
     fn make_parts(&mut self, bytes: Outgoing) -> Box<Parts> {
