@@ -12,9 +12,9 @@ pub(crate) fn return_large_memory() {
     debug_assert_eq!(is_set, 1, "the bound is within what the library takes");
 }
 
-/// Gives back whole pages that lie free between allocations. The library does so by itself only at
-/// the end of a heap: after 15,000 clients had sent 64 KiB each, 1,000 at a time, 0.6 MB more stayed
-/// with the process.
+/// Gives back whole pages that lie free between allocations. The library does so by itself only
+/// at the end of a heap: after 15,000 clients had sent 64 KiB each, 1,000 at a time, 0.6 MB more
+/// stayed with the process.
 #[cfg(target_env = "gnu")]
 #[allow(unsafe_code, reason = "the C library has no other way to say so")]
 pub(crate) fn return_holes() {

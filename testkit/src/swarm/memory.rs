@@ -96,7 +96,7 @@ pub fn idle(server: &Spawned) -> Idle {
     Idle { none_kib, few_kib, many_kib }
 }
 
-/// Measures echo connections that have sent nothing, at one server, and those that have, at another.
+/// Measures echo connections: at one server they have sent nothing, at another each a message.
 #[must_use]
 pub fn used(fresh: &Spawned, used: &Spawned) -> Used {
     let [few_kib, many_kib] = echoing(fresh, |_| ());
