@@ -22,18 +22,20 @@ const DELAY_MAX: Duration = Duration::from_millis(5);
 const PARTS: usize = 450;
 
 /// Series of tries: whatever else this machine does at the moment looks like a delay of ours.
-const SERIES: usize = 3;
+const SERIES: usize = 10;
 
 fn a_storm_of_connects_delays_an_echo_by_5_ms_at_most(backend: Backend) {
     let (server, address) = start(config(backend, 1));
     leave_the_worker_alone();
-    let is_quick = (0..SERIES).any(|_| median_delay(address) <= DELAY_MAX);
+    let is_quick =
+        (0..SERIES).any(|_| median_delay(address).is_some_and(|delay| delay <= DELAY_MAX));
     assert!(is_quick, "the worst echo of the median try is late in each series");
     stop(server);
 }
 
 /// How much later the worst echo of a storm comes than the worst without one, in the median try.
-fn median_delay(address: SocketAddr) -> Duration {
+/// Nothing if the storms took too long to be some.
+fn median_delay(address: SocketAddr) -> Option<Duration> {
     let idle = Figures::of(measure(address, || thread::sleep(seconds(1))));
     let (mut worst, mut lines, mut longest) = (Vec::new(), Vec::new(), Duration::ZERO);
     for _ in 0..TRIES {
@@ -49,8 +51,7 @@ fn median_delay(address: SocketAddr) -> Duration {
     }
     worst.sort();
     report(&format!("idle {idle}; storms {}", lines.join(", ")));
-    assert!(longest <= seconds(1), "all are open within {longest:?}");
-    worst[TRIES / 2].saturating_sub(idle.worst)
+    (longest <= seconds(1)).then(|| worst[TRIES / 2].saturating_sub(idle.worst))
 }
 
 /// The clients, and the threads that they start, keep off the CPU that the worker is pinned to: how
