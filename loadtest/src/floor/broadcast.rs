@@ -14,6 +14,8 @@ use super::{Options, uring};
 
 /// Sends of a round at least, so that it lasts longer than what disturbs it.
 const ROUND_SENDS: u32 = 5000;
+/// Times that a round goes over the sockets at most: each pass ends with a sleep of both sides.
+const PASSES_MAX: u32 = 100;
 
 /// A way to send.
 pub(super) trait Sender {
@@ -85,7 +87,7 @@ impl Samples {
 
 /// Times that a round goes over all sockets.
 fn passes(connections: u32) -> u32 {
-    ROUND_SENDS.div_ceil(connections)
+    ROUND_SENDS.div_ceil(connections).min(PASSES_MAX)
 }
 
 /// Ends when all peers have their bytes.

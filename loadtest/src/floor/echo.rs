@@ -15,6 +15,8 @@ use super::peers::Order;
 
 /// Messages of a round at least, so that it lasts longer than what disturbs it.
 const ROUND_MESSAGES: u32 = 5000;
+/// Messages on one connection in a round, at least the depth: each may cost both sides a sleep.
+const EACH_MAX: u32 = 500;
 
 /// A way to wait, receive and send.
 pub(super) trait Echo {
@@ -26,7 +28,7 @@ pub(super) trait Echo {
 pub(super) fn measure(pairs: &Pairs, options: &Options, echo: &mut impl Echo) -> Result<Samples> {
     let connections = options.connections;
     let depth = options.depth;
-    let each = ROUND_MESSAGES.div_ceil(connections).max(depth);
+    let each = ROUND_MESSAGES.div_ceil(connections).min(EACH_MAX).max(depth);
     let messages = u64::from(each) * u64::from(connections);
     let mut samples = Samples::new(messages);
     for round in 0..=options.rounds {
