@@ -34,7 +34,10 @@ fn collect(root: &Path, folder: &str, sources: &mut Vec<Source>) {
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let path = format!("{folder}/{name}");
-        if entry.path().is_dir() && name != "node_modules" {
+        if ["node_modules", "target"].contains(&name.as_str()) {
+            continue;
+        }
+        if entry.path().is_dir() {
             collect(root, &path, sources);
         } else if name.ends_with(".rs") || name.ends_with(".sh") {
             let text = fs::read_to_string(entry.path()).expect("sources are UTF-8");

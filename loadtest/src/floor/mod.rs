@@ -1,0 +1,120 @@
+//! What the kernel alone costs on this machine: bytes that are encoded already, to sockets that
+//! are accepted already, from one thread that does nothing else. No server can be cheaper with the
+//! same calls, so a result means most as a multiple of this.
+//!
+//! It never flatters a result: the measured thread polls nothing while it broadcasts, a round
+//! begins only after the peers have everything of the one before, and the cheapest round counts.
+
+mod broadcast;
+mod cpu;
+mod echo;
+mod figures;
+mod frames;
+mod pairs;
+mod peers;
+mod table;
+#[allow(unsafe_code, reason = "io_uring's requests name memory by its address")]
+mod uring;
+
+pub use figures::{Calls, Cost, Floor};
+pub use frames::COALESCED;
+
+use std::fs;
+use std::io;
+use std::ops::RangeInclusive;
+use std::thread;
+
+use anyhow::{Context, Result, anyhow};
+use clap::builder::RangedI64ValueParser;
+
+use cpu::Placement;
+use pairs::Pairs;
+use uring::Ring;
+
+/// What to measure the floor for.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// Connections to send to, at most 20 fewer than the hard limit of descriptors.
+    #[arg(long, default_value_t = 5000, value_parser = within(1..=1_000_000))]
+    pub connections: u32,
+    /// Bytes of payload of a message that is broadcast.
+    #[arg(long, default_value_t = 100, value_parser = within(1..=16_384))]
+    pub size: u32,
+    /// Rounds of each kind, of which the cheapest counts.
+    #[arg(long, default_value_t = 15, value_parser = within(1..=1000))]
+    pub rounds: u32,
+    /// Messages in flight on each connection in the echo of 20 bytes.
+    #[arg(long, default_value_t = 1, value_parser = within(1..=256))]
+    pub depth: u32,
+}
+
+fn within(range: RangeInclusive<i64>) -> RangedI64ValueParser<u32> {
+    RangedI64ValueParser::new().range(range)
+}
+
+/// Measures the floor, on two threads with descriptor tables and processors of their own.
+///
+/// It takes some 10 microseconds for each connection and round, on a host at rest.
+///
+/// # Errors
+///
+/// If the descriptors or the processors do not suffice, or if a round stands still for 10 seconds.
+/// Where only io_uring is missing, the floor says so and has the rest.
+pub fn run(options: &Options) -> Result<Floor> {
+    let placement = Placement::choose()?;
+    table::make_room(options.connections)?;
+    let options = options.clone();
+    let server = thread::Builder::new().name("floor-server".into());
+    let server = server.spawn(move || measure(&options, placement)).context("no thread")?;
+    server.join().map_err(|_| anyhow!("the measuring thread panicked"))?
+}
+
+/// On the thread that is measured.
+fn measure(options: &Options, placement: Placement) -> Result<Floor> {
+    table::part().context("no descriptor table for the senders")?;
+    cpu::pin(placement.server)?;
+    let pairs = Pairs::open(options.connections, placement.clients)?;
+    let mut ring = Ring::new();
+    let broadcast = broadcast::measure(&pairs, options, ring.as_mut().ok())?;
+    let by_epoll = echo::measure(&pairs, options, &mut echo::Epoll::new(&pairs.sockets)?)?;
+    let by_ring = match &mut ring {
+        Ok(ring) => Some(echo::measure(&pairs, options, &mut ring.echo(&pairs.sockets)?)?),
+        Err(_) => None,
+    };
+    let calls = |of: &broadcast::Samples, echo: &cpu::Samples| Calls {
+        single: of.single.cost(),
+        coalesced: of.coalesced.cost(),
+        echo: echo.cost(),
+    };
+    let (utsname, cpuinfo) = (nix::sys::utsname::uname()?, fs::read_to_string("/proc/cpuinfo"));
+    Ok(Floor {
+        connections: options.connections,
+        size_bytes: options.size,
+        rounds: options.rounds,
+        depth: options.depth,
+        kernel: utsname.release().to_string_lossy().into_owned(),
+        processor: processor(&cpuinfo.unwrap_or_default()),
+        epoll: calls(&broadcast.by_calls, &by_epoll),
+        io_uring: broadcast.by_ring.zip(by_ring).map(|(of, echo)| calls(&of, &echo)),
+        io_uring_missing: ring.err().map(|error| why_no_ring(&error)),
+    })
+}
+
+fn processor(cpuinfo: &str) -> String {
+    let mut lines = cpuinfo.lines().filter(|line| line.starts_with("model name"));
+    let name = lines.next().and_then(|line| line.split_once(':'));
+    name.map_or("unknown", |(_, name)| name.trim()).to_owned()
+}
+
+fn why_no_ring(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) => "io_uring is forbidden here: `sysctl -w \
+             kernel.io_uring_disabled=0`, or allow it in the container's seccomp profile"
+            .into(),
+        Some(libc::ENOMEM) => "no memory may be locked: `ulimit -l unlimited`".into(),
+        Some(libc::ENOSYS | libc::EINVAL) => {
+            "this kernel is too old for io_uring as it is used here: Linux 6.6 is needed".into()
+        }
+        _ => format!("no io_uring: {error}"),
+    }
+}

@@ -1,0 +1,6 @@
+//! Measures WebSocket servers that hold very many connections.
+
+#![deny(unsafe_code)]
+
+pub mod floor;
+pub mod report;
