@@ -1,6 +1,61 @@
-//! Measures WebSocket servers that hold very many connections. Its scenarios are not built yet.
+//! `loadtest`: measures WebSocket servers that hold very many connections.
 
-fn main() -> std::process::ExitCode {
-    eprintln!("loadtest: no scenarios are built yet");
-    std::process::ExitCode::FAILURE
+#![allow(clippy::disallowed_methods, reason = "a measurement lives in real time")]
+
+mod cli;
+mod clock;
+mod engine;
+mod measure;
+mod preset;
+mod progress;
+mod report;
+mod run;
+mod scenario;
+mod server;
+mod signals;
+mod stamp;
+mod target;
+mod template;
+mod wire;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use cli::{Cli, Command};
+
+/// Of a command line that makes no sense; clap's own.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        put_back();
+        hook(panic);
+    }));
+    let result = signals::watch(put_back).and_then(|()| run(&cli.command));
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("loadtest: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command) -> Result<bool, String> {
+    match command {
+        Command::Connect(args) => scenario::connect::run(args),
+        Command::Echo(args) => scenario::echo::run(args),
+        Command::Broadcast(args) => scenario::broadcast::run(args),
+        Command::HundredThousand(args) => preset::run(args, &preset::HUNDRED_THOUSAND),
+        Command::Million(args) => preset::run(args, &preset::MILLION),
+    }
+}
+
+/// What must not outlive this process, however it ends.
+fn put_back() {
+    server::kill_started();
+    preset::sysctl::put_back();
 }
