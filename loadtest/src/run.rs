@@ -136,6 +136,7 @@ impl Run {
             target: Arc::new(self.target.clone()),
             timeout_ns: nanoseconds(loader.timeout),
             under_way_max: (loader.connecting as usize / behaviours.len()).max(1),
+            nap: loader.nap,
             receive_bytes,
         };
         Crew::start(seeds, behaviours, &opening, self.clock).map_err(|error| error.to_string())
@@ -146,15 +147,14 @@ impl Run {
         Window::begin(self.clock, self.server_pid(), &self.cpus)
     }
 
-    /// Finds out what the loader's end of a connection costs the kernel.
+    /// Finds out what the loader's end of a connection costs the kernel. To be done when all
+    /// connections are open: then the kernel has nothing left over that would make it look less.
     pub(crate) fn calibrate(&mut self) {
         match calibration::loader_end(self.limit) {
             Ok(end) if end.bytes > 0.0 => self.loader_end = Some(end),
             Ok(_) => self.report.note("kernel memory is not shown: /proc/slabinfo is for root"),
             Err(error) => self.report.note(format!("the kernel's share is not known: {error}")),
         }
-        // What was freed by it goes back with a delay.
-        std::thread::sleep(Duration::from_millis(300));
     }
 
     /// Opens more connections and waits for them.

@@ -114,6 +114,10 @@ pub(crate) struct LoaderArgs {
     #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "10s")]
     pub(crate) timeout: Duration,
 
+    /// Sleep so long between looks: fewer wake-ups for the server to pay, and so much more latency
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "0")]
+    pub(crate) nap: Duration,
+
     /// Write the report here
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use mio::{Interest, Registry, Token};
 use slab::Slab;
@@ -30,6 +31,8 @@ pub(crate) struct Opening {
     pub(crate) timeout_ns: u64,
     /// Of one thread.
     pub(crate) under_way_max: usize,
+    /// How long a thread sleeps before it looks again; zero is to be woken by what happens.
+    pub(crate) nap: Duration,
     /// SO_RCVBUF, if it is to be set.
     pub(crate) receive_bytes: Option<usize>,
 }
@@ -350,6 +353,14 @@ impl Net {
             counts[pings] += 1;
         }
         counts
+    }
+
+    /// Makes all connections end with a reset when they are dropped: a million of them in TIME_WAIT
+    /// would be in the way of the next run.
+    pub(super) fn reset_all(&self) {
+        for (_, link) in &self.links {
+            sources::make_close_reset(&link.socket);
+        }
     }
 
     /// Lets others see the counts.

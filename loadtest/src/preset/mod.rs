@@ -95,6 +95,10 @@ pub(crate) struct PresetArgs {
     #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "2m")]
     timeout: Duration,
 
+    /// What the loader's threads sleep between looks, so that waking them is not the server's work
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "5ms")]
+    nap: Duration,
+
     /// Write the report here
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -142,7 +146,6 @@ fn prove(run: &mut Run, args: &PresetArgs, connections: u64, hold: Duration) -> 
         template: None,
         timeout_ns: crate::clock::nanoseconds(args.timeout),
     };
-    run.calibrate();
     let none = run.memory();
     let mut room = Room::new(run, connections, 1, &shape, false)?;
     let filled = room.fill(run, connections, &none)?;
@@ -154,6 +157,7 @@ fn prove(run: &mut Run, args: &PresetArgs, connections: u64, hold: Duration) -> 
     let what = Publishing { messages: args.broadcasts, rate: None, time: 10 * args.timeout };
     let published: Published = room.publish(run, what)?;
     let open = room.crew.live().open;
+    run.calibrate();
     let threads = room.crew.threads();
     let (tally, outcome) = room.finish()?;
     figures::connections(&mut run.report, &tally, connections, open, filled.opening_s);
@@ -163,6 +167,7 @@ fn prove(run: &mut Run, args: &PresetArgs, connections: u64, hold: Duration) -> 
     published.report(run, &outcome, &shape, None);
     let section = run.report.section("Tables");
     section.tell("loader_threads", "loader threads, a table each", threads as f64, "");
+    section.tell("nap_us", "what they sleep between looks", args.nap.as_micros() as f64, "us");
     if open != connections {
         run.report.problem(format!("{open} of {connections} connections were open at the end"));
     }
@@ -209,6 +214,7 @@ fn common(args: &PresetArgs, connections: u64, workers: usize) -> Result<Common,
             connect_rate: 0.0,
             connecting: args.connecting,
             timeout: args.timeout,
+            nap: args.nap,
             json: args.json.clone(),
             title: args.title.clone(),
         },

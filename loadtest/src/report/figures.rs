@@ -104,11 +104,15 @@ pub(crate) fn memory(
         let label = format!("  slope from {} to {connections}", part.connections);
         section.cost("server_rss_slope", &label, slope, "B");
     }
-    let slab = all.kernel.slab_bytes.saturating_sub(none.kernel.slab_bytes) as f64;
+    // The kernel keeps what earlier programs have freed and takes it first, so the slope is exact
+    // and the difference to no connections is not.
+    let first = part.unwrap_or(none);
+    let slab = all.kernel.slab_bytes.saturating_sub(first.kernel.slab_bytes) as f64;
+    let slab = slab / (connections - first.connections).max(1) as f64;
     if is_many && slab > 0.0 {
-        section.cost("kernel_pair", "kernel, slabs, both ends of a connection", slab / count, "B");
+        section.cost("kernel_pair", "kernel, slabs, both ends of a connection", slab, "B");
         if let Some(end) = loader_end {
-            let server = slab / count - end.bytes;
+            let server = slab - end.bytes;
             section.tell("kernel_loader_end", "  the loader's end, measured without a server", end.bytes, "B");
             section.cost("kernel_server_end", "  the server's end, the rest", server, "B");
         }

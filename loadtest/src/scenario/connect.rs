@@ -50,7 +50,6 @@ impl Behaviour for Listener {
 pub(crate) fn run(args: &ConnectArgs) -> Result<bool, String> {
     let mut run = Run::start(&args.common, "connect", "/room/loadtest")?;
     let count = args.common.loader.connections;
-    run.calibrate();
     let threads = run.threads(count)?;
     let seeds = Seeds::new(threads).map_err(|error| error.to_string())?;
     let listeners = (0..threads).map(|_| Listener { messages: 0 }).collect();
@@ -69,6 +68,7 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<bool, String> {
     let held = holding.end();
     let counts = crew.count_pings();
     let open = crew.live().open;
+    run.calibrate();
     let finished = crew.finish().map_err(|error| error.to_string())?;
     let opened_in_window = finished.tally.opened - already;
     figures::connections(&mut run.report, &finished.tally, count, open, 0.0);

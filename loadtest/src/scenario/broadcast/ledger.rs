@@ -27,6 +27,8 @@ pub(crate) struct Ledger {
     pub(crate) is_publishing: AtomicBool,
     /// Whether the publisher wants to know when a message is complete.
     pub(crate) is_awaited: AtomicBool,
+    /// Messages that were meant to be sent from this moment on count as measured.
+    pub(crate) measured_from_ns: AtomicU64,
     /// Wakes the thread that publishes.
     publisher: Arc<Waker>,
 }
@@ -56,6 +58,7 @@ impl Ledger {
             unpublished: AtomicU64::new(0),
             is_publishing: AtomicBool::new(false),
             is_awaited: AtomicBool::new(false),
+            measured_from_ns: AtomicU64::new(u64::MAX),
             publisher,
         }
     }

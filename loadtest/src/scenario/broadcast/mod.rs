@@ -86,7 +86,6 @@ pub(crate) fn run(args: &BroadcastArgs) -> Result<bool, String> {
     let shape = args.shape()?;
     let mut run = Run::start(&args.common, "broadcast", "/room/loadtest")?;
     let count = args.common.loader.connections;
-    run.calibrate();
     let none = run.memory();
     let publishers = usize::from(args.publishers);
     let mut room = Room::new(&run, count, publishers, &shape, args.others_only)?;
@@ -98,6 +97,7 @@ pub(crate) fn run(args: &BroadcastArgs) -> Result<bool, String> {
     };
     let published = room.publish(&mut run, publishing)?;
     let open = room.crew.live().open;
+    run.calibrate();
     let (tally, outcome) = room.finish()?;
     figures::connections(&mut run.report, &tally, count, open, memory.opening_s);
     memory.report(&mut run);

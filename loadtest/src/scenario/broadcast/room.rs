@@ -105,7 +105,7 @@ impl Room {
     pub(crate) fn publish(&mut self, run: &mut Run, what: Publishing) -> Result<Published, String> {
         let window = run.window();
         let now = run.clock.now_ns();
-        self.crew.tell_all(|_| Command::Order(Order::MeasureFrom(now)));
+        self.ledger.measured_from_ns.store(now, Ordering::Release);
         let before = self.counts();
         let delivered = self.crew.live().messages;
         let plan = Plan {

@@ -1,6 +1,7 @@
 //! The clients of one thread of a broadcast: all receive, and some on the first thread publish.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::ledger::{Ledger, MESSAGES_MAX};
 use super::publisher::{self, Plan, Publisher, Shape};
@@ -14,8 +15,6 @@ use crate::stamp::StampReader;
 pub(crate) enum Order {
     /// Publishes; for the first thread.
     Publish(Plan),
-    /// From this moment of intended time on latencies count.
-    MeasureFrom(u64),
     /// A share of the clients stops reading.
     Deafen(f64),
 }
@@ -59,7 +58,6 @@ pub(crate) struct Subscribers {
     turn: Vec<(u64, u64)>,
     /// Indices of messages that came in this turn.
     touched: Vec<u64>,
-    measured_from_ns: u64,
     /// Whether publishers do not get what they publish.
     is_for_others_only: bool,
     outcome: Outcome,
@@ -79,7 +77,6 @@ impl Subscribers {
             sequences: Sequences::default(),
             turn: vec![(0, 0); MESSAGES_MAX as usize],
             touched: Vec::new(),
-            measured_from_ns: u64::MAX,
             is_for_others_only: for_others,
             outcome: Outcome::default(),
         }
@@ -176,7 +173,7 @@ impl Behaviour for Subscribers {
             return;
         }
         self.outcome.delivered += 1;
-        if stamp.time_ns >= self.measured_from_ns {
+        if stamp.time_ns >= self.ledger.measured_from_ns.load(Ordering::Relaxed) {
             self.outcome.latencies.record(net.now_ns.saturating_sub(stamp.time_ns));
         }
         let index = self.order.index(publisher, stamp.number);
@@ -208,7 +205,6 @@ impl Behaviour for Subscribers {
                 let publisher = self.publisher.as_mut().expect("the first thread is told");
                 publisher.begin(plan, net.clock.now_ns());
             }
-            Order::MeasureFrom(from_ns) => self.measured_from_ns = from_ns,
             Order::Deafen(share) => self.deafen(net, share),
         }
     }
@@ -222,8 +218,7 @@ impl Behaviour for Subscribers {
             let (count, last_ns) = std::mem::take(&mut self.turn[(index % MESSAGES_MAX) as usize]);
             self.ledger.received(index, count, last_ns);
         }
-        let relaxed = std::sync::atomic::Ordering::Relaxed;
-        net.live.messages.store(self.outcome.delivered, relaxed);
+        net.live.messages.store(self.outcome.delivered, Ordering::Relaxed);
     }
 
     fn finish(mut self, net: &mut Net) -> Outcome {
