@@ -3,4 +3,4 @@
 #![deny(unsafe_code)]
 
 pub mod floor;
-pub mod report;
+pub mod html;

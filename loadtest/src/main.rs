@@ -1,52 +1,74 @@
-//! The command line of the load tester.
+//! `loadtest`: measures WebSocket servers that hold very many connections.
+
+#![allow(clippy::disallowed_methods, reason = "a measurement lives in real time")]
+
+mod cli;
+mod clock;
+mod engine;
+mod measure;
+mod preset;
+mod progress;
+mod report;
+mod run;
+mod scenario;
+mod server;
+mod signals;
+mod stamp;
+mod target;
+mod template;
+mod wire;
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
-use clap::{Parser, Subcommand};
+use clap::Parser;
+use cli::{Cli, Command, FloorArgs};
 use loadtest::floor;
 
-/// Measures WebSocket servers that hold very many connections.
-#[derive(Debug, Parser)]
-#[command(version)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Measure what the kernel alone costs on this machine, for others to be compared with.
-    Floor {
-        #[command(flatten)]
-        options: floor::Options,
-        /// Also write the figures to this file.
-        #[arg(long, value_name = "FILE")]
-        json: Option<PathBuf>,
-    },
-}
+/// Of a command line that makes no sense; clap's own.
+const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Floor { options, json } => measure_floor(&options, json.as_deref()),
-    };
+    let cli = Cli::parse();
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        put_back();
+        hook(panic);
+    }));
+    let result = signals::watch(put_back).and_then(|()| run(&cli.command));
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("loadtest: {error:#}");
+            eprintln!("loadtest: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn measure_floor(options: &floor::Options, json: Option<&Path>) -> Result<()> {
-    let floor = floor::run(options)?;
-    print!("{floor}");
-    if let Some(path) = json {
-        let text = serde_json::to_string_pretty(&floor)? + "\n";
-        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+fn run(command: &Command) -> Result<bool, String> {
+    match command {
+        Command::Connect(args) => scenario::connect::run(args),
+        Command::Echo(args) => scenario::echo::run(args),
+        Command::Broadcast(args) => scenario::broadcast::run(args),
+        Command::Floor(args) => measure_floor(args),
+        Command::HundredThousand(args) => preset::run(args, &preset::HUNDRED_THOUSAND),
+        Command::Million(args) => preset::run(args, &preset::MILLION),
     }
-    Ok(())
+}
+
+fn measure_floor(args: &FloorArgs) -> Result<bool, String> {
+    let floor = floor::run(&args.options).map_err(|error| format!("{error:#}"))?;
+    print!("{floor}");
+    if let Some(path) = &args.json {
+        let text = serde_json::to_string_pretty(&floor).map_err(|error| error.to_string())?;
+        fs::write(path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(true)
+}
+
+/// What must not outlive this process, however it ends.
+fn put_back() {
+    server::kill_started();
+    preset::sysctl::put_back();
 }

@@ -1,5 +1,28 @@
-//! What a run has measured, for people and for programs.
-//!
-//! It never measures anything itself.
+//! What a run has found: as values, as a table, as JSON.
 
-pub mod html;
+pub(crate) mod figures;
+pub(crate) mod model;
+pub(crate) mod table;
+
+use std::fs;
+use std::path::Path;
+
+use model::Report;
+
+/// Writes a report as JSON.
+pub(crate) fn write_json(report: &Report, path: &Path) -> Result<(), String> {
+    let text = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
+    fs::write(path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Reads a report that [`write_json`] has written.
+pub(crate) fn read_json(path: &Path) -> Result<Report, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let report: Report = serde_json::from_str(&text)
+        .map_err(|error| format!("{} is no report of loadtest: {error}", path.display()))?;
+    if report.schema != model::SCHEMA {
+        let path = path.display();
+        return Err(format!("{path} has schema {}, not {}", report.schema, model::SCHEMA));
+    }
+    Ok(report)
+}

@@ -208,7 +208,7 @@ impl Frame {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::html::Axis;
+    use crate::html::Axis;
 
     fn plot(points: &[&[(f64, f64)]]) -> Plot {
         let series = points

@@ -1,0 +1,80 @@
+//! What server and loader use between two moments.
+
+use nix::unistd::Pid;
+
+use super::kernel::CpuTicks;
+use super::process::{CpuSpent, CpuTime, own_threads};
+use crate::clock::{Clock, seconds};
+
+/// Below this idle share a result says more about the loader than about the server.
+pub(crate) const IDLE_SHARE_MIN: f64 = 0.10;
+
+/// The first of the two moments.
+pub(crate) struct Window {
+    clock: Clock,
+    begin_ns: u64,
+    server: Option<(Pid, CpuTime)>,
+    loader: CpuTime,
+    threads: Vec<(u32, u64)>,
+    cpus: Vec<usize>,
+    ticks: CpuTicks,
+}
+
+/// What was used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spent {
+    pub(crate) seconds: f64,
+    /// `None` if no server is watched.
+    pub(crate) server: Option<CpuSpent>,
+    pub(crate) loader: CpuSpent,
+    /// How much of its CPUs was left to the loader: of the CPUs that it may run on, or of the time
+    /// of its busiest thread, whichever is less.
+    pub(crate) idle_share: f64,
+}
+
+impl Window {
+    /// Begins; `cpus` are those that the loader may run on.
+    pub(crate) fn begin(clock: Clock, server: Option<Pid>, cpus: &[usize]) -> Self {
+        Self {
+            clock,
+            begin_ns: clock.now_ns(),
+            server: server.and_then(|pid| Some((pid, CpuTime::of(pid).ok()?))),
+            loader: CpuTime::of(Pid::this()).unwrap_or_default(),
+            threads: own_threads(),
+            cpus: cpus.to_vec(),
+            ticks: CpuTicks::read(cpus),
+        }
+    }
+
+    /// What was used since the begin.
+    pub(crate) fn end(&self) -> Spent {
+        let ns = self.clock.now_ns() - self.begin_ns;
+        let server = self.server.and_then(|(pid, before)| {
+            Some(CpuTime::of(pid).ok()?.since(before))
+        });
+        let loader = CpuTime::of(Pid::this()).unwrap_or_default().since(self.loader);
+        let busiest = busiest(&self.threads, &own_threads()) as f64 / ns as f64;
+        let idle = CpuTicks::read(&self.cpus).idle_share_since(self.ticks);
+        let idle_share = idle.min(1.0 - busiest).max(0.0);
+        Spent { seconds: seconds(ns), server, loader, idle_share }
+    }
+}
+
+fn busiest(before: &[(u32, u64)], after: &[(u32, u64)]) -> u64 {
+    let spent = after.iter().map(|(id, ns)| {
+        let earlier = before.iter().find(|(other, _)| other == id).map_or(0, |(_, ns)| *ns);
+        ns.saturating_sub(earlier)
+    });
+    spent.max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_busiest_thread_is_the_one_that_used_most_since() {
+        assert_eq!(busiest(&[(1, 100), (2, 5)], &[(1, 101), (2, 10), (3, 2)]), 5);
+        assert_eq!(busiest(&[], &[]), 0);
+    }
+}

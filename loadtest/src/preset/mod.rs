@@ -1,0 +1,237 @@
+//! `100k` and `1m`: the whole claim in one command.
+//!
+//! Starts the server with as many workers as the descriptor limit makes necessary, opens the
+//! connections, holds them with pings, and broadcasts to all of them.
+
+mod host;
+pub(crate) mod sysctl;
+mod workers;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::units::{Cpus, parse_count, parse_cpus, parse_duration, parse_size};
+use crate::cli::{Common, LoaderArgs};
+use crate::engine::{Command, table};
+use crate::report::figures;
+use crate::run::Run;
+use crate::scenario::broadcast::publisher::Shape;
+use crate::scenario::broadcast::room::{Published, Publishing, Room};
+use crate::scenario::pings;
+use crate::stamp::STAMP_BYTES;
+use crate::wire;
+
+/// What a preset stands for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Preset {
+    name: &'static str,
+    connections: u64,
+    hold: Duration,
+}
+
+pub(crate) const HUNDRED_THOUSAND: Preset =
+    Preset { name: "100k", connections: 100_000, hold: Duration::from_secs(60) };
+
+pub(crate) const MILLION: Preset =
+    Preset { name: "1m", connections: 1_000_000, hold: Duration::from_secs(120) };
+
+/// Starts Throng with as many workers as the descriptor limit makes necessary, opens the
+/// connections, holds them with pings, broadcasts to all, and checks that each got every message
+/// exactly once.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct PresetArgs {
+    /// The server's program [default: throng beside this program, or $THRONG_BIN]
+    #[arg(long, value_name = "PATH")]
+    server: Option<PathBuf>,
+
+    /// The server's --backend
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    backend: String,
+
+    /// The server's --workers [default: what the descriptor limit makes necessary]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
+
+    /// The server's --ping-interval; every client must be pinged as often
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "25s")]
+    ping_interval: Duration,
+
+    /// Where the server listens
+    #[arg(long, value_name = "PORT", default_value = "18080")]
+    port: u16,
+
+    /// CPUs that the server may use
+    #[arg(long, value_name = "LIST", value_parser = parse_cpus)]
+    server_cpus: Option<Cpus>,
+
+    /// CPUs that the loader may use
+    #[arg(long, value_name = "LIST", value_parser = parse_cpus)]
+    cpus: Option<Cpus>,
+
+    /// Connections [default: what the name says]
+    #[arg(long, short = 'n', value_name = "N", value_parser = parse_count)]
+    connections: Option<u64>,
+
+    /// Connects under way at the same time
+    #[arg(long, value_name = "N", value_parser = parse_count, default_value = "1000")]
+    connecting: u64,
+
+    /// How long to hold them [default: 1m for 100k, 2m for 1m]
+    #[arg(long, value_name = "DUR", value_parser = parse_duration)]
+    hold: Option<Duration>,
+
+    /// Broadcasts, back to back
+    #[arg(long, value_name = "N", default_value = "3")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1000))]
+    broadcasts: u64,
+
+    /// Bytes of a broadcast; 32 at least
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "100")]
+    size: usize,
+
+    /// How long a handshake, or a broadcast to all, may take
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "2m")]
+    timeout: Duration,
+
+    /// What the loader's threads sleep between looks, so that waking them is not the server's work
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "5ms")]
+    nap: Duration,
+
+    /// Write the report here
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// What the report is called
+    #[arg(long, value_name = "TEXT")]
+    title: Option<String>,
+}
+
+/// Runs a preset; gives whether all has held.
+pub(crate) fn run(args: &PresetArgs, preset: &Preset) -> Result<bool, String> {
+    let connections = args.connections.unwrap_or(preset.connections);
+    let limit = table::raise_limit();
+    let missing = host::missing(connections);
+    if !missing.is_empty() {
+        return Err(format!("this host cannot do it:\n  {}", missing.join("\n  ")));
+    }
+    let _guard = sysctl::Guard;
+    for need in host::needs(connections) {
+        if let Some(said) = sysctl::meet(&need)? {
+            eprintln!("{said}");
+        }
+    }
+    let workers = workers(args, connections, limit)?;
+    eprintln!(
+        "{workers} workers: the limit is {limit} descriptors in each table, and the kernel's hash \
+         gives one worker up to {:.0} of {connections} connections",
+        workers::largest_share(connections, workers)
+    );
+    let common = common(args, connections, workers)?;
+    let mut run = Run::start(&common, preset.name, "/room/loadtest")?;
+    let section = run.report.section("Server");
+    section.tell("workers", "workers", workers as f64, "");
+    section.tell("descriptor_limit", "descriptors in each table", limit as f64, "");
+    prove(&mut run, args, connections, args.hold.unwrap_or(preset.hold))?;
+    run.finish()
+}
+
+/// Opens, holds and broadcasts.
+fn prove(run: &mut Run, args: &PresetArgs, connections: u64, hold: Duration) -> Result<(), String> {
+    let shape = Shape {
+        burst: 1,
+        size: args.size.max(STAMP_BYTES),
+        opcode: wire::TEXT,
+        template: None,
+        timeout_ns: crate::clock::nanoseconds(args.timeout),
+    };
+    let none = run.memory();
+    let mut room = Room::new(run, connections, 1, &shape, false)?;
+    let filled = room.fill(run, connections, &none)?;
+    room.crew.tell_all(|_| Command::ResetPings);
+    let holding = run.window();
+    run.hold(&room.crew, "holding", hold)?;
+    let held = holding.end();
+    let pings_counted = room.crew.count_pings();
+    let what = Publishing { messages: args.broadcasts, rate: None, time: 10 * args.timeout };
+    let published: Published = room.publish(run, what)?;
+    let open = room.crew.live().open;
+    run.calibrate();
+    let threads = room.crew.threads();
+    let (tally, outcome) = room.finish()?;
+    figures::connections(&mut run.report, &tally, connections, open, filled.opening_s);
+    filled.report(run);
+    figures::idle(&mut run.report, &held, open);
+    pings::judge(&mut run.report, &pings_counted, hold, args.ping_interval);
+    published.report(run, &outcome, &shape, None);
+    let section = run.report.section("Tables");
+    section.tell("loader_threads", "loader threads, a table each", threads as f64, "");
+    section.tell("nap_us", "what they sleep between looks", args.nap.as_micros() as f64, "us");
+    if open != connections {
+        run.report.problem(format!("{open} of {connections} connections were open at the end"));
+    }
+    Ok(())
+}
+
+fn workers(args: &PresetArgs, connections: u64, limit: usize) -> Result<usize, String> {
+    let cpus = match &args.server_cpus {
+        Some(cpus) => cpus.0.len(),
+        None => std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    let needed = workers::needed(connections, limit, cpus).ok_or_else(|| {
+        format!(
+            "{connections} connections do not fit into 1024 descriptor tables of {limit}; raise \
+             the limit: ulimit -Hn 1048576"
+        )
+    })?;
+    Ok(args.workers.map_or(needed, usize::from))
+}
+
+/// The options that a scenario would have got.
+fn common(args: &PresetArgs, connections: u64, workers: usize) -> Result<Common, String> {
+    let program = program(args)?;
+    let address = format!("127.0.0.1:{}", args.port);
+    let interval_ms = args.ping_interval.as_millis();
+    let spawn = format!(
+        "'{}' --listen {address} --workers {workers} --backend {} --ping-interval {interval_ms}ms",
+        program.display(),
+        args.backend
+    );
+    Ok(Common {
+        url: Some(format!("ws://{address}/room/loadtest")),
+        spawn: Some(spawn),
+        server_pid: None,
+        server_cpus: args.server_cpus.clone(),
+        header: Vec::new(),
+        subprotocol: Vec::new(),
+        on_open: Vec::new(),
+        reply: Vec::new(),
+        loader: LoaderArgs {
+            connections,
+            threads: None,
+            cpus: args.cpus.clone(),
+            connect_rate: 0.0,
+            connecting: args.connecting,
+            timeout: args.timeout,
+            nap: args.nap,
+            json: args.json.clone(),
+            title: args.title.clone(),
+        },
+    })
+}
+
+/// The server's program: the one that was named, or the one that was built with this one.
+fn program(args: &PresetArgs) -> Result<PathBuf, String> {
+    let beside = || {
+        let own = std::env::current_exe().ok()?;
+        Some(own.parent()?.join("throng"))
+    };
+    let named = args.server.clone().or_else(|| std::env::var_os("THRONG_BIN").map(PathBuf::from));
+    let program = named.or_else(beside).unwrap_or_else(|| Path::new("throng").to_owned());
+    if program.is_file() {
+        return Ok(program);
+    }
+    let program = program.display();
+    Err(format!("{program} is not there; cargo build --release, or take --server PATH"))
+}

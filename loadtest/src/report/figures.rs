@@ -1,0 +1,155 @@
+//! Figures that several scenarios report, computed in one place.
+
+use super::model::{Report, TimeSeries};
+use crate::engine::tally::Tally;
+use crate::measure::calibration::LoaderEnd;
+use crate::measure::sampler::Sample;
+use crate::measure::window::{IDLE_SHARE_MIN, Spent};
+use crate::run::MemoryState;
+
+/// Connections from which on memory per connection says something.
+const SLOPE_CONNECTIONS_MIN: u64 = 2000;
+
+/// How connecting went.
+pub(crate) fn connections(report: &mut Report, tally: &Tally, asked: u64, open_at_end: u64, seconds: f64) {
+    let section = report.section("Connections");
+    section.tell("connections_asked", "asked for", asked as f64, "");
+    section.gain("connections_opened", "opened", tally.opened as f64, "");
+    section.gain("connections_open_at_end", "open at the end", open_at_end as f64, "");
+    section.cost("connections_failed", "failed to open", tally.failed as f64, "");
+    section.cost("connections_lost", "lost while open", tally.lost as f64, "");
+    if seconds > 0.0 {
+        let rate = tally.opened as f64 / seconds;
+        section.gain("connect_rate", "connect rate, with handshakes", rate, "/s");
+        section.cost("connect_seconds", "time to open all", seconds, "s");
+    }
+    section.tell("pings_answered", "pings answered", tally.pings as f64, "");
+    section.tell("unknown_messages", "messages of others, ignored", tally.unknown as f64, "");
+    for (kind, count) in &tally.errors {
+        let id = format!("error: {kind}");
+        section.cost(&id, &id, *count as f64, "");
+    }
+    let measured = "from the intended begin of the connect to the end of the handshake";
+    report.latency(("connect_latency", "connect"), measured, &tally.connect);
+    if tally.failed > 0 {
+        report.problem(format!("{} connections failed to open", tally.failed));
+    }
+    if tally.lost > 0 {
+        report.problem(format!("{} connections were lost", tally.lost));
+    }
+}
+
+/// What was used in a window in which `count` messages were handled.
+pub(crate) fn spent(report: &mut Report, spent: &Spent, count: u64, what: &str) {
+    let count = count.max(1) as f64;
+    if let Some(server) = spent.server {
+        let section = report.section("Server CPU");
+        let per = |ns: f64| ns / 1e3 / count;
+        let label = |part: &str| format!("{part} per {what}");
+        section.cost("server_cpu_us", &label("all"), per(server.total_ns()), "us");
+        section.cost("server_user_us", &label("user"), per(server.user_ns), "us");
+        section.cost("server_system_us", &label("system"), per(server.system_ns), "us");
+        let cpus = server.total_ns() / 1e9 / spent.seconds;
+        section.tell("server_cpus", "CPUs in use", cpus, "");
+    }
+    let section = report.section("Loader");
+    let per = spent.loader.total_ns() / 1e3 / count;
+    section.tell("loader_cpu_us", &format!("its own CPU per {what}"), per, "us");
+    section.tell("loader_idle_percent", "idle share of its CPUs", spent.idle_share * 100.0, "%");
+    if spent.idle_share < IDLE_SHARE_MIN {
+        report.is_loader_bound = true;
+        report.note(
+            "loader-bound: under 10 % of the loader's CPUs were idle, so throughput and latency may \
+             be the loader's; give it CPUs of its own (--cpus, --server-cpus)",
+        );
+    }
+}
+
+/// What an idle connection costs.
+pub(crate) fn idle(report: &mut Report, spent: &Spent, connections: u64) {
+    let Some(server) = spent.server else { return };
+    let per = server.total_ns() / 1e3 / spent.seconds / connections.max(1) as f64;
+    let section = report.section("Idle");
+    section.tell("hold_seconds", "held", spent.seconds, "s");
+    let label = "server CPU per connection and second";
+    section.cost("idle_cpu_us", label, per, "us");
+    section.cost("idle_cpus", "CPUs in use by the server", server.total_ns() / 1e9 / spent.seconds, "");
+}
+
+/// Memory in user space and in the kernel, from three states: none, a part, all.
+pub(crate) fn memory(
+    report: &mut Report,
+    none: &MemoryState,
+    part: Option<&MemoryState>,
+    all: &MemoryState,
+    loader_end: Option<LoaderEnd>,
+) {
+    let connections = all.connections;
+    let count = connections.max(1) as f64;
+    let has_server = all.server_bytes > 0;
+    let is_many = connections >= SLOPE_CONNECTIONS_MIN;
+    let section = report.section("Memory");
+    if has_server {
+        let label = "server, resident, without connections";
+        section.cost("server_rss_none", label, none.server_bytes as f64, "B");
+        section.cost("server_rss_all", "server, resident, all open", all.server_bytes as f64, "B");
+    }
+    if has_server && is_many {
+        let growth = all.server_bytes.saturating_sub(none.server_bytes) as f64;
+        section.cost("server_rss_per_connection", "server, resident, per connection", growth / count, "B");
+    }
+    if let Some(part) = part.filter(|_| has_server && is_many) {
+        let growth = all.server_bytes as f64 - part.server_bytes as f64;
+        let slope = growth / (connections - part.connections).max(1) as f64;
+        let label = format!("  slope from {} to {connections}", part.connections);
+        section.cost("server_rss_slope", &label, slope, "B");
+    }
+    // The kernel keeps what earlier programs have freed and takes it first, so the slope is exact
+    // and the difference to no connections is not.
+    let first = part.unwrap_or(none);
+    let slab = all.kernel.slab_bytes.saturating_sub(first.kernel.slab_bytes) as f64;
+    let slab = slab / (connections - first.connections).max(1) as f64;
+    if is_many && slab > 0.0 {
+        section.cost("kernel_pair", "kernel, slabs, both ends of a connection", slab, "B");
+        if let Some(end) = loader_end {
+            let server = slab - end.bytes;
+            section.tell("kernel_loader_end", "  the loader's end, measured without a server", end.bytes, "B");
+            section.cost("kernel_server_end", "  the server's end, the rest", server, "B");
+        }
+        let tcp = all.kernel.tcp_bytes as f64 / count;
+        section.cost("kernel_tcp_memory", "kernel, waiting in sockets, both ends", tcp, "B");
+        let tables = all.kernel.page_table_bytes.saturating_sub(none.kernel.page_table_bytes);
+        section.tell("kernel_page_tables", "kernel, page tables of all processes", tables as f64, "B");
+    }
+    section.tell("memory_available", "left on the machine", all.kernel.available_bytes as f64, "B");
+}
+
+/// Figures over time.
+pub(crate) fn series(samples: &[Sample]) -> Vec<TimeSeries> {
+    let series = |id: &str, label: &str, unit: &str, value: fn(&Sample) -> f64| TimeSeries {
+        id: id.to_owned(),
+        label: label.to_owned(),
+        unit: unit.to_owned(),
+        points: samples.iter().map(|sample| (sample.at_s, value(sample))).collect(),
+    };
+    let mut all = vec![
+        series("connections", "open connections", "", |s| s.connections as f64),
+        series("server_cpus", "CPUs in use by the server", "", |s| s.server_cpus),
+        series("loader_cpus", "CPUs in use by the loader", "", |s| s.loader_cpus),
+        series("server_rss", "server, resident", "B", |s| s.server_bytes as f64),
+        series("slab", "kernel, slabs", "B", |s| s.slab_bytes as f64),
+        series("tcp_memory", "kernel, waiting in sockets", "B", |s| s.tcp_bytes as f64),
+        series("available", "left on the machine", "B", |s| s.available_bytes as f64),
+    ];
+    let rates = samples.windows(2).map(|pair| {
+        let messages = pair[1].messages.saturating_sub(pair[0].messages) as f64;
+        (pair[1].at_s, messages / (pair[1].at_s - pair[0].at_s).max(1e-3))
+    });
+    all.push(TimeSeries {
+        id: "messages".into(),
+        label: "messages received".into(),
+        unit: "/s".into(),
+        points: rates.collect(),
+    });
+    all
+}

@@ -1,0 +1,168 @@
+//! A report as values. Its JSON is the interface to other programs: names and units are stable.
+
+use serde::{Deserialize, Serialize};
+
+/// Changes when older programs would misread a report.
+pub(crate) const SCHEMA: u32 = 1;
+
+/// Everything that a run has found.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Report {
+    pub(crate) schema: u32,
+    pub(crate) title: String,
+    pub(crate) scenario: String,
+    /// The command line.
+    pub(crate) command: Vec<String>,
+    /// Seconds since 1970 at its begin.
+    pub(crate) started_unix_s: u64,
+    pub(crate) host: Host,
+    /// Whether all that was expected has held.
+    pub(crate) is_ok: bool,
+    /// What has not held.
+    pub(crate) problems: Vec<String>,
+    /// Whether under 10 % of the loader's CPUs were idle: then figures may be the loader's.
+    pub(crate) is_loader_bound: bool,
+    /// How figures are to be read.
+    pub(crate) notes: Vec<String>,
+    pub(crate) sections: Vec<Section>,
+    pub(crate) latencies: Vec<Latency>,
+    pub(crate) series: Vec<TimeSeries>,
+}
+
+/// The machine.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Host {
+    pub(crate) cpus: usize,
+    pub(crate) cpu_model: String,
+    pub(crate) memory_bytes: u64,
+    pub(crate) kernel: String,
+}
+
+/// Figures that belong together.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Section {
+    pub(crate) title: String,
+    pub(crate) figures: Vec<Figure>,
+}
+
+/// One figure.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Figure {
+    /// Stable, unique in a report.
+    pub(crate) id: String,
+    pub(crate) label: String,
+    pub(crate) value: f64,
+    pub(crate) unit: String,
+    pub(crate) better: Better,
+}
+
+/// Which of two values of a figure wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Better {
+    Higher,
+    Lower,
+    /// It only describes.
+    Neither,
+}
+
+/// A distribution of latencies.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Latency {
+    /// Stable, unique in a report.
+    pub(crate) id: String,
+    pub(crate) label: String,
+    /// From which moment to which.
+    pub(crate) measured: String,
+    pub(crate) count: u64,
+    pub(crate) mean_us: f64,
+    pub(crate) max_us: f64,
+    /// Percentiles and microseconds.
+    pub(crate) percentiles: Vec<(f64, f64)>,
+}
+
+/// A figure over the time of the run.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct TimeSeries {
+    /// Stable, unique in a report.
+    pub(crate) id: String,
+    pub(crate) label: String,
+    pub(crate) unit: String,
+    /// Seconds and values.
+    pub(crate) points: Vec<(f64, f64)>,
+}
+
+impl Report {
+    /// Adds a section and gives it to be filled.
+    pub(crate) fn section(&mut self, title: &str) -> &mut Section {
+        self.sections.push(Section { title: title.to_owned(), figures: Vec::new() });
+        self.sections.last_mut().expect("one was just added")
+    }
+
+    /// Something that was expected has not held.
+    pub(crate) fn problem(&mut self, text: impl Into<String>) {
+        self.problems.push(text.into());
+    }
+
+    pub(crate) fn note(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        if !self.notes.contains(&text) {
+            self.notes.push(text);
+        }
+    }
+
+    /// Adds latencies, unless there are none.
+    pub(crate) fn latency(
+        &mut self,
+        (id, label): (&str, &str),
+        measured: &str,
+        latencies: &crate::measure::histogram::Latencies,
+    ) {
+        if latencies.count() == 0 {
+            return;
+        }
+        let percentiles = crate::measure::histogram::PERCENTILES;
+        self.latencies.push(Latency {
+            id: id.to_owned(),
+            label: label.to_owned(),
+            measured: measured.to_owned(),
+            count: latencies.count(),
+            mean_us: latencies.mean_us(),
+            max_us: latencies.max_us(),
+            percentiles: percentiles.iter().map(|p| (*p, latencies.at_us(*p))).collect(),
+        });
+    }
+
+    #[cfg(test)]
+    pub(crate) fn figure(&self, id: &str) -> Option<&Figure> {
+        self.sections.iter().flat_map(|section| &section.figures).find(|figure| figure.id == id)
+    }
+}
+
+impl Section {
+    /// Adds a figure.
+    pub(crate) fn add(&mut self, id: &str, label: &str, value: f64, unit: &str, better: Better) {
+        self.figures.push(Figure {
+            id: id.to_owned(),
+            label: label.to_owned(),
+            value,
+            unit: unit.to_owned(),
+            better,
+        });
+    }
+
+    /// Adds a figure that only describes.
+    pub(crate) fn tell(&mut self, id: &str, label: &str, value: f64, unit: &str) {
+        self.add(id, label, value, unit, Better::Neither);
+    }
+
+    /// Adds a figure of which less is better.
+    pub(crate) fn cost(&mut self, id: &str, label: &str, value: f64, unit: &str) {
+        self.add(id, label, value, unit, Better::Lower);
+    }
+
+    /// Adds a figure of which more is better.
+    pub(crate) fn gain(&mut self, id: &str, label: &str, value: f64, unit: &str) {
+        self.add(id, label, value, unit, Better::Higher);
+    }
+}

@@ -1,0 +1,132 @@
+//! A report as a table that a person reads.
+
+use std::fmt::Write;
+
+use super::model::{Latency, Report, Section};
+
+/// Columns of the labels.
+const LABEL_COLUMNS: usize = 50;
+
+/// Percentiles of the table; the JSON has more.
+const COLUMNS: [f64; 6] = [50.0, 90.0, 99.0, 99.9, 99.99, 100.0];
+
+/// Writes the whole report.
+pub(crate) fn render(report: &Report) -> String {
+    let mut text = format!("\n{}\n", report.title);
+    let host = &report.host;
+    let memory = format_value(host.memory_bytes as f64, "B");
+    let _ = writeln!(
+        text,
+        "{} CPUs, {}, {memory}, Linux {}",
+        host.cpus, host.cpu_model, host.kernel
+    );
+    for section in report.sections.iter().filter(|section| !section.figures.is_empty()) {
+        render_section(section, &mut text);
+    }
+    if !report.latencies.is_empty() {
+        render_latencies(&report.latencies, &mut text);
+    }
+    for note in &report.notes {
+        let _ = writeln!(text, "\nnote: {note}");
+    }
+    text.push('\n');
+    for problem in &report.problems {
+        let _ = writeln!(text, "PROBLEM: {problem}");
+    }
+    let verdict = if report.is_ok { "OK: all that was expected has held" } else { "NOT OK" };
+    let _ = writeln!(text, "{verdict}{}", if report.is_loader_bound { "; LOADER-BOUND" } else { "" });
+    text
+}
+
+fn render_section(section: &Section, text: &mut String) {
+    let _ = writeln!(text, "\n{}", section.title);
+    for figure in &section.figures {
+        let value = format_value(figure.value, &figure.unit);
+        let _ = writeln!(text, "  {:<LABEL_COLUMNS$} {value:>14}", figure.label);
+    }
+}
+
+fn render_latencies(latencies: &[Latency], text: &mut String) {
+    let _ = write!(text, "\n{:<LABEL_COLUMNS$}", "Latency");
+    for column in COLUMNS {
+        let name = if column >= 100.0 { "max".to_owned() } else { format!("p{column}") };
+        let _ = write!(text, " {name:>9}");
+    }
+    text.push('\n');
+    for latency in latencies {
+        let _ = write!(text, "  {:<1$}", latency.label, LABEL_COLUMNS - 2);
+        for column in COLUMNS {
+            let at = latency.percentiles.iter().find(|(percentile, _)| *percentile >= column);
+            let _ = write!(text, " {:>9}", format_value(at.map_or(0.0, |(_, us)| *us), "us"));
+        }
+        let _ = writeln!(text, "\n    {} values, {}", latency.count, latency.measured);
+    }
+}
+
+/// A value with its unit, in a form that fits its size.
+pub(crate) fn format_value(value: f64, unit: &str) -> String {
+    match unit {
+        "B" => scaled(value, &[("B", 1.0), ("KiB", 1024.0), ("MiB", 1048576.0), ("GiB", 1073741824.0)]),
+        "us" => scaled(value, &[("us", 1.0), ("ms", 1e3), ("s", 1e6)]),
+        "" => plain(value),
+        "%" => format!("{value:.1} %"),
+        unit => format!("{} {unit}", plain(value)),
+    }
+}
+
+fn scaled(value: f64, units: &[(&str, f64)]) -> String {
+    let fitting = units.iter().rev().find(|(_, factor)| value.abs() >= *factor);
+    let (unit, factor) = fitting.unwrap_or(&units[0]);
+    format!("{} {unit}", plain(value / factor))
+}
+
+/// Three figures behind the point at most, and groups of thousands before it.
+fn plain(value: f64) -> String {
+    let digits = match value.abs() {
+        _ if value.fract() == 0.0 => 0,
+        large if large >= 1000.0 => 0,
+        middle if middle >= 100.0 => 1,
+        small if small >= 1.0 => 2,
+        _ => 3,
+    };
+    let text = format!("{value:.digits$}");
+    let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
+    let (sign, whole) = whole.strip_prefix('-').map_or(("", whole), |whole| ("-", whole));
+    let mut grouped = String::new();
+    for (index, digit) in whole.chars().enumerate() {
+        if index > 0 && (whole.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    format!("{sign}{grouped}{rest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_readable() {
+        assert_eq!(format_value(0.0, ""), "0");
+        assert_eq!(format_value(1_000_000.0, ""), "1,000,000");
+        assert_eq!(format_value(-1234.6, ""), "-1,235");
+        assert_eq!(format_value(205.04, "B"), "205.0 B");
+        assert_eq!(format_value(3_145_728.0, "B"), "3 MiB");
+        assert_eq!(format_value(0.4567, "us"), "0.457 us");
+        assert_eq!(format_value(1_234_000.0, "us"), "1.23 s");
+        assert_eq!(format_value(12.345, "%"), "12.3 %");
+        assert_eq!(format_value(12.0, "/s"), "12 /s");
+    }
+
+    #[test]
+    fn a_report_shows_its_figures_problems_and_bounds() {
+        let mut report = Report { title: "a title".into(), is_loader_bound: true, ..Report::default() };
+        report.section("Part").tell("a", "a label", 7.0, "");
+        report.problem("it broke");
+        let text = render(&report);
+        for part in ["a title", "Part", "a label", " 7\n", "PROBLEM: it broke", "LOADER-BOUND"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+}

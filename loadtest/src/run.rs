@@ -1,0 +1,285 @@
+//! What every scenario needs around it: the server, the crew, waiting, watching, the report.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nix::unistd::Pid;
+
+use crate::cli::Common;
+use crate::clock::{Clock, nanoseconds};
+use crate::engine::tally::LiveCounts;
+use crate::engine::{Behaviour, Crew, Opening, Seeds, table};
+use crate::measure::calibration::{self, LoaderEnd};
+use crate::measure::kernel::{self, KernelMemory};
+use crate::measure::process::resident_bytes;
+use crate::measure::sampler::Sampler;
+use crate::measure::window::Window;
+use crate::progress::Progress;
+use crate::report::model::{Host, Report, SCHEMA};
+use crate::server::{Server, own_cpus, pin_this_thread};
+use crate::signals;
+use crate::target::{Target, Url};
+use crate::template::Template;
+
+/// How often the conducting thread looks.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// With less than this to be had, a run ends by itself before the machine runs out.
+const AVAILABLE_BYTES_MIN: u64 = 1 << 30;
+
+/// How long freed memory may take until it has gone back to the system.
+const SETTLE_TIME: Duration = Duration::from_millis(2500);
+
+/// Where Throng listens by default.
+const DEFAULT_AUTHORITY: &str = "ws://127.0.0.1:8080";
+
+/// A run under way.
+pub(crate) struct Run {
+    pub(crate) common: Common,
+    pub(crate) clock: Clock,
+    pub(crate) report: Report,
+    pub(crate) progress: Progress,
+    pub(crate) sampler: Sampler,
+    pub(crate) server: Option<Server>,
+    pub(crate) target: Target,
+    pub(crate) loader_end: Option<LoaderEnd>,
+    cpus: Vec<usize>,
+    limit: usize,
+    json: Option<PathBuf>,
+}
+
+/// Memory at one moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct MemoryState {
+    pub(crate) connections: u64,
+    /// Of the server; 0 if none is watched.
+    pub(crate) server_bytes: u64,
+    pub(crate) kernel: KernelMemory,
+}
+
+impl Run {
+    /// Starts or finds the server. `path` is where Throng has what the scenario needs.
+    pub(crate) fn start(common: &Common, scenario: &str, path: &str) -> Result<Self, String> {
+        let clock = Clock::start();
+        let common = common.clone();
+        let default = format!("{DEFAULT_AUTHORITY}{path}");
+        let url = Url::parse(common.url.as_ref().unwrap_or(&default), "ws")?;
+        let mut target = Target::new(&url, &common.header, &common.subprotocol)?;
+        target.on_open = common.on_open.iter().map(|text| Template::new(text)).collect();
+        let replies = common.reply.iter();
+        target.replies = replies.map(|(to, with)| (to.clone().into(), with.clone().into())).collect();
+        let limit = table::raise_limit();
+        let cpus = common.server_cpus.as_ref();
+        let server = match (&common.spawn, common.server_pid) {
+            (Some(command), _) => Some(Server::spawn(command, target.address, cpus)?),
+            (None, Some(pid)) => Some(Server::watch(pid, cpus)?),
+            (None, None) => None,
+        };
+        if let Some(cpus) = &common.loader.cpus {
+            pin_this_thread(cpus)?;
+        }
+        let pid = server.as_ref().map(|server| server.pid);
+        let title = format!("loadtest {scenario}, {} connections", common.loader.connections);
+        let report = Report {
+            schema: SCHEMA,
+            title: common.loader.title.clone().unwrap_or(title),
+            scenario: scenario.to_owned(),
+            command: std::env::args().collect(),
+            started_unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs()),
+            host: host(),
+            ..Report::default()
+        };
+        Ok(Self {
+            clock,
+            report,
+            progress: Progress::new(),
+            sampler: Sampler::new(clock, pid),
+            server,
+            target,
+            loader_end: None,
+            cpus: own_cpus(),
+            limit,
+            json: common.loader.json.clone(),
+            common,
+        })
+    }
+
+    pub(crate) fn server_pid(&self) -> Option<Pid> {
+        self.server.as_ref().map(|server| server.pid)
+    }
+
+    /// How many threads have room for this many connections.
+    pub(crate) fn threads(&self, connections: u64) -> Result<usize, String> {
+        let wanted = self.common.loader.threads.map_or(self.cpus.len(), usize::from);
+        let wanted = wanted.min(connections.try_into().unwrap_or(usize::MAX));
+        let connections = usize::try_from(connections).unwrap_or(usize::MAX);
+        table::threads_for(connections, wanted, self.limit).ok_or_else(|| {
+            let limit = self.limit;
+            format!(
+                "{connections} connections do not fit into {} descriptor tables of {limit}; \
+                 raise the limit: ulimit -Hn 1048576",
+                table::THREADS_MAX
+            )
+        })
+    }
+
+    /// Starts loader threads, one for each behaviour.
+    pub(crate) fn crew<B: Behaviour>(
+        &self,
+        seeds: Seeds,
+        behaviours: Vec<B>,
+        receive_bytes: Option<usize>,
+    ) -> Result<Crew<B>, String> {
+        let loader = &self.common.loader;
+        let opening = Opening {
+            target: Arc::new(self.target.clone()),
+            timeout_ns: nanoseconds(loader.timeout),
+            under_way_max: (loader.connecting as usize / behaviours.len()).max(1),
+            nap: loader.nap,
+            receive_bytes,
+        };
+        Crew::start(seeds, behaviours, &opening, self.clock).map_err(|error| error.to_string())
+    }
+
+    /// Begins a measurement.
+    pub(crate) fn window(&self) -> Window {
+        Window::begin(self.clock, self.server_pid(), &self.cpus)
+    }
+
+    /// Finds out what the loader's end of a connection costs the kernel. To be done when all
+    /// connections are open: then the kernel has nothing left over that would make it look less.
+    pub(crate) fn calibrate(&mut self) {
+        match calibration::loader_end(self.limit) {
+            Ok(end) if end.bytes > 0.0 => self.loader_end = Some(end),
+            Ok(_) => self.report.note("kernel memory is not shown: /proc/slabinfo is for root"),
+            Err(error) => self.report.note(format!("the kernel's share is not known: {error}")),
+        }
+    }
+
+    /// Opens more connections and waits for them.
+    pub(crate) fn open<B: Behaviour>(&mut self, crew: &mut Crew<B>, count: u64) -> Result<(), String> {
+        let rate = self.common.loader.connect_rate;
+        crew.open(count, rate);
+        let total = crew.asked();
+        self.progress.begin("opening", total);
+        let crew = &*crew;
+        let longest = Duration::from_secs(600);
+        self.wait(longest, crew, |run, live| {
+            let detail = format!("{} failed", live.failed);
+            run.progress.update(live.opened, total, &detail);
+            crew.has_opened()
+        })?;
+        self.progress.end();
+        Ok(())
+    }
+
+    /// Waits for some time, watching.
+    pub(crate) fn hold<B: Behaviour>(
+        &mut self,
+        crew: &Crew<B>,
+        step: &str,
+        time: Duration,
+    ) -> Result<(), String> {
+        let until = self.clock.now_ns() + nanoseconds(time);
+        self.progress.begin(step, time.as_secs());
+        self.wait(time + Duration::from_secs(1), crew, |run, live| {
+            let left = until.saturating_sub(run.clock.now_ns());
+            let done = time.as_secs().saturating_sub(left / 1_000_000_000);
+            let detail = format!("s, {} open, {} pings", live.open, live.pings);
+            run.progress.update(done, time.as_secs(), &detail);
+            left == 0
+        })?;
+        self.progress.end();
+        Ok(())
+    }
+
+    /// Waits until something is so; false if it is not in time.
+    ///
+    /// # Errors
+    ///
+    /// If the run must end: a signal, the server has gone, or memory is running out.
+    pub(crate) fn wait<B: Behaviour>(
+        &mut self,
+        longest: Duration,
+        crew: &Crew<B>,
+        mut is_done: impl FnMut(&mut Self, LiveCounts) -> bool,
+    ) -> Result<bool, String> {
+        let until = self.clock.now_ns().saturating_add(nanoseconds(longest));
+        loop {
+            let live = crew.live();
+            self.sampler.sample_if_due(live.open, live.messages);
+            if is_done(self, live) {
+                return Ok(true);
+            }
+            self.check()?;
+            if self.clock.now_ns() >= until {
+                return Ok(false);
+            }
+            std::thread::sleep(LOOK_INTERVAL);
+        }
+    }
+
+    fn check(&mut self) -> Result<(), String> {
+        if signals::is_stopping() {
+            return Err("stopped by a signal".into());
+        }
+        if self.server.as_mut().is_some_and(|server| !server.is_running()) {
+            return Err("the server has ended while it was measured".into());
+        }
+        if kernel::available_bytes() < AVAILABLE_BYTES_MIN {
+            return Err("less than 1 GiB of memory is left: stopped before the machine is".into());
+        }
+        Ok(())
+    }
+
+    /// Memory, when what is to be freed has been.
+    pub(crate) fn settled_memory<B: Behaviour>(&mut self, crew: &Crew<B>) -> Result<MemoryState, String> {
+        let mut lowest = u64::MAX;
+        let pid = self.server_pid();
+        self.progress.begin("settling", 0);
+        self.wait(SETTLE_TIME, crew, |_, _| {
+            let bytes = pid.and_then(|pid| resident_bytes(pid).ok()).unwrap_or(0);
+            lowest = lowest.min(bytes);
+            false
+        })?;
+        self.progress.end();
+        let connections = crew.live().open;
+        Ok(MemoryState { connections, server_bytes: lowest, kernel: KernelMemory::read() })
+    }
+
+    /// Memory before anything is connected.
+    pub(crate) fn memory(&self) -> MemoryState {
+        let bytes = self.server_pid().and_then(|pid| resident_bytes(pid).ok()).unwrap_or(0);
+        MemoryState { connections: 0, server_bytes: bytes, kernel: KernelMemory::read() }
+    }
+
+    /// Ends the run: prints and writes the report. Gives whether all has held.
+    pub(crate) fn finish(mut self) -> Result<bool, String> {
+        self.progress.end();
+        if let Some(server) = self.server.take() {
+            server.stop();
+        }
+        let series = crate::report::figures::series(&self.sampler.samples);
+        self.report.series = series;
+        self.report.is_ok = self.report.problems.is_empty();
+        print!("{}", crate::report::table::render(&self.report));
+        if let Some(path) = &self.json {
+            crate::report::write_json(&self.report, path)?;
+        }
+        Ok(self.report.is_ok)
+    }
+}
+
+fn host() -> Host {
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name"));
+    let kernel = nix::sys::utsname::uname();
+    Host {
+        cpus: std::thread::available_parallelism().map_or(1, usize::from),
+        cpu_model: model.map_or("unknown", |model| model.trim_start_matches([' ', '\t', ':'])).into(),
+        memory_bytes: kernel::total_bytes(),
+        kernel: kernel
+            .map_or("unknown".into(), |kernel| kernel.release().to_string_lossy().into_owned()),
+    }
+}

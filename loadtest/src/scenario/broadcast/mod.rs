@@ -1,0 +1,106 @@
+//! `broadcast`: one message to all, and each subscriber must get each exactly once, in order.
+
+pub(crate) mod ledger;
+pub(crate) mod publisher;
+pub(crate) mod room;
+pub(crate) mod subscriber;
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::Common;
+use crate::cli::units::{parse_count, parse_duration, parse_rate, parse_size};
+use crate::report::figures;
+use crate::run::Run;
+use crate::stamp::STAMP_BYTES;
+use crate::template::Template;
+use crate::wire;
+use publisher::Shape;
+use room::{Publishing, Room};
+
+/// Back to back by default: the next message leaves when the last subscriber has the one before.
+/// With --rate it leaves by the clock. Throng's /room/loadtest is the default place.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct BroadcastArgs {
+    /// Messages per second, by the clock (open loop)
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    rate: Option<f64>,
+
+    /// Messages in one write; the next write waits until all have all of them
+    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1024))]
+    burst: u64,
+
+    /// Clients that publish, in turn
+    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
+    publishers: u16,
+
+    /// Bytes of a payload; 32 at least
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "100")]
+    size: usize,
+
+    /// How long to publish
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "10s")]
+    duration: Duration,
+
+    /// How many messages to publish, at most
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    messages: Option<u64>,
+
+    /// What a publisher sends: a text with {payload} in it
+    #[arg(long, value_name = "TEMPLATE")]
+    publish: Option<String>,
+
+    /// The server sends to all but the publisher itself
+    #[arg(long)]
+    others_only: bool,
+
+    /// Send binary messages, not text
+    #[arg(long)]
+    binary: bool,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+impl BroadcastArgs {
+    fn shape(&self) -> Result<Shape, String> {
+        let template = self.publish.as_ref().map(|text| Template::new(text));
+        if template.as_ref().is_some_and(|template| !template.has_payload()) {
+            return Err("--publish needs {payload} in its text".into());
+        }
+        Ok(Shape {
+            burst: self.burst,
+            size: self.size.max(STAMP_BYTES),
+            opcode: if self.binary { wire::BINARY } else { wire::TEXT },
+            template,
+            timeout_ns: crate::clock::nanoseconds(self.common.loader.timeout),
+        })
+    }
+}
+
+/// Runs the scenario; gives whether all has held.
+pub(crate) fn run(args: &BroadcastArgs) -> Result<bool, String> {
+    let shape = args.shape()?;
+    let mut run = Run::start(&args.common, "broadcast", "/room/loadtest")?;
+    let count = args.common.loader.connections;
+    let none = run.memory();
+    let publishers = usize::from(args.publishers);
+    let mut room = Room::new(&run, count, publishers, &shape, args.others_only)?;
+    let memory = room.fill(&mut run, count, &none)?;
+    let publishing = Publishing {
+        messages: args.messages.unwrap_or(u64::MAX),
+        rate: args.rate.filter(|rate| *rate > 0.0),
+        time: args.duration,
+    };
+    let published = room.publish(&mut run, publishing)?;
+    let open = room.crew.live().open;
+    run.calibrate();
+    let (tally, outcome) = room.finish()?;
+    figures::connections(&mut run.report, &tally, count, open, memory.opening_s);
+    memory.report(&mut run);
+    published.report(&mut run, &outcome, &shape, args.rate);
+    run.finish()
+}

@@ -1,0 +1,219 @@
+//! Subscribers of one place, and what is done with all of them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::ledger::Ledger;
+use super::publisher::{Plan, Shape};
+use super::subscriber::{Order, Outcome, Subscribers};
+use crate::clock::nanoseconds;
+use crate::engine::tally::Tally;
+use crate::engine::{Command, Crew, Seeds};
+use crate::measure::window::Spent;
+use crate::report::figures;
+use crate::run::{MemoryState, Run};
+
+/// The subscribers, and the book that they share.
+pub(crate) struct Room {
+    pub(crate) crew: Crew<Subscribers>,
+    ledger: Arc<Ledger>,
+    burst: u64,
+    /// How long the last receiver of a message may take.
+    timeout: Duration,
+}
+
+/// Memory with none, a third and all of the subscribers, each after the same traffic.
+pub(crate) struct Filled {
+    none: MemoryState,
+    part: MemoryState,
+    pub(crate) all: MemoryState,
+    /// Seconds that opening took, without what was done in between.
+    pub(crate) opening_s: f64,
+}
+
+/// What to publish.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Publishing {
+    pub(crate) messages: u64,
+    /// Messages per second; `None` is back to back.
+    pub(crate) rate: Option<f64>,
+    pub(crate) time: Duration,
+}
+
+/// What was published in one go.
+pub(crate) struct Published {
+    pub(crate) messages: u64,
+    pub(crate) delivered: u64,
+    pub(crate) incomplete: u64,
+    unpublished: u64,
+    pub(crate) spent: Spent,
+}
+
+impl Room {
+    pub(crate) fn new(
+        run: &Run,
+        connections: u64,
+        publishers: usize,
+        shape: &Shape,
+        for_others: bool,
+    ) -> Result<Self, String> {
+        let threads = run.threads(connections)?;
+        if publishers as u64 > connections / threads as u64 {
+            return Err(format!("{publishers} publishers need more --connections"));
+        }
+        let seeds = Seeds::new(threads).map_err(|error| error.to_string())?;
+        let ledger = Arc::new(Ledger::new(publishers, Arc::clone(&seeds.wakers()[0])));
+        let subscribers =
+            (0..threads).map(|index| Subscribers::new(&ledger, shape, index == 0, for_others));
+        let crew = run.crew(seeds, subscribers.collect(), None)?;
+        let timeout = Duration::from_nanos(shape.timeout_ns);
+        Ok(Self { crew, ledger, burst: shape.burst, timeout })
+    }
+
+    /// Opens a third, then the rest, and looks at the memory after a broadcast to each.
+    pub(crate) fn fill(
+        &mut self,
+        run: &mut Run,
+        count: u64,
+        none: &MemoryState,
+    ) -> Result<Filled, String> {
+        let first = (count / 3).max(self.ledger.publishers() as u64 * self.crew.threads() as u64);
+        let first = first.min(count);
+        let begin = run.clock.now_ns();
+        run.open(&mut self.crew, first)?;
+        let opened = run.clock.now_ns();
+        self.greet(run)?;
+        let part = run.settled_memory(&self.crew)?;
+        let begin_rest = run.clock.now_ns();
+        run.open(&mut self.crew, count - first)?;
+        let opened_rest = run.clock.now_ns();
+        self.greet(run)?;
+        let all = run.settled_memory(&self.crew)?;
+        let opening_s = ((opened - begin) + (opened_rest - begin_rest)) as f64 / 1e9;
+        Ok(Filled { none: *none, part, all, opening_s })
+    }
+
+    /// One message to all, which does not count.
+    fn greet(&mut self, run: &mut Run) -> Result<(), String> {
+        let plan =
+            Plan { messages: 1, until_ns: u64::MAX, interval_ns: None, is_measured: false };
+        self.carry_out(run, "greeting all", plan)
+    }
+
+    /// Publishes, and waits until all have all of it.
+    pub(crate) fn publish(&mut self, run: &mut Run, what: Publishing) -> Result<Published, String> {
+        let window = run.window();
+        let now = run.clock.now_ns();
+        self.ledger.measured_from_ns.store(now, Ordering::Release);
+        let before = self.counts();
+        let delivered = self.crew.live().messages;
+        let plan = Plan {
+            messages: what.messages,
+            until_ns: now + nanoseconds(what.time),
+            interval_ns: what.rate.map(|rate| self.burst as f64 * 1e9 / rate),
+            is_measured: true,
+        };
+        self.carry_out(run, "publishing", plan)?;
+        let spent = window.end();
+        let after = self.counts();
+        // Counts of deliveries are shown at the end of a turn.
+        std::thread::sleep(Duration::from_millis(50));
+        Ok(Published {
+            messages: after.0 - before.0,
+            incomplete: after.1 - before.1,
+            unpublished: after.2 - before.2,
+            delivered: self.crew.live().messages - delivered,
+            spent,
+        })
+    }
+
+    /// Lets a share of the subscribers stop reading.
+    pub(crate) fn deafen(&self, share: f64) {
+        self.crew.tell_all(|_| Command::Order(Order::Deafen(share)));
+    }
+
+    fn counts(&self) -> (u64, u64, u64) {
+        let get = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Acquire);
+        let ledger = &self.ledger;
+        (get(&ledger.published), get(&ledger.incomplete), get(&ledger.unpublished))
+    }
+
+    fn carry_out(&mut self, run: &mut Run, step: &str, plan: Plan) -> Result<(), String> {
+        let ledger = Arc::clone(&self.ledger);
+        ledger.is_publishing.store(true, Ordering::Release);
+        self.crew.tell(0, Command::Order(Order::Publish(plan)));
+        let begin = run.clock.now_ns();
+        let time = plan.until_ns.saturating_sub(begin);
+        let longest = Duration::from_nanos(time.min(nanoseconds(LONGEST))) + 2 * self.timeout;
+        run.progress.begin(step, time.min(nanoseconds(LONGEST)) / 1_000_000_000);
+        let is_done = run.wait(longest, &self.crew, |run, live| {
+            let seconds = (run.clock.now_ns() - begin) / 1_000_000_000;
+            let published = ledger.published.load(Ordering::Relaxed);
+            let detail = format!("s, {published} published, {} delivered", live.messages);
+            run.progress.update(seconds, time.min(nanoseconds(LONGEST)) / 1_000_000_000, &detail);
+            !ledger.is_publishing.load(Ordering::Acquire)
+        })?;
+        run.progress.end();
+        if is_done { Ok(()) } else { Err("publishing did not end in time".into()) }
+    }
+
+    /// Ends the subscribers.
+    pub(crate) fn finish(self) -> Result<(Tally, Outcome), String> {
+        let finished = self.crew.finish().map_err(|error| error.to_string())?;
+        let mut outcome = Outcome::default();
+        finished.outcomes.iter().for_each(|other| outcome.add(other));
+        Ok((finished.tally, outcome))
+    }
+}
+
+/// No step takes longer.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+impl Filled {
+    pub(crate) fn report(&self, run: &mut Run) {
+        let end = run.loader_end;
+        figures::memory(&mut run.report, &self.none, Some(&self.part), &self.all, end);
+    }
+}
+
+impl Published {
+    pub(crate) fn report(&self, run: &mut Run, all: &Outcome, shape: &Shape, rate: Option<f64>) {
+        let report = &mut run.report;
+        let seconds = self.spent.seconds;
+        let section = report.section("Broadcast");
+        section.tell("payload_bytes", "bytes of a payload", shape.size as f64, "B");
+        section.tell("burst", "messages in one write", shape.burst as f64, "");
+        section.tell("published", "messages published", self.messages as f64, "");
+        section.tell("delivered", "messages delivered", self.delivered as f64, "");
+        section.gain("delivery_rate", "deliveries", self.delivered as f64 / seconds, "/s");
+        section.gain("publish_rate", "broadcasts", self.messages as f64 / seconds, "/s");
+        section.cost("lost", "lost", all.faults.lost as f64, "");
+        section.cost("duplicated", "duplicated", all.faults.duplicated as f64, "");
+        section.cost("out_of_order", "out of order", all.faults.out_of_order as f64, "");
+        section.cost("incomplete", "not with all in time", self.incomplete as f64, "");
+        let from = match rate {
+            Some(rate) => {
+                section.tell("rate_asked", "asked for, open loop", rate, "/s");
+                "open loop: from the intended send time of the schedule"
+            }
+            None => "back to back: from the send, which waits for the last receiver of the one before",
+        };
+        report.latency(("delivery_latency", "delivery, each receiver"), from, &all.latencies);
+        report.latency(("last_latency", "delivery, the last receiver"), from, &all.to_last);
+        figures::spent(report, &self.spent, self.delivered, "delivery");
+        let faults = [
+            (all.faults.lost, "deliveries were lost"),
+            (all.faults.duplicated, "deliveries came twice"),
+            (all.faults.out_of_order, "deliveries were out of order"),
+            (self.incomplete, "messages did not reach all in time"),
+            (self.unpublished.min(1), "publisher was lost"),
+        ];
+        for (count, what) in faults.into_iter().filter(|(count, _)| *count > 0) {
+            report.problem(format!("{count} {what}"));
+        }
+        if self.messages == 0 {
+            report.problem("nothing was published");
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! `echo`: every client sends messages and gets each one back.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::Common;
+use crate::cli::units::{parse_duration, parse_rate, parse_size};
+use crate::clock::nanoseconds;
+use crate::engine::{Behaviour, Command, Crew, Net, Seeds};
+use crate::measure::histogram::Latencies;
+use crate::report::figures;
+use crate::report::model::Report;
+use crate::run::Run;
+use crate::stamp::{STAMP_BYTES, SENDERS_MAX, Stamp};
+use crate::wire;
+
+/// Closed loop: each client keeps --depth messages under way. Open loop, with --rate: messages leave
+/// by the clock, whatever came back. Throng's /echo is the default place.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct EchoArgs {
+    /// Messages that each client has under way
+    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
+    depth: u32,
+
+    /// Messages per second of all clients together: open loop
+    #[arg(long, value_name = "RATE", value_parser = parse_rate, conflicts_with = "depth")]
+    rate: Option<f64>,
+
+    /// Bytes of a message; 32 at least
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "100")]
+    size: usize,
+
+    /// How long to measure
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "10s")]
+    duration: Duration,
+
+    /// How long to send before it counts
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "1s")]
+    warm_up: Duration,
+
+    /// Send binary messages, not text
+    #[arg(long)]
+    binary: bool,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+/// How messages leave.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pace {
+    /// So many are under way on each connection.
+    Depth(u32),
+    /// One of this thread's clients sends each so many nanoseconds.
+    Every(f64),
+}
+
+/// What echo clients are told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Order {
+    Begin,
+    /// From this moment on latencies count.
+    Measure(u64),
+    Stop,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    sent: u32,
+    received: u32,
+}
+
+/// The clients of one thread.
+pub(crate) struct Echo {
+    pace: Pace,
+    size: usize,
+    opcode: u8,
+    counts: Vec<Counts>,
+    is_sending: bool,
+    measured_from_ns: u64,
+    /// Clients in the order in which they send, for an open loop.
+    order: Vec<usize>,
+    next: usize,
+    due_ns: f64,
+    outcome: Outcome,
+    message: Vec<u8>,
+    frames: Vec<u8>,
+}
+
+/// What echo clients have found.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
+    /// Of those whose intended time is in the measured window.
+    pub(crate) latencies: Latencies,
+    /// Replies with another length or number than what was sent.
+    pub(crate) wrong: u64,
+    pub(crate) unanswered: u64,
+}
+
+/// How long to wait when a client is choked.
+const CHOKED_WAIT_NS: u64 = 1_000_000;
+
+impl Echo {
+    pub(crate) fn new(pace: Pace, size: usize, opcode: u8) -> Self {
+        Self {
+            pace,
+            size: size.max(STAMP_BYTES),
+            opcode,
+            counts: Vec::new(),
+            is_sending: false,
+            measured_from_ns: u64::MAX,
+            order: Vec::new(),
+            next: 0,
+            due_ns: 0.0,
+            outcome: Outcome::default(),
+            message: Vec::new(),
+            frames: Vec::new(),
+        }
+    }
+
+    /// Puts one message into `frames`.
+    fn encode(&mut self, net: &Net, key: usize, time_ns: u64) {
+        let sender = net.id(key) % SENDERS_MAX;
+        let counts = &mut self.counts[key];
+        let stamp = Stamp { sender, number: counts.sent, time_ns };
+        counts.sent = counts.sent.wrapping_add(1);
+        self.outcome.sent += 1;
+        self.message.clear();
+        stamp.write_message(self.size, &mut self.message);
+        wire::put_frame(self.opcode, &self.message, &mut self.frames);
+    }
+
+    fn send(&mut self, net: &mut Net, key: usize) {
+        net.send_frames(key, &self.frames);
+        self.frames.clear();
+    }
+
+    fn begin(&mut self, net: &mut Net) {
+        self.is_sending = true;
+        self.order = net.open_keys();
+        let now = net.clock.now_ns();
+        self.due_ns = now as f64;
+        let Pace::Depth(depth) = self.pace else { return };
+        for key in self.order.clone() {
+            let now = net.clock.now_ns();
+            (0..depth).for_each(|_| self.encode(net, key, now));
+            self.send(net, key);
+        }
+    }
+
+    /// Sends what is due by the clock. What cannot be sent now keeps its intended time.
+    fn send_due(&mut self, net: &mut Net, interval_ns: f64) -> u64 {
+        let mut skipped = 0;
+        while skipped < self.order.len() {
+            let now = net.clock.now_ns();
+            if self.due_ns > now as f64 {
+                return self.due_ns as u64;
+            }
+            let key = self.order[self.next % self.order.len()];
+            if net.is_choked(key) {
+                return now + CHOKED_WAIT_NS;
+            }
+            self.next = (self.next + 1) % self.order.len();
+            if !net.is_open(key) {
+                skipped += 1;
+                continue;
+            }
+            skipped = 0;
+            let intended = self.due_ns as u64;
+            self.encode(net, key, intended);
+            self.send(net, key);
+            self.due_ns += interval_ns;
+        }
+        u64::MAX
+    }
+}
+
+impl Behaviour for Echo {
+    type Order = Order;
+    type Outcome = Outcome;
+
+    fn opened(&mut self, _net: &mut Net, key: usize) {
+        if key >= self.counts.len() {
+            self.counts.resize(key + 1, Counts::default());
+        }
+        self.counts[key] = Counts::default();
+    }
+
+    fn message(&mut self, net: &mut Net, key: usize, payload: &[u8]) {
+        let Some(stamp) = Stamp::find(payload) else {
+            net.tally.unknown += 1;
+            return;
+        };
+        let counts = &mut self.counts[key];
+        let is_expected = stamp.number == counts.received && counts.received != counts.sent;
+        let is_own = stamp.sender == net.id(key) % SENDERS_MAX && payload.len() == self.size;
+        if !is_expected || !is_own {
+            self.outcome.wrong += 1;
+            return;
+        }
+        counts.received = counts.received.wrapping_add(1);
+        self.outcome.received += 1;
+        if stamp.time_ns >= self.measured_from_ns {
+            self.outcome.latencies.record(net.now_ns.saturating_sub(stamp.time_ns));
+        }
+        if self.is_sending && matches!(self.pace, Pace::Depth(_)) {
+            self.encode(net, key, net.now_ns);
+            self.send(net, key);
+        }
+    }
+
+    fn gone(&mut self, _net: &mut Net, key: usize) {
+        let counts = std::mem::take(&mut self.counts[key]);
+        self.outcome.unanswered += u64::from(counts.sent.wrapping_sub(counts.received));
+    }
+
+    fn order(&mut self, net: &mut Net, order: Order) {
+        match order {
+            Order::Begin => self.begin(net),
+            Order::Measure(from_ns) => self.measured_from_ns = from_ns,
+            Order::Stop => self.is_sending = false,
+        }
+    }
+
+    fn tick(&mut self, net: &mut Net) -> u64 {
+        match self.pace {
+            Pace::Every(interval_ns) if self.is_sending => self.send_due(net, interval_ns),
+            _ => u64::MAX,
+        }
+    }
+
+    fn turn_done(&mut self, net: &mut Net) {
+        let relaxed = std::sync::atomic::Ordering::Relaxed;
+        net.live.messages.store(self.outcome.received, relaxed);
+        net.live.sent.store(self.outcome.sent, relaxed);
+    }
+
+    fn finish(mut self, net: &mut Net) -> Outcome {
+        for key in net.open_keys() {
+            self.gone(net, key);
+        }
+        self.outcome
+    }
+}
+
+/// Runs the scenario; gives whether all has held.
+pub(crate) fn run(args: &EchoArgs) -> Result<bool, String> {
+    let mut run = Run::start(&args.common, "echo", "/echo")?;
+    let count = args.common.loader.connections;
+    let threads = run.threads(count)?;
+    let seeds = Seeds::new(threads).map_err(|error| error.to_string())?;
+    let pace = match args.rate {
+        Some(rate) if rate > 0.0 => Pace::Every(1e9 * threads as f64 / rate),
+        Some(_) => return Err("--rate 0 would send nothing; leave it out for a closed loop".into()),
+        None => Pace::Depth(args.depth),
+    };
+    let opcode = if args.binary { wire::BINARY } else { wire::TEXT };
+    let clients = (0..threads).map(|_| Echo::new(pace, args.size, opcode)).collect();
+    let mut crew: Crew<Echo> = run.crew(seeds, clients, None)?;
+    run.open(&mut crew, count)?;
+    crew.tell_all(|_| Command::Order(Order::Begin));
+    run.hold(&crew, "warming up", args.warm_up)?;
+    let window = run.window();
+    let (begin, before) = (run.clock.now_ns(), crew.live());
+    crew.tell_all(|_| Command::Order(Order::Measure(begin)));
+    run.hold(&crew, "echoing", args.duration)?;
+    let (after, spent) = (crew.live(), window.end());
+    crew.tell_all(|_| Command::Order(Order::Stop));
+    let is_answered = run.wait(args.common.loader.timeout, &crew, |_, live| live.messages >= live.sent)?;
+    let late_ns = nanoseconds(args.common.loader.timeout);
+    let open = crew.live().open;
+    let finished = crew.finish().map_err(|error| error.to_string())?;
+    figures::connections(&mut run.report, &finished.tally, count, open, 0.0);
+    let mut all = Outcome::default();
+    finished.outcomes.iter().for_each(|outcome| all.add(outcome));
+    let echoed = after.messages - before.messages;
+    report(&mut run.report, &all, echoed, spent.seconds, args);
+    figures::spent(&mut run.report, &spent, echoed, "echo");
+    if !is_answered {
+        let seconds = late_ns as f64 / 1e9;
+        run.report.problem(format!("not all replies came within {seconds} s of the end"));
+    }
+    run.finish()
+}
+
+impl Outcome {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.sent += other.sent;
+        self.received += other.received;
+        self.wrong += other.wrong;
+        self.unanswered += other.unanswered;
+        self.latencies.add(&other.latencies);
+    }
+}
+
+fn report(report: &mut Report, all: &Outcome, echoed: u64, seconds: f64, args: &EchoArgs) {
+    let section = report.section("Echo");
+    section.tell("message_bytes", "bytes of a message", args.size.max(STAMP_BYTES) as f64, "B");
+    section.gain("echo_rate", "echoes", echoed as f64 / seconds, "/s");
+    section.tell("echoes", "echoes in the measured time", echoed as f64, "");
+    section.cost("echoes_wrong", "replies with a wrong length or number", all.wrong as f64, "");
+    section.cost("echoes_unanswered", "messages without a reply", all.unanswered as f64, "");
+    match args.rate {
+        Some(rate) => {
+            section.tell("rate_asked", "asked for, open loop", rate, "/s");
+            let measured = "open loop: from the intended send time of the schedule to the reply";
+            report.latency(("echo_latency", "echo"), measured, &all.latencies);
+        }
+        None => {
+            section.tell("depth", "under way on each connection", f64::from(args.depth), "");
+            let measured = "closed loop: from the send to the reply; a slow server is asked less";
+            report.latency(("echo_latency", "echo"), measured, &all.latencies);
+        }
+    }
+    if all.wrong > 0 {
+        report.problem(format!("{} replies had a wrong length or number", all.wrong));
+    }
+    if all.unanswered > 0 {
+        report.problem(format!("{} messages had no reply", all.unanswered));
+    }
+}

@@ -1,0 +1,184 @@
+//! The server that is measured: started here, or only watched.
+
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::cli::units::Cpus;
+
+/// How long a server may take until it accepts.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a server may take to stop after SIGTERM, before it is killed.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The server that was started, so that it can be ended from anywhere.
+static STARTED: Mutex<Option<Pid>> = Mutex::new(None);
+
+/// The process that serves.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) pid: Pid,
+    child: Option<Child>,
+}
+
+impl Server {
+    /// Starts a command on these CPUs and waits until it accepts at `address`.
+    pub(crate) fn spawn(
+        command: &str,
+        address: SocketAddr,
+        cpus: Option<&Cpus>,
+    ) -> Result<Self, String> {
+        if is_accepting(address) {
+            return Err(format!("something listens at {address} already; stop it or take --url"));
+        }
+        let child = on_cpus(cpus, || {
+            // In a group of its own: Ctrl-C is for the loader, which then stops the server.
+            let mut shell = Command::new("sh");
+            shell.arg("-c").arg(format!("exec {command}")).process_group(0);
+            shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(server_log()).spawn()
+        })?;
+        let child = child.map_err(|error| format!("{command}: {error}"))?;
+        let pid = Pid::from_raw(child.id() as i32);
+        *STARTED.lock().expect("no holder panics") = Some(pid);
+        let mut server = Self { pid, child: Some(child) };
+        let begin = Instant::now();
+        while !is_accepting(address) {
+            if let Some(status) = server.has_ended() {
+                return Err(format!("`{command}` ended with {status} before it listened{LOG_HINT}"));
+            }
+            if begin.elapsed() > START_TIMEOUT {
+                return Err(format!("`{command}` does not listen at {address}{LOG_HINT}"));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(server)
+    }
+
+    /// Watches a process that somebody else has started.
+    pub(crate) fn watch(pid: i32, cpus: Option<&Cpus>) -> Result<Self, String> {
+        let pid = Pid::from_raw(pid);
+        if pid.as_raw() <= 0 || kill(pid, None).is_err() {
+            return Err(format!("--server-pid {pid}: there is no such process"));
+        }
+        if let Some(cpus) = cpus {
+            let set = cpu_set(cpus)?;
+            for task in tasks(pid).map_err(|error| format!("/proc/{pid}/task: {error}"))? {
+                sched_setaffinity(task, &set).map_err(|error| {
+                    format!("the server cannot be pinned to {:?}: {error}", cpus.0)
+                })?;
+            }
+        }
+        Ok(Self { pid, child: None })
+    }
+
+    /// How it ended, if it has.
+    fn has_ended(&mut self) -> Option<String> {
+        let status = self.child.as_mut()?.try_wait().ok()??;
+        forget_started();
+        Some(status.to_string())
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn is_running(&mut self) -> bool {
+        if self.child.is_some() { self.has_ended().is_none() } else { kill(self.pid, None).is_ok() }
+    }
+
+    /// Stops it, if it was started here.
+    pub(crate) fn stop(mut self) {
+        let _ = self.end();
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        if child.try_wait()?.is_none() {
+            kill(self.pid, Signal::SIGTERM)?;
+            let begin = Instant::now();
+            while child.try_wait()?.is_none() {
+                if begin.elapsed() > STOP_TIMEOUT {
+                    child.kill()?;
+                    child.wait()?;
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        forget_started();
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.end();
+    }
+}
+
+/// Ends a server that was started, in an emergency.
+pub(crate) fn kill_started() {
+    if let Some(pid) = STARTED.lock().ok().and_then(|mut started| started.take()) {
+        // It may have ended by itself.
+        let _ = kill(pid, Signal::SIGKILL);
+    }
+}
+
+fn forget_started() {
+    *STARTED.lock().expect("no holder panics") = None;
+}
+
+const LOG_HINT: &str = "; LOADTEST_SERVER_LOG=1 shows what it says";
+
+/// What a server logs would break the progress bars, so it is only shown when asked for.
+fn server_log() -> Stdio {
+    let is_wanted = std::env::var_os("LOADTEST_SERVER_LOG").is_some();
+    if is_wanted { Stdio::inherit() } else { Stdio::null() }
+}
+
+fn is_accepting(address: SocketAddr) -> bool {
+    TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()
+}
+
+fn tasks(pid: Pid) -> io::Result<Vec<Pid>> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"))?;
+    let ids = tasks.filter_map(|task| task.ok()?.file_name().to_str()?.parse().ok());
+    Ok(ids.map(Pid::from_raw).collect())
+}
+
+/// Does something while this thread is on some CPUs; what it starts stays there.
+fn on_cpus<T>(cpus: Option<&Cpus>, run: impl FnOnce() -> T) -> Result<T, String> {
+    let Some(cpus) = cpus else { return Ok(run()) };
+    let this = Pid::from_raw(0);
+    let before = sched_getaffinity(this).map_err(|error| error.to_string())?;
+    pin_this_thread(cpus)?;
+    let result = run();
+    sched_setaffinity(this, &before).map_err(|error| error.to_string())?;
+    Ok(result)
+}
+
+/// Puts this thread, and what it starts from now on, on some CPUs.
+pub(crate) fn pin_this_thread(cpus: &Cpus) -> Result<(), String> {
+    sched_setaffinity(Pid::from_raw(0), &cpu_set(cpus)?)
+        .map_err(|error| format!("cannot run on CPUs {:?}: {error}; see `nproc`", cpus.0))
+}
+
+/// The CPUs that this thread may run on.
+pub(crate) fn own_cpus() -> Vec<usize> {
+    let set = sched_getaffinity(Pid::from_raw(0)).unwrap_or_default();
+    (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).collect()
+}
+
+fn cpu_set(cpus: &Cpus) -> Result<CpuSet, String> {
+    let mut set = CpuSet::new();
+    for cpu in &cpus.0 {
+        set.set(*cpu).map_err(|error| format!("CPU {cpu}: {error}"))?;
+    }
+    Ok(set)
+}

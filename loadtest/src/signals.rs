@@ -1,0 +1,31 @@
+//! Ctrl-C and SIGTERM: the run ends early, and what was changed is put back.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::sys::signal::{SigSet, Signal};
+
+static IS_STOPPING: AtomicBool = AtomicBool::new(false);
+
+/// Whether somebody wants the run to end.
+pub(crate) fn is_stopping() -> bool {
+    IS_STOPPING.load(Ordering::Relaxed)
+}
+
+/// Watches for the signals in a thread. To be called before any other thread starts, which inherit
+/// that they do not get them. The second one ends everything at once, after `emergency`.
+pub(crate) fn watch(emergency: fn()) -> Result<(), String> {
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGINT);
+    signals.add(Signal::SIGTERM);
+    signals.thread_block().map_err(|error| error.to_string())?;
+    let wait = move || {
+        while signals.wait().is_ok() {
+            if IS_STOPPING.swap(true, Ordering::Relaxed) {
+                emergency();
+                std::process::exit(130);
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("signals".into()).spawn(wait);
+    thread.map(drop).map_err(|error| error.to_string())
+}
