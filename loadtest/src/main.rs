@@ -25,9 +25,6 @@ use clap::Parser;
 use cli::{Cli, Command, FloorArgs};
 use loadtest::floor;
 
-/// Of a command line that makes no sense; clap's own.
-const USAGE: u8 = 2;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let hook = std::panic::take_hook();
@@ -51,6 +48,15 @@ fn run(command: &Command) -> Result<bool, String> {
         Command::Connect(args) => scenario::connect::run(args),
         Command::Echo(args) => scenario::echo::run(args),
         Command::Broadcast(args) => scenario::broadcast::run(args),
+        Command::Chat(args) => scenario::chat::run(args),
+        Command::Churn(args) => scenario::churn::run(args),
+        Command::Slow(args) => scenario::slow::run(args),
+        Command::Soak(args) => scenario::soak::run(args),
+        Command::Compare { a, b } => {
+            let (a, b) = (report::read_json(a)?, report::read_json(b)?);
+            print!("{}", report::compare::render(&a, &b));
+            Ok(true)
+        }
         Command::Floor(args) => measure_floor(args),
         Command::HundredThousand(args) => preset::run(args, &preset::HUNDRED_THOUSAND),
         Command::Million(args) => preset::run(args, &preset::MILLION),

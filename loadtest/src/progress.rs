@@ -55,10 +55,4 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
-
-    /// Says something for itself.
-    pub(crate) fn say(&mut self, line: &str) {
-        self.end();
-        eprintln!("{line}");
-    }
 }

@@ -42,6 +42,7 @@ pub(crate) struct Run {
     pub(crate) progress: Progress,
     pub(crate) sampler: Sampler,
     pub(crate) server: Option<Server>,
+    pub(crate) url: Url,
     pub(crate) target: Target,
     pub(crate) loader_end: Option<LoaderEnd>,
     cpus: Vec<usize>,
@@ -68,7 +69,8 @@ impl Run {
         let mut target = Target::new(&url, &common.header, &common.subprotocol)?;
         target.on_open = common.on_open.iter().map(|text| Template::new(text)).collect();
         let replies = common.reply.iter();
-        target.replies = replies.map(|(to, with)| (to.clone().into(), with.clone().into())).collect();
+        target.replies =
+            replies.map(|(to, with)| (to.clone().into(), with.clone().into())).collect();
         let limit = table::raise_limit();
         let cpus = common.server_cpus.as_ref();
         let server = match (&common.spawn, common.server_pid) {
@@ -96,6 +98,7 @@ impl Run {
             progress: Progress::new(),
             sampler: Sampler::new(clock, pid),
             server,
+            url,
             target,
             loader_end: None,
             cpus: own_cpus(),
@@ -124,20 +127,28 @@ impl Run {
         })
     }
 
-    /// Starts loader threads, one for each behaviour.
+    /// Starts loader threads, one for each behaviour, whose clients go where `--url` says.
     pub(crate) fn crew<B: Behaviour>(
         &self,
         seeds: Seeds,
         behaviours: Vec<B>,
-        receive_bytes: Option<usize>,
+    ) -> Result<Crew<B>, String> {
+        self.crew_at(&self.target, seeds, behaviours)
+    }
+
+    /// Starts loader threads whose clients go somewhere else.
+    pub(crate) fn crew_at<B: Behaviour>(
+        &self,
+        target: &Target,
+        seeds: Seeds,
+        behaviours: Vec<B>,
     ) -> Result<Crew<B>, String> {
         let loader = &self.common.loader;
         let opening = Opening {
-            target: Arc::new(self.target.clone()),
+            target: Arc::new(target.clone()),
             timeout_ns: nanoseconds(loader.timeout),
             under_way_max: (loader.connecting as usize / behaviours.len()).max(1),
             nap: loader.nap,
-            receive_bytes,
         };
         Crew::start(seeds, behaviours, &opening, self.clock).map_err(|error| error.to_string())
     }
@@ -158,7 +169,11 @@ impl Run {
     }
 
     /// Opens more connections and waits for them.
-    pub(crate) fn open<B: Behaviour>(&mut self, crew: &mut Crew<B>, count: u64) -> Result<(), String> {
+    pub(crate) fn open<B: Behaviour>(
+        &mut self,
+        crew: &mut Crew<B>,
+        count: u64,
+    ) -> Result<(), String> {
         let rate = self.common.loader.connect_rate;
         crew.open(count, rate);
         let total = crew.asked();
@@ -234,7 +249,10 @@ impl Run {
     }
 
     /// Memory, when what is to be freed has been.
-    pub(crate) fn settled_memory<B: Behaviour>(&mut self, crew: &Crew<B>) -> Result<MemoryState, String> {
+    pub(crate) fn settled_memory<B: Behaviour>(
+        &mut self,
+        crew: &Crew<B>,
+    ) -> Result<MemoryState, String> {
         let mut lowest = u64::MAX;
         let pid = self.server_pid();
         self.progress.begin("settling", 0);
@@ -277,9 +295,10 @@ fn host() -> Host {
     let kernel = nix::sys::utsname::uname();
     Host {
         cpus: std::thread::available_parallelism().map_or(1, usize::from),
-        cpu_model: model.map_or("unknown", |model| model.trim_start_matches([' ', '\t', ':'])).into(),
+        cpu_model: model
+            .map_or("unknown", |model| model.trim_start_matches([' ', '\t', ':']))
+            .into(),
         memory_bytes: kernel::total_bytes(),
-        kernel: kernel
-            .map_or("unknown".into(), |kernel| kernel.release().to_string_lossy().into_owned()),
+        kernel: kernel.map(|kernel| kernel.release().to_string_lossy().into()).unwrap_or_default(),
     }
 }

@@ -53,7 +53,9 @@ impl Server {
         let begin = Instant::now();
         while !is_accepting(address) {
             if let Some(status) = server.has_ended() {
-                return Err(format!("`{command}` ended with {status} before it listened{LOG_HINT}"));
+                return Err(format!(
+                    "`{command}` ended with {status} before it listened{LOG_HINT}"
+                ));
             }
             if begin.elapsed() > START_TIMEOUT {
                 return Err(format!("`{command}` does not listen at {address}{LOG_HINT}"));

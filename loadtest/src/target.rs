@@ -37,7 +37,8 @@ impl Url {
 
     /// The first address that the host has.
     pub(crate) fn resolve(&self) -> Result<SocketAddr, String> {
-        let has_port = self.authority.rfind(':').is_some_and(|at| !self.authority[at..].contains(']'));
+        let has_port =
+            self.authority.rfind(':').is_some_and(|at| !self.authority[at..].contains(']'));
         let authority =
             if has_port { self.authority.clone() } else { format!("{}:80", self.authority) };
         let mut addresses =
@@ -64,7 +65,11 @@ pub(crate) struct Target {
 impl Target {
     /// A target whose clients all send the same key: each server has to work as much for it as for
     /// fresh ones, and each response can be checked.
-    pub(crate) fn new(url: &Url, headers: &[String], subprotocols: &[String]) -> Result<Self, String> {
+    pub(crate) fn new(
+        url: &Url,
+        headers: &[String],
+        subprotocols: &[String],
+    ) -> Result<Self, String> {
         let key = STANDARD.encode(b"loadtest is here");
         let accept = STANDARD.encode(Sha1::digest(format!("{key}{GUID}")));
         let mut tail = format!(

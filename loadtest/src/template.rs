@@ -81,8 +81,10 @@ mod tests {
         assert_eq!(written("", 1), "");
         assert_eq!(written("a{b}c", 1), "a{b}c");
         assert_eq!(written("{id}", 42), "42");
-        assert_eq!(written(r#"{"room":"r{room}","id":{id},"data":"{payload}"}"#, 42),
-            r#"{"room":"r4","id":42,"data":"PAY"}"#);
+        assert_eq!(
+            written(r#"{"room":"r{room}","id":{id},"data":"{payload}"}"#, 42),
+            r#"{"room":"r4","id":42,"data":"PAY"}"#
+        );
         assert!(Template::new("{payload}").has_payload());
         assert!(!Template::new("payload").has_payload());
     }

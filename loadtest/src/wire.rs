@@ -149,7 +149,8 @@ mod tests {
         let mut frame = Vec::new();
         put_frame(TEXT, b"hello", &mut frame);
         assert_eq!(frame[..2], [0x81, 0x85]);
-        let unmasked: Vec<u8> = frame[6..].iter().zip(MASK.iter().cycle()).map(|(a, b)| a ^ b).collect();
+        let unmasked: Vec<u8> =
+            frame[6..].iter().zip(MASK.iter().cycle()).map(|(a, b)| a ^ b).collect();
         assert_eq!(unmasked, b"hello");
         assert_ne!(&frame[6..], b"hello");
     }

@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, Args, Parser, Subcommand};
 
-use units::{
-    Cpus, parse_count, parse_cpus, parse_duration, parse_header, parse_rate, parse_reply,
-};
+use units::{Cpus, parse_count, parse_cpus, parse_duration, parse_header, parse_rate, parse_reply};
 
 use crate::preset::PresetArgs;
 use crate::scenario::broadcast::BroadcastArgs;
+use crate::scenario::chat::ChatArgs;
+use crate::scenario::churn::ChurnArgs;
 use crate::scenario::connect::ConnectArgs;
 use crate::scenario::echo::EchoArgs;
+use crate::scenario::slow::SlowArgs;
+use crate::scenario::soak::SoakArgs;
 
 /// Measures WebSocket servers that hold very many connections.
 ///
@@ -37,6 +39,14 @@ pub(crate) enum Command {
     Echo(EchoArgs),
     /// One message to all: each subscriber must get each exactly once
     Broadcast(BroadcastArgs),
+    /// Rooms of a few, and everybody talks
+    Chat(ChatArgs),
+    /// Clients come and go at a rate
+    Churn(ChurnArgs),
+    /// A share of the receivers stops reading; what happens to the others
+    Slow(SlowArgs),
+    /// A mix of all that for a long time
+    Soak(SoakArgs),
     /// What the kernel alone costs on this machine, for others to be compared with
     Floor(FloorArgs),
     /// The whole claim at 100,000: open, hold with pings, broadcast to all
@@ -45,6 +55,13 @@ pub(crate) enum Command {
     /// The same at 1,000,000
     #[command(name = "1m")]
     Million(PresetArgs),
+    /// Two reports side by side
+    Compare {
+        /// The first report, as --json wrote it
+        a: PathBuf,
+        /// The second one
+        b: PathBuf,
+    },
 }
 
 /// What `floor` measures, and where it goes.

@@ -90,10 +90,13 @@ pub(crate) struct Finished<T> {
     pub(crate) outcomes: Vec<T>,
 }
 
+/// A thread that ends with its counts and what its behaviour has left.
+type Thread<T> = JoinHandle<io::Result<(Tally, T)>>;
+
 /// The threads of one scenario.
 pub(crate) struct Crew<B: Behaviour> {
     handles: Vec<Handle<B::Order>>,
-    threads: Vec<JoinHandle<io::Result<(Tally, B::Outcome)>>>,
+    threads: Vec<Thread<B::Outcome>>,
     /// Connections that were asked for.
     asked: u64,
 }
@@ -245,5 +248,5 @@ impl<O> Handle<O> {
 
 /// Begins to connect as a client with this number does.
 pub(crate) fn connect_from(to: std::net::SocketAddr, id: u32) -> io::Result<mio::net::TcpStream> {
-    sources::connect(to, id, None)
+    sources::connect(to, id)
 }

@@ -33,8 +33,6 @@ pub(crate) struct Opening {
     pub(crate) under_way_max: usize,
     /// How long a thread sleeps before it looks again; zero is to be woken by what happens.
     pub(crate) nap: Duration,
-    /// SO_RCVBUF, if it is to be set.
-    pub(crate) receive_bytes: Option<usize>,
 }
 
 /// How a client goes.
@@ -209,7 +207,7 @@ impl Net {
 
     fn begin(&mut self, id: u32, intended_ns: u64, now_ns: u64) -> io::Result<()> {
         let address = self.opening.target.address;
-        let mut socket = sources::connect(address, id, self.opening.receive_bytes)?;
+        let mut socket = sources::connect(address, id)?;
         let entry = self.links.vacant_entry();
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.registry.register(&mut socket, Token(entry.key()), interest)?;
@@ -222,8 +220,8 @@ impl Net {
     pub(super) fn expire(&mut self, now_ns: u64) {
         while let Some((deadline, key, id)) = self.deadlines.front().copied() {
             let link = self.links.get(key).filter(|link| link.id == id);
-            let is_opening = link
-                .is_some_and(|link| matches!(link.state, State::Connecting | State::Upgrading));
+            let is_opening =
+                link.is_some_and(|link| matches!(link.state, State::Connecting | State::Upgrading));
             if is_opening && deadline > now_ns {
                 break;
             }
@@ -284,7 +282,8 @@ impl Net {
             }
             State::Open => {
                 self.open -= 1;
-                self.tally.lost += u64::from(why.is_some());
+                // One that does not read is expected to be ended.
+                self.tally.lost += u64::from(why.is_some() && !link.is_deaf);
             }
             State::Closing => {}
         }

@@ -20,11 +20,7 @@ fn source(id: u32) -> IpAddr {
 }
 
 /// Begins to connect, without waiting for the end of it.
-pub(crate) fn connect(
-    to: SocketAddr,
-    id: u32,
-    receive_bytes: Option<usize>,
-) -> io::Result<TcpStream> {
+pub(crate) fn connect(to: SocketAddr, id: u32) -> io::Result<TcpStream> {
     let kind = Type::STREAM.nonblocking().cloexec();
     let socket = Socket::new(Domain::for_address(to), kind, Some(Protocol::TCP))?;
     if to.ip().is_loopback() && to.is_ipv4() {
@@ -32,9 +28,6 @@ pub(crate) fn connect(
         // as its four-tuple is.
         setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)?;
         socket.bind(&SocketAddr::new(source(id), 0).into())?;
-    }
-    if let Some(bytes) = receive_bytes {
-        socket.set_recv_buffer_size(bytes)?;
     }
     socket.set_tcp_nodelay(true)?;
     match socket.connect(&to.into()) {
@@ -56,7 +49,8 @@ mod tests {
 
     #[test]
     fn a_million_clients_have_enough_sources() {
-        let sources: Vec<IpAddr> = (0..1_000_000).step_by(PER_SOURCE as usize).map(source).collect();
+        let sources: Vec<IpAddr> =
+            (0..1_000_000).step_by(PER_SOURCE as usize).map(source).collect();
         assert!(sources.iter().all(IpAddr::is_loopback));
         assert_eq!(sources.iter().collect::<HashSet<_>>().len(), sources.len());
         assert_eq!(source(0), source(PER_SOURCE - 1));

@@ -16,7 +16,6 @@ pub(crate) struct KernelMemory {
     pub(crate) tcp_bytes: u64,
     /// Page tables of all processes.
     pub(crate) page_table_bytes: u64,
-    pub(crate) free_bytes: u64,
     /// Free, or to be had without swapping.
     pub(crate) available_bytes: u64,
 }
@@ -30,7 +29,6 @@ impl KernelMemory {
             port_bytes: slab_bytes(&slabs, |name| name.starts_with("tcp_bind")),
             tcp_bytes: tcp_pages(&read("/proc/net/sockstat")) * PAGE_BYTES,
             page_table_bytes: meminfo_bytes(&meminfo, "PageTables:"),
-            free_bytes: meminfo_bytes(&meminfo, "MemFree:"),
             available_bytes: meminfo_bytes(&meminfo, "MemAvailable:"),
         }
     }
@@ -44,11 +42,6 @@ pub(crate) fn available_bytes() -> u64 {
 /// Bytes of the machine.
 pub(crate) fn total_bytes() -> u64 {
     meminfo_bytes(&read("/proc/meminfo"), "MemTotal:")
-}
-
-/// What waits in TCP sockets, in bytes.
-pub(crate) fn tcp_bytes() -> u64 {
-    tcp_pages(&read("/proc/net/sockstat")) * PAGE_BYTES
 }
 
 /// What some CPUs did since the machine started, in the kernel's ticks.

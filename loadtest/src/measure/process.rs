@@ -78,11 +78,6 @@ pub(crate) fn resident_bytes_about(pid: Pid) -> io::Result<u64> {
     pages.map(|pages| pages * 4096).ok_or_else(|| io::Error::other("statm has no second field"))
 }
 
-/// The name of a process.
-pub(crate) fn name(pid: Pid) -> io::Result<String> {
-    Ok(read(pid, "comm")?.trim().to_owned())
-}
-
 fn read(pid: Pid, file: &str) -> io::Result<String> {
     fs::read_to_string(format!("/proc/{pid}/{file}"))
 }

@@ -49,9 +49,8 @@ impl Window {
     /// What was used since the begin.
     pub(crate) fn end(&self) -> Spent {
         let ns = self.clock.now_ns() - self.begin_ns;
-        let server = self.server.and_then(|(pid, before)| {
-            Some(CpuTime::of(pid).ok()?.since(before))
-        });
+        let server =
+            self.server.and_then(|(pid, before)| Some(CpuTime::of(pid).ok()?.since(before)));
         let loader = CpuTime::of(Pid::this()).unwrap_or_default().since(self.loader);
         let busiest = busiest(&self.threads, &own_threads()) as f64 / ns as f64;
         let idle = CpuTicks::read(&self.cpus).idle_share_since(self.ticks);

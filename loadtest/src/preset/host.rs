@@ -88,7 +88,9 @@ mod tests {
     fn what_no_host_has_is_missing() {
         let missing = missing(1 << 40);
         assert!(missing.iter().any(|line| line.starts_with("memory:")), "{missing:?}");
-        assert!(missing.iter().all(|line| line.contains("--connections") || line.contains("sysctl -w")));
+        assert!(
+            missing.iter().all(|line| line.contains("--connections") || line.contains("sysctl -w"))
+        );
     }
 
     #[test]

@@ -155,7 +155,7 @@ fn prove(run: &mut Run, args: &PresetArgs, connections: u64, hold: Duration) -> 
     let held = holding.end();
     let pings_counted = room.crew.count_pings();
     let what = Publishing { messages: args.broadcasts, rate: None, time: 10 * args.timeout };
-    let published: Published = room.publish(run, what)?;
+    let published: Published = room.publish(run, 0, what)?;
     let open = room.crew.live().open;
     run.calibrate();
     let threads = room.crew.threads();

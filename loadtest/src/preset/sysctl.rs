@@ -45,7 +45,9 @@ pub(crate) fn meet(need: &Need) -> Result<Option<String>, String> {
     let (before, after) = (before.trim().replace('\t', " "), need.text());
     let (name, why) = (need.name, need.why);
     fs::write(&path, &after).map_err(|error| {
-        format!("{name} is `{before}`, too little: {why} ({error}); sudo sysctl -w {name}='{after}'")
+        format!(
+            "{name} is `{before}`, too little: {why} ({error}); sudo sysctl -w {name}='{after}'"
+        )
     })?;
     CHANGED.lock().expect("no holder panics").push((name, before.clone()));
     Ok(Some(format!("set {name} = {after}, was {before}, until the end: {why}")))
@@ -56,7 +58,9 @@ pub(crate) fn put_back() {
     let Ok(mut changed) = CHANGED.lock() else { return };
     for (name, before) in changed.drain(..).rev() {
         if let Err(error) = fs::write(path(name), &before) {
-            eprintln!("loadtest: {name} was not put back: {error}; sudo sysctl -w {name}='{before}'");
+            eprintln!(
+                "loadtest: {name} was not put back: {error}; sudo sysctl -w {name}='{before}'"
+            );
         }
     }
 }

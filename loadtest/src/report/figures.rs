@@ -11,7 +11,13 @@ use crate::run::MemoryState;
 const SLOPE_CONNECTIONS_MIN: u64 = 2000;
 
 /// How connecting went.
-pub(crate) fn connections(report: &mut Report, tally: &Tally, asked: u64, open_at_end: u64, seconds: f64) {
+pub(crate) fn connections(
+    report: &mut Report,
+    tally: &Tally,
+    asked: u64,
+    open_at_end: u64,
+    seconds: f64,
+) {
     let section = report.section("Connections");
     section.tell("connections_asked", "asked for", asked as f64, "");
     section.gain("connections_opened", "opened", tally.opened as f64, "");
@@ -73,7 +79,12 @@ pub(crate) fn idle(report: &mut Report, spent: &Spent, connections: u64) {
     section.tell("hold_seconds", "held", spent.seconds, "s");
     let label = "server CPU per connection and second";
     section.cost("idle_cpu_us", label, per, "us");
-    section.cost("idle_cpus", "CPUs in use by the server", server.total_ns() / 1e9 / spent.seconds, "");
+    section.cost(
+        "idle_cpus",
+        "CPUs in use by the server",
+        server.total_ns() / 1e9 / spent.seconds,
+        "",
+    );
 }
 
 /// Memory in user space and in the kernel, from three states: none, a part, all.
@@ -96,7 +107,12 @@ pub(crate) fn memory(
     }
     if has_server && is_many {
         let growth = all.server_bytes.saturating_sub(none.server_bytes) as f64;
-        section.cost("server_rss_per_connection", "server, resident, per connection", growth / count, "B");
+        section.cost(
+            "server_rss_per_connection",
+            "server, resident, per connection",
+            growth / count,
+            "B",
+        );
     }
     if let Some(part) = part.filter(|_| has_server && is_many) {
         let growth = all.server_bytes as f64 - part.server_bytes as f64;
@@ -113,13 +129,23 @@ pub(crate) fn memory(
         section.cost("kernel_pair", "kernel, slabs, both ends of a connection", slab, "B");
         if let Some(end) = loader_end {
             let server = slab - end.bytes;
-            section.tell("kernel_loader_end", "  the loader's end, measured without a server", end.bytes, "B");
+            section.tell(
+                "kernel_loader_end",
+                "  the loader's end, measured without a server",
+                end.bytes,
+                "B",
+            );
             section.cost("kernel_server_end", "  the server's end, the rest", server, "B");
         }
         let tcp = all.kernel.tcp_bytes as f64 / count;
         section.cost("kernel_tcp_memory", "kernel, waiting in sockets, both ends", tcp, "B");
         let tables = all.kernel.page_table_bytes.saturating_sub(none.kernel.page_table_bytes);
-        section.tell("kernel_page_tables", "kernel, page tables of all processes", tables as f64, "B");
+        section.tell(
+            "kernel_page_tables",
+            "kernel, page tables of all processes",
+            tables as f64,
+            "B",
+        );
     }
     section.tell("memory_available", "left on the machine", all.kernel.available_bytes as f64, "B");
 }

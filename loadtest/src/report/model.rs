@@ -132,11 +132,6 @@ impl Report {
             percentiles: percentiles.iter().map(|p| (*p, latencies.at_us(*p))).collect(),
         });
     }
-
-    #[cfg(test)]
-    pub(crate) fn figure(&self, id: &str) -> Option<&Figure> {
-        self.sections.iter().flat_map(|section| &section.figures).find(|figure| figure.id == id)
-    }
 }
 
 impl Section {

@@ -15,11 +15,8 @@ pub(crate) fn render(report: &Report) -> String {
     let mut text = format!("\n{}\n", report.title);
     let host = &report.host;
     let memory = format_value(host.memory_bytes as f64, "B");
-    let _ = writeln!(
-        text,
-        "{} CPUs, {}, {memory}, Linux {}",
-        host.cpus, host.cpu_model, host.kernel
-    );
+    let _ =
+        writeln!(text, "{} CPUs, {}, {memory}, Linux {}", host.cpus, host.cpu_model, host.kernel);
     for section in report.sections.iter().filter(|section| !section.figures.is_empty()) {
         render_section(section, &mut text);
     }
@@ -34,7 +31,8 @@ pub(crate) fn render(report: &Report) -> String {
         let _ = writeln!(text, "PROBLEM: {problem}");
     }
     let verdict = if report.is_ok { "OK: all that was expected has held" } else { "NOT OK" };
-    let _ = writeln!(text, "{verdict}{}", if report.is_loader_bound { "; LOADER-BOUND" } else { "" });
+    let _ =
+        writeln!(text, "{verdict}{}", if report.is_loader_bound { "; LOADER-BOUND" } else { "" });
     text
 }
 
@@ -66,7 +64,9 @@ fn render_latencies(latencies: &[Latency], text: &mut String) {
 /// A value with its unit, in a form that fits its size.
 pub(crate) fn format_value(value: f64, unit: &str) -> String {
     match unit {
-        "B" => scaled(value, &[("B", 1.0), ("KiB", 1024.0), ("MiB", 1048576.0), ("GiB", 1073741824.0)]),
+        "B" => {
+            scaled(value, &[("B", 1.0), ("KiB", 1024.0), ("MiB", 1048576.0), ("GiB", 1073741824.0)])
+        }
         "us" => scaled(value, &[("us", 1.0), ("ms", 1e3), ("s", 1e6)]),
         "" => plain(value),
         "%" => format!("{value:.1} %"),
@@ -121,7 +121,8 @@ mod tests {
 
     #[test]
     fn a_report_shows_its_figures_problems_and_bounds() {
-        let mut report = Report { title: "a title".into(), is_loader_bound: true, ..Report::default() };
+        let mut report =
+            Report { title: "a title".into(), is_loader_bound: true, ..Report::default() };
         report.section("Part").tell("a", "a label", 7.0, "");
         report.problem("it broke");
         let text = render(&report);

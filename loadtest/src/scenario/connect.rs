@@ -53,7 +53,7 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<bool, String> {
     let threads = run.threads(count)?;
     let seeds = Seeds::new(threads).map_err(|error| error.to_string())?;
     let listeners = (0..threads).map(|_| Listener { messages: 0 }).collect();
-    let mut crew: Crew<Listener> = run.crew(seeds, listeners, None)?;
+    let mut crew: Crew<Listener> = run.crew(seeds, listeners)?;
     let none = run.memory();
     run.open(&mut crew, count / 3)?;
     let part = run.settled_memory(&crew)?;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::schedule::Schedule;
 use crate::cli::Common;
 use crate::cli::units::{parse_duration, parse_rate, parse_size};
 use crate::clock::nanoseconds;
@@ -12,7 +13,7 @@ use crate::measure::histogram::Latencies;
 use crate::report::figures;
 use crate::report::model::Report;
 use crate::run::Run;
-use crate::stamp::{STAMP_BYTES, SENDERS_MAX, Stamp};
+use crate::stamp::{SENDERS_MAX, STAMP_BYTES, Stamp};
 use crate::wire;
 
 /// Closed loop: each client keeps --depth messages under way. Open loop, with --rate: messages leave
@@ -80,10 +81,8 @@ pub(crate) struct Echo {
     counts: Vec<Counts>,
     is_sending: bool,
     measured_from_ns: u64,
-    /// Clients in the order in which they send, for an open loop.
-    order: Vec<usize>,
-    next: usize,
-    due_ns: f64,
+    /// Of an open loop.
+    schedule: Schedule,
     outcome: Outcome,
     message: Vec<u8>,
     frames: Vec<u8>,
@@ -101,9 +100,6 @@ pub(crate) struct Outcome {
     pub(crate) unanswered: u64,
 }
 
-/// How long to wait when a client is choked.
-const CHOKED_WAIT_NS: u64 = 1_000_000;
-
 impl Echo {
     pub(crate) fn new(pace: Pace, size: usize, opcode: u8) -> Self {
         Self {
@@ -113,9 +109,7 @@ impl Echo {
             counts: Vec::new(),
             is_sending: false,
             measured_from_ns: u64::MAX,
-            order: Vec::new(),
-            next: 0,
-            due_ns: 0.0,
+            schedule: Schedule::default(),
             outcome: Outcome::default(),
             message: Vec::new(),
             frames: Vec::new(),
@@ -141,41 +135,29 @@ impl Echo {
 
     fn begin(&mut self, net: &mut Net) {
         self.is_sending = true;
-        self.order = net.open_keys();
-        let now = net.clock.now_ns();
-        self.due_ns = now as f64;
-        let Pace::Depth(depth) = self.pace else { return };
-        for key in self.order.clone() {
-            let now = net.clock.now_ns();
-            (0..depth).for_each(|_| self.encode(net, key, now));
-            self.send(net, key);
+        match self.pace {
+            Pace::Every(interval_ns) => self.schedule = Schedule::new(net, interval_ns),
+            Pace::Depth(depth) => {
+                for key in net.open_keys() {
+                    let now = net.clock.now_ns();
+                    (0..depth).for_each(|_| self.encode(net, key, now));
+                    self.send(net, key);
+                }
+            }
         }
     }
 
-    /// Sends what is due by the clock. What cannot be sent now keeps its intended time.
-    fn send_due(&mut self, net: &mut Net, interval_ns: f64) -> u64 {
-        let mut skipped = 0;
-        while skipped < self.order.len() {
-            let now = net.clock.now_ns();
-            if self.due_ns > now as f64 {
-                return self.due_ns as u64;
+    /// Sends what is due by the clock.
+    fn send_due(&mut self, net: &mut Net) -> u64 {
+        loop {
+            match self.schedule.next(net) {
+                Ok((key, intended_ns)) => {
+                    self.encode(net, key, intended_ns);
+                    self.send(net, key);
+                }
+                Err(due_ns) => return due_ns,
             }
-            let key = self.order[self.next % self.order.len()];
-            if net.is_choked(key) {
-                return now + CHOKED_WAIT_NS;
-            }
-            self.next = (self.next + 1) % self.order.len();
-            if !net.is_open(key) {
-                skipped += 1;
-                continue;
-            }
-            skipped = 0;
-            let intended = self.due_ns as u64;
-            self.encode(net, key, intended);
-            self.send(net, key);
-            self.due_ns += interval_ns;
         }
-        u64::MAX
     }
 }
 
@@ -228,7 +210,7 @@ impl Behaviour for Echo {
 
     fn tick(&mut self, net: &mut Net) -> u64 {
         match self.pace {
-            Pace::Every(interval_ns) if self.is_sending => self.send_due(net, interval_ns),
+            Pace::Every(_) if self.is_sending => self.send_due(net),
             _ => u64::MAX,
         }
     }
@@ -260,7 +242,7 @@ pub(crate) fn run(args: &EchoArgs) -> Result<bool, String> {
     };
     let opcode = if args.binary { wire::BINARY } else { wire::TEXT };
     let clients = (0..threads).map(|_| Echo::new(pace, args.size, opcode)).collect();
-    let mut crew: Crew<Echo> = run.crew(seeds, clients, None)?;
+    let mut crew: Crew<Echo> = run.crew(seeds, clients)?;
     run.open(&mut crew, count)?;
     crew.tell_all(|_| Command::Order(Order::Begin));
     run.hold(&crew, "warming up", args.warm_up)?;
@@ -270,7 +252,8 @@ pub(crate) fn run(args: &EchoArgs) -> Result<bool, String> {
     run.hold(&crew, "echoing", args.duration)?;
     let (after, spent) = (crew.live(), window.end());
     crew.tell_all(|_| Command::Order(Order::Stop));
-    let is_answered = run.wait(args.common.loader.timeout, &crew, |_, live| live.messages >= live.sent)?;
+    let is_answered =
+        run.wait(args.common.loader.timeout, &crew, |_, live| live.messages >= live.sent)?;
     let late_ns = nanoseconds(args.common.loader.timeout);
     let open = crew.live().open;
     let finished = crew.finish().map_err(|error| error.to_string())?;

@@ -1,12 +1,18 @@
 //! What all threads write down together: how many have received each message, and when the last.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use mio::Waker;
 
 /// Messages that are looked after at the same time.
 pub(crate) const MESSAGES_MAX: u64 = 4096;
+
+/// Parts of a run whose latencies are kept apart.
+pub(crate) const PHASES: usize = 2;
+
+/// The phase of messages that do not count. It only changes while nothing is on its way.
+pub(crate) const NOT_MEASURED: usize = usize::MAX;
 
 /// The common book of a broadcast.
 pub(crate) struct Ledger {
@@ -27,8 +33,8 @@ pub(crate) struct Ledger {
     pub(crate) is_publishing: AtomicBool,
     /// Whether the publisher wants to know when a message is complete.
     pub(crate) is_awaited: AtomicBool,
-    /// Messages that were meant to be sent from this moment on count as measured.
-    pub(crate) measured_from_ns: AtomicU64,
+    /// Where latencies count: [`NOT_MEASURED`], or below [`PHASES`].
+    pub(crate) phase: AtomicUsize,
     /// Wakes the thread that publishes.
     publisher: Arc<Waker>,
 }
@@ -58,7 +64,7 @@ impl Ledger {
             unpublished: AtomicU64::new(0),
             is_publishing: AtomicBool::new(false),
             is_awaited: AtomicBool::new(false),
-            measured_from_ns: AtomicU64::new(u64::MAX),
+            phase: AtomicUsize::new(NOT_MEASURED),
             publisher,
         }
     }

@@ -95,7 +95,7 @@ pub(crate) fn run(args: &BroadcastArgs) -> Result<bool, String> {
         rate: args.rate.filter(|rate| *rate > 0.0),
         time: args.duration,
     };
-    let published = room.publish(&mut run, publishing)?;
+    let published = room.publish(&mut run, 0, publishing)?;
     let open = room.crew.live().open;
     run.calibrate();
     let (tally, outcome) = room.finish()?;

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::ledger::{Ledger, MESSAGES_MAX};
+use super::ledger::{Ledger, MESSAGES_MAX, PHASES};
 use crate::engine::Net;
 use crate::measure::histogram::Latencies;
 use crate::stamp::Stamp;
@@ -23,8 +23,6 @@ pub(crate) struct Plan {
     /// Between two groups by the clock; `None` is back to back, where the next group leaves when
     /// the last receiver has the one before.
     pub(crate) interval_ns: Option<f64>,
-    /// Whether its latencies count.
-    pub(crate) is_measured: bool,
 }
 
 /// How messages look and where they leave.
@@ -75,7 +73,7 @@ pub(crate) struct Publisher {
     /// The oldest message that is not complete.
     oldest: u64,
     /// From the intended time to the last receiver.
-    pub(crate) to_last: Latencies,
+    pub(crate) to_last: [Latencies; PHASES],
     payload: Vec<u8>,
     message: Vec<u8>,
     frames: Vec<u8>,
@@ -97,7 +95,7 @@ impl Publisher {
             left: 0,
             next_group: 0,
             oldest: 0,
-            to_last: Latencies::default(),
+            to_last: Default::default(),
             payload: Vec::new(),
             message: Vec::new(),
             frames: Vec::new(),
@@ -115,7 +113,7 @@ impl Publisher {
     pub(crate) fn tick(&mut self, net: &mut Net) -> u64 {
         while let Some(plan) = self.plan {
             let now = net.clock.now_ns();
-            let retry_ns = self.settle(now, plan.is_measured);
+            let retry_ns = self.settle(now);
             let under_way = self.next_index() - self.oldest;
             if self.left == 0 || now >= plan.until_ns {
                 if under_way == 0 {
@@ -150,11 +148,12 @@ impl Publisher {
     }
 
     /// Passes over what is complete or has taken too long. Gives when to look again at the latest.
-    fn settle(&mut self, now_ns: u64, is_measured: bool) -> u64 {
+    fn settle(&mut self, now_ns: u64) -> u64 {
         while self.oldest < self.next_index() {
             if let Some(took_ns) = self.ledger.completed_after_ns(self.oldest) {
-                if is_measured {
-                    self.to_last.record(took_ns);
+                let phase = self.ledger.phase.load(Ordering::Acquire);
+                if let Some(latencies) = self.to_last.get_mut(phase) {
+                    latencies.record(took_ns);
                 }
                 self.ledger.complete.fetch_add(1, Ordering::AcqRel);
             } else {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::ledger::Ledger;
+use super::ledger::{Ledger, NOT_MEASURED};
 use super::publisher::{Plan, Shape};
 use super::subscriber::{Order, Outcome, Subscribers};
 use crate::clock::nanoseconds;
@@ -66,7 +66,7 @@ impl Room {
         let ledger = Arc::new(Ledger::new(publishers, Arc::clone(&seeds.wakers()[0])));
         let subscribers =
             (0..threads).map(|index| Subscribers::new(&ledger, shape, index == 0, for_others));
-        let crew = run.crew(seeds, subscribers.collect(), None)?;
+        let crew = run.crew(seeds, subscribers.collect())?;
         let timeout = Duration::from_nanos(shape.timeout_ns);
         Ok(Self { crew, ledger, burst: shape.burst, timeout })
     }
@@ -96,25 +96,29 @@ impl Room {
 
     /// One message to all, which does not count.
     fn greet(&mut self, run: &mut Run) -> Result<(), String> {
-        let plan =
-            Plan { messages: 1, until_ns: u64::MAX, interval_ns: None, is_measured: false };
+        let plan = Plan { messages: 1, until_ns: u64::MAX, interval_ns: None };
         self.carry_out(run, "greeting all", plan)
     }
 
     /// Publishes, and waits until all have all of it.
-    pub(crate) fn publish(&mut self, run: &mut Run, what: Publishing) -> Result<Published, String> {
+    pub(crate) fn publish(
+        &mut self,
+        run: &mut Run,
+        phase: usize,
+        what: Publishing,
+    ) -> Result<Published, String> {
         let window = run.window();
         let now = run.clock.now_ns();
-        self.ledger.measured_from_ns.store(now, Ordering::Release);
+        self.ledger.phase.store(phase, Ordering::Release);
         let before = self.counts();
         let delivered = self.crew.live().messages;
         let plan = Plan {
             messages: what.messages,
             until_ns: now + nanoseconds(what.time),
             interval_ns: what.rate.map(|rate| self.burst as f64 * 1e9 / rate),
-            is_measured: true,
         };
         self.carry_out(run, "publishing", plan)?;
+        self.ledger.phase.store(NOT_MEASURED, Ordering::Release);
         let spent = window.end();
         let after = self.counts();
         // Counts of deliveries are shown at the end of a turn.
@@ -197,10 +201,12 @@ impl Published {
                 section.tell("rate_asked", "asked for, open loop", rate, "/s");
                 "open loop: from the intended send time of the schedule"
             }
-            None => "back to back: from the send, which waits for the last receiver of the one before",
+            None => {
+                "back to back: from the send, which waits for the last receiver of the one before"
+            }
         };
-        report.latency(("delivery_latency", "delivery, each receiver"), from, &all.latencies);
-        report.latency(("last_latency", "delivery, the last receiver"), from, &all.to_last);
+        report.latency(("delivery_latency", "delivery, each receiver"), from, &all.latencies[0]);
+        report.latency(("last_latency", "delivery, the last receiver"), from, &all.to_last[0]);
         figures::spent(report, &self.spent, self.delivered, "delivery");
         let faults = [
             (all.faults.lost, "deliveries were lost"),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::ledger::{Ledger, MESSAGES_MAX};
+use super::ledger::{Ledger, MESSAGES_MAX, PHASES};
 use super::publisher::{self, Plan, Publisher, Shape};
 use crate::engine::{Behaviour, Net};
 use crate::measure::histogram::Latencies;
@@ -24,10 +24,10 @@ pub(crate) enum Order {
 pub(crate) struct Outcome {
     pub(crate) delivered: u64,
     pub(crate) faults: Faults,
-    /// Per receiver.
-    pub(crate) latencies: Latencies,
+    /// Per receiver, by phase.
+    pub(crate) latencies: [Latencies; PHASES],
     /// Of each message, to the last receiver; only the first thread has it.
-    pub(crate) to_last: Latencies,
+    pub(crate) to_last: [Latencies; PHASES],
     /// Clients that stopped reading.
     pub(crate) deaf: u64,
     /// Those of them that the server has ended.
@@ -65,7 +65,12 @@ pub(crate) struct Subscribers {
 
 impl Subscribers {
     /// The first thread publishes.
-    pub(crate) fn new(ledger: &Arc<Ledger>, shape: &Shape, is_first: bool, for_others: bool) -> Self {
+    pub(crate) fn new(
+        ledger: &Arc<Ledger>,
+        shape: &Shape,
+        is_first: bool,
+        for_others: bool,
+    ) -> Self {
         let publishers = ledger.publishers() as u64;
         let publisher = is_first.then(|| Publisher::new(Arc::clone(ledger), shape.clone()));
         Self {
@@ -173,8 +178,9 @@ impl Behaviour for Subscribers {
             return;
         }
         self.outcome.delivered += 1;
-        if stamp.time_ns >= self.ledger.measured_from_ns.load(Ordering::Relaxed) {
-            self.outcome.latencies.record(net.now_ns.saturating_sub(stamp.time_ns));
+        let phase = self.ledger.phase.load(Ordering::Relaxed);
+        if let Some(latencies) = self.outcome.latencies.get_mut(phase) {
+            latencies.record(net.now_ns.saturating_sub(stamp.time_ns));
         }
         let index = self.order.index(publisher, stamp.number);
         let (count, last_ns) = &mut self.turn[(index % MESSAGES_MAX) as usize];
@@ -237,8 +243,10 @@ impl Outcome {
     pub(crate) fn add(&mut self, other: &Self) {
         self.delivered += other.delivered;
         self.faults.add(other.faults);
-        self.latencies.add(&other.latencies);
-        self.to_last.add(&other.to_last);
+        for phase in 0..PHASES {
+            self.latencies[phase].add(&other.latencies[phase]);
+            self.to_last[phase].add(&other.to_last[phase]);
+        }
         self.deaf += other.deaf;
         self.deaf_ended += other.deaf_ended;
     }

@@ -1,0 +1,102 @@
+//! `slow`: a share of the receivers stops reading; what happens to the others.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::broadcast::publisher::Shape;
+use super::broadcast::room::{Published, Publishing, Room};
+use super::broadcast::subscriber::Outcome;
+use crate::cli::Common;
+use crate::cli::units::{parse_duration, parse_rate, parse_share, parse_size};
+use crate::report::figures;
+use crate::report::model::Report;
+use crate::run::Run;
+use crate::stamp::STAMP_BYTES;
+use crate::wire;
+
+/// Publishes by the clock, first while all read, then while a share of the receivers does not.
+/// Throng's /room/loadtest is the default place.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SlowArgs {
+    /// The share that stops reading: 0.1 or 10%
+    #[arg(long, value_name = "SHARE", value_parser = parse_share, default_value = "10%")]
+    share: f64,
+
+    /// Messages per second, by the clock
+    #[arg(long, value_name = "RATE", value_parser = parse_rate, default_value = "50")]
+    rate: f64,
+
+    /// Bytes of a payload; 32 at least
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "16KiB")]
+    size: usize,
+
+    /// How long each of the two parts takes
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "10s")]
+    duration: Duration,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Runs the scenario; gives whether the others got everything.
+pub(crate) fn run(args: &SlowArgs) -> Result<bool, String> {
+    if args.rate <= 0.0 {
+        return Err("--rate 0 would wait for those that do not read; a rate is needed".into());
+    }
+    let mut run = Run::start(&args.common, "slow", "/room/loadtest")?;
+    let count = args.common.loader.connections;
+    let shape = Shape {
+        burst: 1,
+        size: args.size.max(STAMP_BYTES),
+        opcode: wire::BINARY,
+        template: None,
+        timeout_ns: crate::clock::nanoseconds(args.common.loader.timeout),
+    };
+    let none = run.memory();
+    let mut room = Room::new(&run, count, 1, &shape, false)?;
+    let filled = room.fill(&mut run, count, &none)?;
+    let what = Publishing { messages: u64::MAX, rate: Some(args.rate), time: args.duration };
+    let all_read = room.publish(&mut run, 0, what)?;
+    room.deafen(args.share);
+    let some_read = room.publish(&mut run, 1, what)?;
+    let highest = run.sampler.samples.iter().map(|sample| sample.server_bytes).max();
+    let memory = run.settled_memory(&room.crew)?;
+    let open = room.crew.live().open;
+    let (tally, outcome) = room.finish()?;
+    figures::connections(&mut run.report, &tally, count, open, filled.opening_s);
+    report(&mut run.report, &outcome, [&all_read, &some_read]);
+    let section = run.report.section("Server memory");
+    section.tell("server_rss_before", "resident, all reading", filled.all.server_bytes as f64, "B");
+    section.cost("server_rss_highest", "  the highest", highest.unwrap_or(0) as f64, "B");
+    section.cost("server_rss_after", "  at the end", memory.server_bytes as f64, "B");
+    figures::spent(&mut run.report, &some_read.spent, some_read.delivered, "delivery");
+    run.finish()
+}
+
+fn report(report: &mut Report, all: &Outcome, parts: [&Published; 2]) {
+    let section = report.section("Slow receivers");
+    section.tell("deaf", "stopped reading", all.deaf as f64, "");
+    section.tell("deaf_ended", "  ended by the server, as seen here", all.deaf_ended as f64, "");
+    let published: u64 = parts.iter().map(|part| part.messages).sum();
+    section.tell("published", "messages published", published as f64, "");
+    let section = report.section("The others");
+    section.cost("lost", "lost", all.faults.lost as f64, "");
+    section.cost("duplicated", "duplicated", all.faults.duplicated as f64, "");
+    section.cost("out_of_order", "out of order", all.faults.out_of_order as f64, "");
+    let incomplete: u64 = parts.iter().map(|part| part.incomplete).sum();
+    section.cost("incomplete", "not with all in time", incomplete as f64, "");
+    let from = "open loop: from the intended send time of the schedule";
+    let names =
+        [("all_read", "delivery, all reading"), ("some_read", "delivery, some not reading")];
+    for (name, latencies) in names.into_iter().zip(&all.latencies) {
+        report.latency(name, from, latencies);
+    }
+    let faults = all.faults.lost + all.faults.duplicated + all.faults.out_of_order;
+    if faults > 0 {
+        report.problem(format!("{faults} deliveries to the others went wrong"));
+    }
+    if incomplete > 0 {
+        report.problem(format!("{incomplete} messages did not reach all others in time"));
+    }
+}

@@ -1,0 +1,152 @@
+//! `soak`: a mix for a long time. Some listen in a room, some echo, some come and go.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::broadcast::publisher::Shape;
+use super::broadcast::room::{Publishing, Room};
+use super::churn::{Churners, Leaving};
+use super::echo::{self, Echo, Order, Pace};
+use crate::cli::Common;
+use crate::cli::units::{parse_duration, parse_rate, parse_size};
+use crate::engine::{Command, Crew, Seeds};
+use crate::report::figures;
+use crate::report::model::Report;
+use crate::run::{MemoryState, Run};
+use crate::stamp::STAMP_BYTES;
+use crate::target::{Target, Url};
+use crate::wire;
+
+/// Of --connections, 80 % listen in a room, 10 % echo, and 10 % are always coming and going.
+/// Throng's /room/loadtest and /echo are the default places.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SoakArgs {
+    /// How long
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "10m")]
+    duration: Duration,
+
+    /// Where messages come back [default: /echo at the host of --url]
+    #[arg(long, value_name = "URL")]
+    echo_url: Option<String>,
+
+    /// Broadcasts per second, by the clock
+    #[arg(long, value_name = "RATE", value_parser = parse_rate, default_value = "1")]
+    rate: f64,
+
+    /// Echoes per second of all that echo together, by the clock
+    #[arg(long, value_name = "RATE", value_parser = parse_rate, default_value = "100")]
+    echo_rate: f64,
+
+    /// Connects per second of those that come and go
+    #[arg(long, value_name = "RATE", value_parser = parse_rate, default_value = "20")]
+    churn_rate: f64,
+
+    /// Bytes of a payload; 32 at least
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "100")]
+    size: usize,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+/// The groups beside the room.
+struct Others {
+    echoing: Crew<Echo>,
+    churning: Crew<Churners>,
+}
+
+/// Runs the scenario; gives whether all has held.
+pub(crate) fn run(args: &SoakArgs) -> Result<bool, String> {
+    if [args.rate, args.echo_rate, args.churn_rate].iter().any(|rate| *rate <= 0.0) {
+        return Err("rates of a soak are by the clock: above 0".into());
+    }
+    let mut run = Run::start(&args.common, "soak", "/room/loadtest")?;
+    let count = args.common.loader.connections;
+    let part = (count / 10).max(1);
+    let listeners = count.saturating_sub(2 * part).max(1);
+    let none = run.memory();
+    let shape = Shape {
+        burst: 1,
+        size: args.size.max(STAMP_BYTES),
+        opcode: wire::TEXT,
+        template: None,
+        timeout_ns: crate::clock::nanoseconds(args.common.loader.timeout),
+    };
+    let mut room = Room::new(&run, listeners, 1, &shape, false)?;
+    let mut others = start_others(args, &run, part)?;
+    let filled = room.fill(&mut run, listeners, &none)?;
+    run.open(&mut others.echoing, part)?;
+    others.echoing.tell_all(|_| Command::Order(Order::Begin));
+    let coming = (args.churn_rate * args.duration.as_secs_f64()).ceil() as u64;
+    others.churning.open(coming, args.churn_rate);
+    let before = run.settled_memory(&room.crew)?;
+    let now = run.clock.now_ns();
+    others.echoing.tell_all(|_| Command::Order(Order::Measure(now)));
+    let what = Publishing { messages: u64::MAX, rate: Some(args.rate), time: args.duration };
+    let published = room.publish(&mut run, 0, what)?;
+    let after = run.settled_memory(&room.crew)?;
+    others.echoing.tell_all(|_| Command::Order(Order::Stop));
+    others.churning.tell_all(|_| Command::StopOpening);
+    let timeout = args.common.loader.timeout;
+    run.wait(timeout, &others.echoing, |_, live| live.messages >= live.sent)?;
+    let open = room.crew.live().open + others.echoing.live().open;
+    let came = others.churning.live().opened;
+    let (mut tally, outcome) = room.finish()?;
+    let echoing = others.echoing.finish().map_err(|error| error.to_string())?;
+    let churning = others.churning.finish().map_err(|error| error.to_string())?;
+    tally.add(&echoing.tally);
+    tally.add(&churning.tally);
+    figures::connections(&mut run.report, &tally, listeners + part + came, open, 0.0);
+    filled.report(&mut run);
+    published.report(&mut run, &outcome, &shape, Some(args.rate));
+    let mut echoes = echo::Outcome::default();
+    echoing.outcomes.iter().for_each(|outcome| echoes.add(outcome));
+    report(&mut run.report, &echoes, came, (&before, &after), published.spent.seconds);
+    run.finish()
+}
+
+fn start_others(args: &SoakArgs, run: &Run, part: u64) -> Result<Others, String> {
+    let url = match &args.echo_url {
+        Some(url) => Url::parse(url, "ws")?,
+        None => Url { path: "/echo".into(), ..run.url.clone() },
+    };
+    let target = Target::new(&url, &args.common.header, &args.common.subprotocol)?;
+    let seeds = || Seeds::new(1).map_err(|error| error.to_string());
+    // One thread each: they are few, and the room has the CPUs.
+    run.threads(part).and_then(|threads| match threads {
+        1 | 2 => Ok(()),
+        _ => Err("a tenth of --connections must fit into one descriptor table".to_owned()),
+    })?;
+    let pace = Pace::Every(1e9 / args.echo_rate);
+    let echoing = run.crew_at(&target, seeds()?, vec![Echo::new(pace, args.size, wire::TEXT)])?;
+    let lifetime = Duration::from_secs_f64(part as f64 / args.churn_rate);
+    let churners = vec![Churners::new(lifetime, Leaving::Mixed)];
+    let churning = run.crew_at(&target, seeds()?, churners)?;
+    Ok(Others { echoing, churning })
+}
+
+fn report(
+    report: &mut Report,
+    echoes: &echo::Outcome,
+    came: u64,
+    (before, after): (&MemoryState, &MemoryState),
+    seconds: f64,
+) {
+    let section = report.section("The others");
+    section.tell("came", "came and went", came as f64, "");
+    section.tell("echoes", "echoes", echoes.received as f64, "");
+    section.cost("echoes_wrong", "replies with a wrong length or number", echoes.wrong as f64, "");
+    section.cost("echoes_unanswered", "messages without a reply", echoes.unanswered as f64, "");
+    if before.server_bytes > 0 {
+        let grown = after.server_bytes as f64 - before.server_bytes as f64;
+        section.cost("server_rss_grown", "server, resident, grown meanwhile", grown, "B");
+        let per_hour = grown * 3600.0 / seconds;
+        section.cost("server_rss_per_hour", "  in an hour at this pace", per_hour, "B");
+    }
+    let measured = "open loop: from the intended send time of the schedule to the reply";
+    report.latency(("echo_latency", "echo"), measured, &echoes.latencies);
+    if echoes.wrong + echoes.unanswered > 0 {
+        report.problem(format!("{} echoes went wrong", echoes.wrong + echoes.unanswered));
+    }
+}

@@ -1,0 +1,135 @@
+//! Other servers than Throng: ones that lose, repeat and reorder, and ones with a protocol of their
+//! own. They speak through tungstenite, so the loader's codec is checked by another.
+
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
+use tungstenite::{Message, WebSocket, accept};
+
+use crate::support::{figure, measure};
+
+type Socket = WebSocket<TcpStream>;
+
+/// Serves each connection in a thread of its own until the test ends; gives its address.
+fn serve(each: fn(Socket)) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there are free ports");
+    let address = listener.local_addr().expect("it is bound");
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let stream = stream.expect("accepting works");
+            thread::spawn(move || each(accept(stream).expect("the loader shakes hands")));
+        }
+    });
+    format!("ws://{address}/")
+}
+
+/// Messages of text until the connection ends.
+fn texts(socket: &mut Socket) -> Option<String> {
+    loop {
+        match socket.read().ok()? {
+            Message::Text(text) => return Some(text.as_str().to_owned()),
+            Message::Close(_) => return None,
+            _ => {}
+        }
+    }
+}
+
+fn send(socket: &mut Socket, text: &str) {
+    // The loader may have gone at the end of its run.
+    let _ = socket.send(Message::text(text));
+}
+
+/// Gives the `number`th message back in a way of its own: the first one is 0.
+fn faulty(mut socket: Socket) {
+    let mut kept = String::new();
+    let mut number = 0;
+    while let Some(text) = texts(&mut socket) {
+        match number {
+            // Lost.
+            3 => {}
+            // Twice.
+            5 => {
+                send(&mut socket, &text);
+                send(&mut socket, &text);
+            }
+            // Behind the next one.
+            7 => kept = text,
+            8 => {
+                send(&mut socket, &text);
+                send(&mut socket, &kept);
+            }
+            _ => send(&mut socket, &text),
+        }
+        number += 1;
+    }
+}
+
+#[test]
+fn faults_of_a_server_are_counted_as_what_they_are() {
+    let url = serve(faulty);
+    let mut args = vec!["broadcast", "-n", "1", "--url", &url, "--rate", "50", "--messages", "20"];
+    args.extend(["--timeout", "1s"]);
+    // Two messages go before, to greet all: those measured begin with number 2.
+    let (code, report) = measure(&args);
+    assert_eq!(code, 1, "{report:#}");
+    assert_eq!(figure(&report, "lost"), 1.0, "{report:#}");
+    assert_eq!(figure(&report, "duplicated"), 1.0, "{report:#}");
+    assert_eq!(figure(&report, "out_of_order"), 1.0, "{report:#}");
+    assert_eq!(figure(&report, "incomplete"), 1.0, "{report:#}");
+    let problems = report["problems"].to_string();
+    assert!(problems.contains("lost") && problems.contains("twice"), "{problems}");
+}
+
+#[test]
+fn a_wrong_echo_is_found() {
+    let url = serve(|mut socket| {
+        while let Some(text) = texts(&mut socket) {
+            send(&mut socket, &(text + "!"));
+        }
+    });
+    let mut args = vec!["echo", "-n", "1", "--url", &url, "--rate", "20", "--duration", "500ms"];
+    args.extend(["--timeout", "1s", "--warm-up", "0"]);
+    let (code, report) = measure(&args);
+    assert_eq!(code, 1);
+    assert!(figure(&report, "echoes_wrong") >= 5.0, "{report:#}");
+    assert!(figure(&report, "echoes_unanswered") >= 5.0, "{report:#}");
+}
+
+/// Welcomes, wants to be asked for a channel, pings with a message, and wraps what it delivers.
+fn peculiar(mut socket: Socket) {
+    send(&mut socket, "welcome");
+    assert_eq!(texts(&mut socket).as_deref(), Some(r#"{"subscribe":"a","as":"0"}"#));
+    send(&mut socket, "2");
+    assert_eq!(texts(&mut socket).as_deref(), Some("3"), "the loader answers the ping");
+    while let Some(text) = texts(&mut socket) {
+        let payload = text.strip_prefix(r#"{"say":""#).expect("it is the template");
+        send(&mut socket, "noise");
+        send(&mut socket, &format!(r#"{{"channel":"a","data":"{payload}"#));
+    }
+}
+
+#[test]
+fn a_protocol_of_its_own_can_be_measured() {
+    let url = serve(peculiar);
+    let mut args = vec!["broadcast", "-n", "1", "--url", &url, "--messages", "10"];
+    args.extend(["--on-open", r#"{"subscribe":"a","as":"{id}"}"#, "--reply", "2=3"]);
+    args.extend(["--publish", r#"{"say":"{payload}"}"#]);
+    let (code, report) = measure(&args);
+    assert_eq!(code, 0, "{report:#}");
+    assert_eq!(figure(&report, "delivered"), 10.0);
+    assert!(figure(&report, "unknown_messages") >= 11.0, "welcome and noise: {report:#}");
+}
+
+#[test]
+fn a_connection_that_the_server_closes_is_lost() {
+    let url = serve(|mut socket| {
+        thread::sleep(std::time::Duration::from_millis(100));
+        // The loader answers the close; then the connection ends.
+        let _ = socket.close(None);
+        while socket.read().is_ok() {}
+    });
+    let (code, report) = measure(&["connect", "-n", "3", "--url", &url, "--hold", "500ms"]);
+    assert_eq!(code, 1);
+    assert_eq!(figure(&report, "connections_lost"), 3.0, "{report:#}");
+    assert_eq!(figure(&report, "error: closed by the server with code 1005"), 3.0);
+}

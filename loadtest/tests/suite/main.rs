@@ -1,0 +1,10 @@
+//! The loader as a person uses it: its program, against the real server and against one that
+//! misbehaves.
+
+#![allow(clippy::disallowed_methods, reason = "tests live in real time")]
+
+mod foreign;
+mod honesty;
+mod scenarios;
+mod support;
+mod usage;

@@ -1,0 +1,94 @@
+//! What a person sees who asks for something impossible.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{Throng, free_port, loadtest, measure, temporary};
+use serde_json::Value;
+
+fn stderr(args: &[&str]) -> (i32, String) {
+    let output = loadtest(args);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code().expect("no signal has ended it"), text)
+}
+
+#[test]
+fn a_wrong_command_line_is_exit_code_2() {
+    for args in [&["echo", "--size", "x"][..], &["nothing"], &["broadcast", "--burst", "0"], &[]] {
+        assert_eq!(stderr(args).0, 2, "{args:?}");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_is_counted_by_kind() {
+    let url = format!("ws://127.0.0.1:{}/", free_port());
+    let (code, report) = measure(&["echo", "-n", "3", "--url", &url, "--duration", "100ms"]);
+    assert_eq!(code, 1);
+    let text = report.to_string();
+    assert!(text.contains("error: connect: connection refused"), "{text}");
+}
+
+#[test]
+fn what_cannot_be_started_or_watched_is_one_line() {
+    let url = format!("ws://127.0.0.1:{}/", free_port());
+    let (code, text) = stderr(&["echo", "--url", &url, "--spawn", "/nonexistent/server"]);
+    assert_eq!(code, 1);
+    assert!(text.contains("before it listened"), "{text}");
+    let (code, text) = stderr(&["echo", "--url", &url, "--server-pid", "999999999"]);
+    assert_eq!(code, 1);
+    assert!(text.contains("no such process"), "{text}");
+    let (code, text) = stderr(&["100k", "--server", "/nonexistent/server"]);
+    assert_eq!(code, 1);
+    assert!(text.contains("cargo build --release"), "{text}");
+    let (code, text) = stderr(&["100k", "-n", "10m"]);
+    assert_eq!(code, 1);
+    assert!(text.contains("this host cannot do it"), "{text}");
+}
+
+#[test]
+fn a_signal_ends_a_run_early() {
+    let server = Throng::start(&[]);
+    let url = server.url("/echo");
+    let args = ["echo", "-n", "3", "--url", &url, "--duration", "60s"];
+    let mut child = std::process::Command::new(crate::support::LOADTEST);
+    let mut child = child.args(args).stderr(std::process::Stdio::null()).spawn().expect("built");
+    std::thread::sleep(Duration::from_millis(1000));
+    let begin = Instant::now();
+    let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).expect("it runs");
+    let status = child.wait().expect("it is a child of ours");
+    assert_eq!(status.code(), Some(1));
+    assert!(begin.elapsed() < Duration::from_secs(10), "it took {:?}", begin.elapsed());
+}
+
+#[test]
+fn two_reports_are_compared_unless_one_is_loader_bound() {
+    let server = Throng::start(&[]);
+    let url = server.url("/echo");
+    let args = ["echo", "-n", "3", "--rate", "50", "--url", &url, "--duration", "300ms"];
+    let (_, mut report) = measure(&args);
+    report["is_loader_bound"] = false.into();
+    let (a, b) = (write(&report), write(&report));
+    let compare = || {
+        let output = loadtest(&["compare", &a, &b]);
+        assert!(output.status.success());
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(compare().contains("1.00 =\n"), "{}", compare());
+    report["is_loader_bound"] = true.into();
+    std::fs::write(&b, report.to_string()).expect("it is ours");
+    let text = compare();
+    assert!(text.contains("no winner is named: B is loader-bound"), "{text}");
+    assert!(!text.contains(" =\n"), "{text}");
+    std::fs::remove_file(&a).expect("it is ours");
+    std::fs::write(&b, "{}").expect("it is ours");
+    let (code, text) = stderr(&["compare", &b, &b]);
+    assert_eq!(code, 1);
+    assert!(text.contains("is no report of loadtest"), "{text}");
+    std::fs::remove_file(&b).expect("it is ours");
+}
+
+fn write(report: &Value) -> String {
+    let path = temporary("json");
+    std::fs::write(&path, report.to_string()).expect("the folder is there");
+    path.to_string_lossy().into_owned()
+}
