@@ -1,6 +1,5 @@
 //! What every scenario needs around it: the server, the crew, waiting, watching, the report.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -47,7 +46,6 @@ pub(crate) struct Run {
     pub(crate) loader_end: Option<LoaderEnd>,
     cpus: Vec<usize>,
     limit: usize,
-    json: Option<PathBuf>,
 }
 
 /// Memory at one moment.
@@ -103,7 +101,6 @@ impl Run {
             loader_end: None,
             cpus: own_cpus(),
             limit,
-            json: common.loader.json.clone(),
             common,
         })
     }
@@ -282,8 +279,11 @@ impl Run {
         self.report.series = series;
         self.report.is_ok = self.report.problems.is_empty();
         print!("{}", crate::report::table::render(&self.report));
-        if let Some(path) = &self.json {
+        if let Some(path) = &self.common.loader.json {
             crate::report::write_json(&self.report, path)?;
+        }
+        if let Some(path) = &self.common.loader.html {
+            crate::report::write_html(&self.report, path)?;
         }
         Ok(self.report.is_ok)
     }

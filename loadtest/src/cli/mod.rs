@@ -148,9 +148,13 @@ pub(crate) struct LoaderArgs {
     #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "0")]
     pub(crate) nap: Duration,
 
-    /// Write the report here
+    /// Write the report here, for programs and for compare
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+
+    /// Write the report here, as one page with plots
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 
     /// What the report is called
     #[arg(long, value_name = "TEXT")]

@@ -99,9 +99,13 @@ pub(crate) struct PresetArgs {
     #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "5ms")]
     nap: Duration,
 
-    /// Write the report here
+    /// Write the report here, for programs and for compare
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+
+    /// Write the report here, as one page with plots
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 
     /// What the report is called
     #[arg(long, value_name = "TEXT")]
@@ -216,6 +220,7 @@ fn common(args: &PresetArgs, connections: u64, workers: usize) -> Result<Common,
             timeout: args.timeout,
             nap: args.nap,
             json: args.json.clone(),
+            html: args.html.clone(),
             title: args.title.clone(),
         },
     })

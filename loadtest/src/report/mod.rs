@@ -3,6 +3,7 @@
 pub(crate) mod compare;
 pub(crate) mod figures;
 pub(crate) mod model;
+mod page;
 pub(crate) mod table;
 
 use std::fs;
@@ -14,6 +15,11 @@ use model::Report;
 pub(crate) fn write_json(report: &Report, path: &Path) -> Result<(), String> {
     let text = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
     fs::write(path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Writes a report as a page.
+pub(crate) fn write_html(report: &Report, path: &Path) -> Result<(), String> {
+    fs::write(path, page::render(report)).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Reads a report that [`write_json`] has written.

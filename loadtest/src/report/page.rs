@@ -1,0 +1,104 @@
+//! A report as a page that a person shows to others.
+
+use loadtest::html::{self, Axis, Plot, Series, Table};
+
+use super::model::{Latency, Report, TimeSeries};
+use super::table::format_value;
+
+/// Units that are drawn in another, with the factor.
+const DRAWN_UNITS: [(&str, &str, f64); 2] =
+    [("B", "MiB", 1.0 / (1024.0 * 1024.0)), ("us", "ms", 1e-3)];
+
+/// Writes the whole report as one file that needs no other.
+pub(crate) fn render(report: &Report) -> String {
+    let mut tables = vec![verdict(report)];
+    tables.extend(report.sections.iter().filter(|section| !section.figures.is_empty()).map(
+        |section| {
+            let figures = section.figures.iter();
+            let rows = figures.map(|f| (f.label.clone(), format_value(f.value, &f.unit)));
+            Table { title: section.title.clone(), rows: rows.collect() }
+        },
+    ));
+    let mut plots = latencies(&report.latencies);
+    plots.extend(report.series.iter().filter(|series| series.points.len() > 1).map(over_time));
+    html::page(&report.title, &tables, &plots)
+}
+
+/// What has held, on which machine; a figure of a busy loader must not be shown without that.
+fn verdict(report: &Report) -> Table {
+    let host = &report.host;
+    let memory = format_value(host.memory_bytes as f64, "B");
+    let result = if report.is_ok { "all that was expected has held" } else { "NOT OK" };
+    let mut rows = vec![
+        ("result".to_owned(), result.to_owned()),
+        ("machine".to_owned(), format!("{} CPUs, {}, {memory}", host.cpus, host.cpu_model)),
+        ("kernel".to_owned(), format!("Linux {}", host.kernel)),
+        ("command".to_owned(), report.command.join(" ")),
+    ];
+    if report.is_loader_bound {
+        rows.push(("loader-bound".to_owned(), "under 10 % of its CPUs were idle".to_owned()));
+    }
+    rows.extend(report.problems.iter().map(|problem| ("problem".to_owned(), problem.clone())));
+    Table { title: "Run".to_owned(), rows }
+}
+
+/// All latencies of a run over one axis.
+fn latencies(latencies: &[Latency]) -> Vec<Plot> {
+    if latencies.is_empty() {
+        return Vec::new();
+    }
+    let series = latencies.iter().map(|latency| Series {
+        name: latency.label.clone(),
+        points: latency.percentiles.iter().map(|(p, us)| (*p, us / 1000.0)).collect(),
+    });
+    vec![Plot {
+        title: "Latency by percentile".to_owned(),
+        x_label: "Percentile".to_owned(),
+        y_label: "Latency (ms)".to_owned(),
+        x_axis: Axis::Percentile,
+        series: series.collect(),
+    }]
+}
+
+fn over_time(series: &TimeSeries) -> Plot {
+    let drawn = DRAWN_UNITS.iter().find(|(unit, ..)| *unit == series.unit);
+    let (unit, factor) = drawn.map_or((series.unit.as_str(), 1.0), |(_, unit, f)| (unit, *f));
+    let y_label =
+        if unit.is_empty() { series.label.clone() } else { format!("{} ({unit})", series.label) };
+    Plot {
+        title: series.label.clone(),
+        x_label: "Time (s)".to_owned(),
+        y_label,
+        x_axis: Axis::Linear,
+        series: vec![Series {
+            name: series.label.clone(),
+            points: series.points.iter().map(|(s, value)| (*s, value * factor)).collect(),
+        }],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_has_the_figures_the_plots_and_what_did_not_hold() {
+        let mut report = Report { title: "a <run>".to_owned(), ..Report::default() };
+        report.section("Memory").cost("rss", "resident", 3_145_728.0, "B");
+        report.problem("12 connections were lost");
+        report.is_loader_bound = true;
+        let points = vec![(0.0, 0.0), (1.0, 2_097_152.0)];
+        let (id, label, unit) = ("rss".to_owned(), "resident".to_owned(), "B".to_owned());
+        report.series.push(TimeSeries { id, label, unit, points });
+        report.latencies.push(Latency {
+            label: "delivery".to_owned(),
+            percentiles: vec![(50.0, 1000.0), (99.0, 9000.0)],
+            ..Latency::default()
+        });
+        let page = render(&report);
+        for text in ["a &lt;run&gt;", "3 MiB", "12 connections were lost", "loader-bound", "<svg"] {
+            assert!(page.contains(text), "{text} is missing in {page}");
+        }
+        assert_eq!(page.matches("<svg").count(), 2, "latency, and memory over time");
+    }
+}
