@@ -72,6 +72,8 @@ pub(crate) enum Command<O> {
     ResetPings,
     /// Asks how many connections had how many pings.
     CountPings(Sender<Vec<u64>>),
+    /// Answers when all commands before have been carried out, and counts show what they did.
+    Sync(Sender<()>),
     /// Ends.
     Finish,
 }
@@ -207,6 +209,15 @@ impl<B: Behaviour> Crew<B> {
         for (index, handle) in self.handles.iter().enumerate() {
             handle.tell(command(index));
         }
+    }
+
+    /// Waits until all that was told has been carried out, and counts show it.
+    pub(crate) fn sync(&self) {
+        let (sender, done) = bounded(self.threads());
+        self.tell_all(|_| Command::Sync(sender.clone()));
+        drop(sender);
+        // It ends when each thread has answered, or has ended.
+        done.into_iter().for_each(drop);
     }
 
     /// How many connections had how many pings since the last reset: the index is the pings.

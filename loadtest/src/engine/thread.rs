@@ -98,6 +98,12 @@ impl<B: Behaviour> LoaderThread<B> {
                     // Whoever asks waits for it.
                     let _ = sender.send(self.net.count_pings());
                 }
+                Ok(Command::Sync(sender)) => {
+                    self.behaviour.turn_done(&mut self.net);
+                    self.net.publish();
+                    // Whoever asks waits for it.
+                    let _ = sender.send(());
+                }
                 Err(TryRecvError::Empty) => return true,
                 Ok(Command::Finish) | Err(TryRecvError::Disconnected) => return false,
             }

@@ -8,7 +8,7 @@ use crate::measure::window::{IDLE_SHARE_MIN, Spent};
 use crate::run::MemoryState;
 
 /// Connections from which on memory per connection says something.
-const SLOPE_CONNECTIONS_MIN: u64 = 2000;
+pub(crate) const SLOPE_CONNECTIONS_MIN: u64 = 2000;
 
 /// How connecting went.
 pub(crate) fn connections(

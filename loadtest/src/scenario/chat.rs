@@ -220,6 +220,7 @@ pub(crate) fn run(args: &ChatArgs) -> Result<bool, String> {
     run.hold(&crew, "talking", args.duration)?;
     let (spent, delivered) = (window.end(), crew.live().messages);
     crew.tell_all(|_| Command::Order(Order::Stop));
+    crew.sync();
     // Rooms are full, so each message comes back as often as a room has members.
     let size = u64::from(args.room_size);
     let is_done =

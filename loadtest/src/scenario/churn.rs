@@ -117,6 +117,7 @@ pub(crate) fn run(args: &ChurnArgs) -> Result<bool, String> {
     run.hold(&crew, "churning", args.duration)?;
     let spent = window.end();
     crew.tell_all(|_| Command::StopOpening);
+    crew.sync();
     let opened = crew.live().opened;
     run.progress.begin("letting go", opened);
     let longest = lifetime + args.common.loader.timeout;

@@ -252,6 +252,7 @@ pub(crate) fn run(args: &EchoArgs) -> Result<bool, String> {
     run.hold(&crew, "echoing", args.duration)?;
     let (after, spent) = (crew.live(), window.end());
     crew.tell_all(|_| Command::Order(Order::Stop));
+    crew.sync();
     let is_answered =
         run.wait(args.common.loader.timeout, &crew, |_, live| live.messages >= live.sent)?;
     let late_ns = nanoseconds(args.common.loader.timeout);

@@ -88,6 +88,8 @@ pub(crate) fn run(args: &SoakArgs) -> Result<bool, String> {
     let after = run.settled_memory(&room.crew)?;
     others.echoing.tell_all(|_| Command::Order(Order::Stop));
     others.churning.tell_all(|_| Command::StopOpening);
+    others.echoing.sync();
+    others.churning.sync();
     let timeout = args.common.loader.timeout;
     run.wait(timeout, &others.echoing, |_, live| live.messages >= live.sent)?;
     let open = room.crew.live().open + others.echoing.live().open;

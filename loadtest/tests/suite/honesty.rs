@@ -26,7 +26,7 @@ fn a_second_without_the_server_shows_in_an_open_loop() {
         scope.spawn(|| stop_for_a_second(&server, Duration::from_millis(1500)));
         measure(&args)
     });
-    assert_eq!(code, 0, "{report:#}");
+    assert_eq!(code, 0);
     let (max, high) = (
         percentile_us(&report, "echo_latency", 100.0),
         percentile_us(&report, "echo_latency", 99.9),
@@ -37,7 +37,7 @@ fn a_second_without_the_server_shows_in_an_open_loop() {
     let upper = percentile_us(&report, "echo_latency", 90.0);
     assert!(upper >= 0.4 * STOPPED_US, "p90 is {upper} us");
     // None was left out: what was due in that second was sent in that second or later.
-    assert!(figure(&report, "echoes") >= 1900.0, "{report:#}");
+    assert!(figure(&report, "echoes") >= 1900.0);
 }
 
 #[test]
@@ -47,16 +47,15 @@ fn a_second_without_the_server_shows_in_a_broadcast_by_the_clock() {
     let mut args = vec!["broadcast", "-n", "20", "--rate", "100", "--url", &url];
     args.extend(["--duration", "4s"]);
     let (code, report) = thread::scope(|scope| {
-        // Opening takes two looks at the memory, of 2.5 s each.
-        scope.spawn(|| stop_for_a_second(&server, Duration::from_millis(7000)));
+        scope.spawn(|| stop_for_a_second(&server, Duration::from_millis(1500)));
         measure(&args)
     });
-    assert_eq!(code, 0, "{report:#}");
+    assert_eq!(code, 0);
     for id in ["delivery_latency", "last_latency"] {
         let high = percentile_us(&report, id, 99.9);
         assert!(high >= 0.9 * STOPPED_US, "p99.9 of {id} is {high} us");
     }
-    assert!(figure(&report, "published") >= 390.0, "{report:#}");
+    assert!(figure(&report, "published") >= 390.0);
 }
 
 #[test]

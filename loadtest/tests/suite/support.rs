@@ -91,6 +91,8 @@ pub(crate) fn measure(args: &[&str]) -> (i32, Value) {
     let path = temporary("json");
     let output = Command::new(LOADTEST).args(args).arg("--json").arg(&path).output();
     let output = output.expect("it is built");
+    // A failed test shows it.
+    print!("{}", String::from_utf8_lossy(&output.stdout));
     let text = std::fs::read_to_string(&path)
         .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
     std::fs::remove_file(&path).expect("it was just read");
@@ -110,7 +112,7 @@ pub(crate) fn figure(report: &Value, id: &str) -> f64 {
     let sections = report["sections"].as_array().expect("a report has sections");
     let figures = sections.iter().flat_map(|section| section["figures"].as_array());
     let figure = figures.flatten().find(|figure| figure["id"] == id);
-    figure.unwrap_or_else(|| panic!("no figure {id} in {report:#}"))["value"]
+    figure.unwrap_or_else(|| panic!("no figure {id}"))["value"]
         .as_f64()
         .expect("a value is a number")
 }
