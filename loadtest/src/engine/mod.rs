@@ -1,7 +1,7 @@
 //! Very many clients from few threads.
 //!
-//! A [`Crew`] is some threads, each with one poll, one buffer that all of its connections read into,
-//! and a descriptor table of its own. What the connections are for is a [`Behaviour`]; what is to
+//! A [`Crew`] is some threads, each with a poll, a buffer that all of its connections read into and
+//! a descriptor table of its own. What the connections are for is a [`Behaviour`]; what is to
 //! be done next comes as a [`Command`] from the conducting thread. Nothing here knows a scenario.
 
 mod frames;

@@ -65,8 +65,8 @@ pub(crate) fn spent(report: &mut Report, spent: &Spent, count: u64, what: &str) 
     if spent.idle_share < IDLE_SHARE_MIN {
         report.is_loader_bound = true;
         report.note(
-            "loader-bound: under 10 % of the loader's CPUs were idle, so throughput and latency may \
-             be the loader's; give it CPUs of its own (--cpus, --server-cpus)",
+            "loader-bound: under 10 % of the loader's CPUs were idle, so throughput and latency \
+             may be the loader's; give it CPUs of its own (--cpus, --server-cpus)",
         );
     }
 }

@@ -16,8 +16,8 @@ use crate::run::Run;
 use crate::stamp::{SENDERS_MAX, STAMP_BYTES, Stamp};
 use crate::wire;
 
-/// Closed loop: each client keeps --depth messages under way. Open loop, with --rate: messages leave
-/// by the clock, whatever came back. Throng's /echo is the default place.
+/// Closed loop: each client keeps --depth messages under way. Open loop, with --rate: messages
+/// leave by the clock, whatever came back. Throng's /echo is the default place.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct EchoArgs {
     /// Messages that each client has under way
