@@ -182,6 +182,9 @@ impl Run {
             run.progress.update(live.opened, total, &detail);
             crew.has_opened()
         })?;
+        if !self.target.on_open.is_empty() {
+            self.wait(self.common.settle, crew, |_, _| false)?;
+        }
         self.progress.end();
         Ok(())
     }

@@ -107,6 +107,10 @@ pub(crate) struct Common {
     #[arg(long, value_name = "TEXT")]
     pub(crate) on_open: Vec<String>,
 
+    /// With --on-open: how long the server gets for it, when all are open
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "500ms")]
+    pub(crate) settle: Duration,
+
     /// What to answer to a message: '2=3' answers 2 with 3; repeatable
     #[arg(long, value_name = "A=B", value_parser = parse_reply)]
     pub(crate) reply: Vec<(String, String)>,

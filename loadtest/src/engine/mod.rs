@@ -1,9 +1,8 @@
 //! Very many clients from few threads.
 //!
-//! A [`Crew`] is some threads, each with one poll, one buffer that all of its connections read
-//! into, and a descriptor table of its own. What the connections are for is a [`Behaviour`]; what
-//! is to be done next comes as a [`Command`] from the conducting thread. Nothing here knows a
-//! scenario.
+//! A [`Crew`] is some threads, each with a poll, a buffer that all of its connections read into and
+//! a descriptor table of its own. What the connections are for is a [`Behaviour`]; what is to
+//! be done next comes as a [`Command`] from the conducting thread. Nothing here knows a scenario.
 
 mod frames;
 mod link;

@@ -1,8 +1,8 @@
 //! What one end of a connection costs the kernel in the loader, measured without a server.
 //!
-//! Of a connection over loopback both ends are on this machine, and slabs do not say whose they
-//! are. But the loader's end is always the same: a connected socket in a poll. So pairs are opened
-//! whose two ends are both like that; half of what they cost is one end, and what a pair with the
+//! Of a connection over loopback both ends are on this machine, and slabs do not say whose.
+//! But the loader's end is always the same: a connected socket in a poll. So pairs are opened whose
+//! two ends are both like that; half of what they cost is one end, and what a pair with the
 //! server costs beyond it is the server's end. Ports are only bound on the connecting end.
 
 use std::io;

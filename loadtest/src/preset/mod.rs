@@ -148,6 +148,7 @@ fn prove(run: &mut Run, args: &PresetArgs, connections: u64, hold: Duration) -> 
         size: args.size.max(STAMP_BYTES),
         opcode: wire::TEXT,
         template: None,
+        http: None,
         timeout_ns: crate::clock::nanoseconds(args.timeout),
     };
     let none = run.memory();
@@ -210,6 +211,7 @@ fn common(args: &PresetArgs, connections: u64, workers: usize) -> Result<Common,
         header: Vec::new(),
         subprotocol: Vec::new(),
         on_open: Vec::new(),
+        settle: Duration::ZERO,
         reply: Vec::new(),
         loader: LoaderArgs {
             connections,

@@ -51,6 +51,7 @@ pub(crate) fn run(args: &SlowArgs) -> Result<bool, String> {
         size: args.size.max(STAMP_BYTES),
         opcode: wire::BINARY,
         template: None,
+        http: None,
         timeout_ns: crate::clock::nanoseconds(args.common.loader.timeout),
     };
     let none = run.memory();

@@ -71,6 +71,7 @@ pub(crate) fn run(args: &SoakArgs) -> Result<bool, String> {
         size: args.size.max(STAMP_BYTES),
         opcode: wire::TEXT,
         template: None,
+        http: None,
         timeout_ns: crate::clock::nanoseconds(args.common.loader.timeout),
     };
     let mut room = Room::new(&run, listeners, 1, &shape, false)?;

@@ -1,6 +1,7 @@
 //! Other servers than Throng: ones that lose, repeat and reorder, and ones with a protocol of their
 //! own. They speak through tungstenite, so the loader's codec is checked by another.
 
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
@@ -118,6 +119,65 @@ fn a_protocol_of_its_own_can_be_measured() {
     assert_eq!(code, 0);
     assert_eq!(figure(&report, "delivered"), 10.0);
     assert!(figure(&report, "unknown_messages") >= 11.0, "welcome and noise");
+}
+
+/// A server of one client whose messages come by HTTP.
+fn posted_to() -> (String, String) {
+    let (sender, posted) = std::sync::mpsc::channel::<String>();
+    let http = TcpListener::bind("127.0.0.1:0").expect("there are free ports");
+    let url = format!("http://{}/publish", http.local_addr().expect("it is bound"));
+    thread::spawn(move || {
+        let (stream, _) = http.accept().expect("the loader connects");
+        let mut stream = BufReader::new(stream);
+        while let Some(body) = request(&mut stream) {
+            stream
+                .get_mut()
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+                .expect("the loader waits for it");
+            // The client may have gone at the end of the run.
+            let _ = sender.send(body);
+        }
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there are free ports");
+    let address = listener.local_addr().expect("it is bound");
+    thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("the loader connects");
+        let mut socket = accept(stream).expect("the loader shakes hands");
+        posted.into_iter().for_each(|body| send(&mut socket, &body));
+    });
+    (format!("ws://{address}/"), url)
+}
+
+/// The body of a request that has the fields it should have.
+fn request(stream: &mut impl BufRead) -> Option<String> {
+    let (mut length, mut is_keyed, mut line) = (0, false, String::new());
+    loop {
+        line.clear();
+        if stream.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        match line.trim().split_once(": ") {
+            Some(("Content-Length", value)) => length = value.parse().expect("it is a number"),
+            Some(("X-Key", "secret")) => is_keyed = true,
+            _ if line.trim().is_empty() => break,
+            _ => {}
+        }
+    }
+    assert!(is_keyed, "the field that was asked for is there");
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).ok()?;
+    Some(String::from_utf8(body).expect("it is text"))
+}
+
+#[test]
+fn messages_can_be_posted() {
+    let (url, http) = posted_to();
+    let mut args = vec!["broadcast", "-n", "1", "--url", &url, "--publish-url", &http];
+    args.extend(["--publish-header", "X-Key: secret", "--messages", "10", "--burst", "2"]);
+    args.extend(["--publish", r#"{"data":"{payload}"}"#]);
+    let (code, report) = measure(&args);
+    assert_eq!(code, 0);
+    assert_eq!(figure(&report, "delivered"), 10.0);
 }
 
 #[test]

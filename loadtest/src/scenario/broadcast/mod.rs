@@ -1,5 +1,6 @@
 //! `broadcast`: one message to all, and each subscriber must get each exactly once, in order.
 
+mod http;
 pub(crate) mod ledger;
 pub(crate) mod publisher;
 pub(crate) mod room;
@@ -10,12 +11,14 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::Common;
-use crate::cli::units::{parse_count, parse_duration, parse_rate, parse_size};
+use crate::cli::units::{parse_count, parse_duration, parse_header, parse_rate, parse_size};
 use crate::report::figures;
 use crate::run::Run;
 use crate::stamp::STAMP_BYTES;
+use crate::target::Url;
 use crate::template::Template;
 use crate::wire;
+use http::HttpOutlet;
 use publisher::Shape;
 use room::{Publishing, Room};
 
@@ -53,6 +56,14 @@ pub(crate) struct BroadcastArgs {
     #[arg(long, value_name = "TEMPLATE")]
     publish: Option<String>,
 
+    /// Where to POST messages, if clients do not publish; the body is --publish
+    #[arg(long, value_name = "URL", conflicts_with_all = ["publishers", "others_only"])]
+    publish_url: Option<String>,
+
+    /// A field of that request: 'Name: value'; repeatable
+    #[arg(long, value_name = "FIELD", value_parser = parse_header, requires = "publish_url")]
+    publish_header: Vec<String>,
+
     /// The server sends to all but the publisher itself
     #[arg(long)]
     others_only: bool,
@@ -76,8 +87,17 @@ impl BroadcastArgs {
             size: self.size.max(STAMP_BYTES),
             opcode: if self.binary { wire::BINARY } else { wire::TEXT },
             template,
+            http: self.http()?,
             timeout_ns: crate::clock::nanoseconds(self.common.loader.timeout),
         })
+    }
+}
+
+impl BroadcastArgs {
+    fn http(&self) -> Result<Option<HttpOutlet>, String> {
+        let Some(url) = &self.publish_url else { return Ok(None) };
+        let url = Url::parse(url, "http")?;
+        HttpOutlet::start(&url, &self.publish_header, self.common.loader.timeout).map(Some)
     }
 }
 
@@ -101,6 +121,9 @@ pub(crate) fn run(args: &BroadcastArgs) -> Result<bool, String> {
     let (tally, outcome) = room.finish()?;
     figures::connections(&mut run.report, &tally, count, open, memory.opening_s);
     memory.report(&mut run);
+    if let Some((count, first)) = shape.http.as_ref().and_then(HttpOutlet::failures) {
+        run.report.problem(format!("{count} posts failed, the first one: {first}"));
+    }
     published.report(&mut run, &outcome, &shape, args.rate);
     run.finish()
 }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::http::HttpOutlet;
 use super::ledger::{Ledger, MESSAGES_MAX, PHASES};
 use crate::engine::Net;
 use crate::measure::histogram::Latencies;
@@ -33,6 +34,8 @@ pub(crate) struct Shape {
     pub(crate) size: usize,
     pub(crate) opcode: u8,
     pub(crate) template: Option<Template>,
+    /// Where messages are posted, if clients do not publish them.
+    pub(crate) http: Option<HttpOutlet>,
     /// How long the last receiver of a message may take.
     pub(crate) timeout_ns: u64,
 }
@@ -170,6 +173,9 @@ impl Publisher {
 
     /// Sends one group, or says when to try again.
     fn publish_group(&mut self, net: &mut Net, intended_ns: u64) -> Result<(), u64> {
+        if let Some(http) = self.shape.http.clone() {
+            return self.post_group(net, &http, intended_ns);
+        }
         let publisher = self.order.publisher(self.next_group);
         let key = self.keys.get(publisher).copied().flatten().filter(|key| net.is_open(*key));
         let Some(key) = key else {
@@ -182,30 +188,44 @@ impl Publisher {
         }
         self.frames.clear();
         for position in 0..self.shape.burst {
-            let index = self.next_index() + position;
-            let number = self.ledger.publish(index, publisher, intended_ns);
-            debug_assert_eq!(self.order.index(publisher, number), index);
-            let stamp = Stamp { sender: publisher as u32, number, time_ns: intended_ns };
-            self.encode(net.id(key), stamp);
+            self.compose(publisher, position, net.id(key), intended_ns);
+            wire::put_frame(self.shape.opcode, &self.message, &mut self.frames);
         }
-        self.next_group += 1;
-        self.left = self.left.saturating_sub(self.shape.burst);
+        self.group_sent();
         net.send_frames(key, &self.frames);
         Ok(())
     }
 
-    fn encode(&mut self, client: u32, stamp: Stamp) {
+    fn post_group(&mut self, net: &Net, http: &HttpOutlet, intended_ns: u64) -> Result<(), u64> {
+        if !http.has_room(self.shape.burst) {
+            return Err(net.clock.now_ns() + CHOKED_WAIT_NS);
+        }
+        for position in 0..self.shape.burst {
+            self.compose(0, position, 0, intended_ns);
+            http.post(&self.message);
+        }
+        self.group_sent();
+        Ok(())
+    }
+
+    fn group_sent(&mut self) {
+        self.next_group += 1;
+        self.left = self.left.saturating_sub(self.shape.burst);
+    }
+
+    /// Begins a message of the group that is next, and writes it to `message`.
+    fn compose(&mut self, publisher: usize, position: u64, client: u32, intended_ns: u64) {
+        let index = self.next_index() + position;
+        let number = self.ledger.publish(index, publisher, intended_ns);
+        debug_assert_eq!(self.order.index(publisher, number), index);
+        let stamp = Stamp { sender: publisher as u32, number, time_ns: intended_ns };
         self.payload.clear();
         stamp.write_message(self.shape.size, &mut self.payload);
-        let message = match &self.shape.template {
-            None => &self.payload,
-            Some(template) => {
-                self.message.clear();
-                template.write(client, &self.payload, &mut self.message);
-                &self.message
-            }
-        };
-        wire::put_frame(self.shape.opcode, message, &mut self.frames);
+        self.message.clear();
+        match &self.shape.template {
+            None => self.message.extend_from_slice(&self.payload),
+            Some(template) => template.write(client, &self.payload, &mut self.message),
+        }
     }
 }
 

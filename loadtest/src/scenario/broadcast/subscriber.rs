@@ -60,6 +60,8 @@ pub(crate) struct Subscribers {
     touched: Vec<u64>,
     /// Whether publishers do not get what they publish.
     is_for_others_only: bool,
+    /// Whether messages are posted, so that no client publishes.
+    is_posted: bool,
     outcome: Outcome,
 }
 
@@ -83,6 +85,7 @@ impl Subscribers {
             turn: vec![(0, 0); MESSAGES_MAX as usize],
             touched: Vec::new(),
             is_for_others_only: for_others,
+            is_posted: shape.http.is_some(),
             outcome: Outcome::default(),
         }
     }
@@ -90,7 +93,7 @@ impl Subscribers {
     /// The role of a new connection: the first ones of the first thread publish.
     fn role(&mut self, key: usize) -> Role {
         let Some(publisher) = &mut self.publisher else { return Role::Receiver };
-        if publisher.keys.len() >= self.ledger.publishers() {
+        if self.is_posted || publisher.keys.len() >= self.ledger.publishers() {
             return Role::Receiver;
         }
         publisher.keys.push(Some(key));
