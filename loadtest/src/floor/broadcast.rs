@@ -13,7 +13,7 @@ use super::peers::Order;
 use super::{Options, uring};
 
 /// Sends of a round at least, so that it lasts longer than what disturbs it.
-const ROUND_SENDS: u32 = 5000;
+const ROUND_SENDS: u32 = 20_000;
 /// Times that a round goes over the sockets at most: each pass ends with a sleep of both sides.
 const PASSES_MAX: u32 = 100;
 

@@ -14,7 +14,7 @@ use super::pairs::{Pairs, STALL};
 use super::peers::Order;
 
 /// Messages of a round at least, so that it lasts longer than what disturbs it.
-const ROUND_MESSAGES: u32 = 5000;
+const ROUND_MESSAGES: u32 = 20_000;
 /// Messages on one connection in a round, at least the depth: each may cost both sides a sleep.
 const EACH_MAX: u32 = 500;
 
