@@ -29,13 +29,24 @@ pub(crate) struct Preset {
     name: &'static str,
     connections: u64,
     hold: Duration,
+    /// The server's own default would end clients whose pong waits behind a broadcast to a million
+    /// others, where both ends share few CPUs.
+    pong_timeout: &'static str,
 }
 
-pub(crate) const HUNDRED_THOUSAND: Preset =
-    Preset { name: "100k", connections: 100_000, hold: Duration::from_secs(60) };
+pub(crate) const HUNDRED_THOUSAND: Preset = Preset {
+    name: "100k",
+    connections: 100_000,
+    hold: Duration::from_secs(60),
+    pong_timeout: "8s",
+};
 
-pub(crate) const MILLION: Preset =
-    Preset { name: "1m", connections: 1_000_000, hold: Duration::from_secs(120) };
+pub(crate) const MILLION: Preset = Preset {
+    name: "1m",
+    connections: 1_000_000,
+    hold: Duration::from_secs(120),
+    pong_timeout: "24s",
+};
 
 /// Starts Throng with as many workers as the descriptor limit makes necessary, opens the
 /// connections, holds them with pings, broadcasts to all, and checks that each got every message
@@ -57,6 +68,10 @@ pub(crate) struct PresetArgs {
     /// The server's --ping-interval; every client must be pinged as often
     #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "25s")]
     ping_interval: Duration,
+
+    /// The server's --pong-timeout [default: 8s for 100k, 24s for 1m]
+    #[arg(long, value_name = "DUR")]
+    pong_timeout: Option<String>,
 
     /// Where the server listens
     #[arg(long, value_name = "PORT", default_value = "18080")]
@@ -127,12 +142,14 @@ pub(crate) fn run(args: &PresetArgs, preset: &Preset) -> Result<bool, String> {
         }
     }
     let workers = workers(args, connections, limit)?;
+    let pong_timeout = args.pong_timeout.as_deref().unwrap_or(preset.pong_timeout);
+    eprintln!("pings every {:?}, a client has {pong_timeout} to answer", args.ping_interval);
     eprintln!(
         "{workers} workers: the limit is {limit} descriptors in each table, and the kernel's hash \
          gives one worker up to {:.0} of {connections} connections",
         workers::largest_share(connections, workers)
     );
-    let common = common(args, connections, workers)?;
+    let common = common(args, preset, connections, workers)?;
     let mut run = Run::start(&common, preset.name, "/room/loadtest")?;
     let section = run.report.section("Server");
     section.tell("workers", "workers", workers as f64, "");
@@ -194,12 +211,19 @@ fn workers(args: &PresetArgs, connections: u64, limit: usize) -> Result<usize, S
 }
 
 /// The options that a scenario would have got.
-fn common(args: &PresetArgs, connections: u64, workers: usize) -> Result<Common, String> {
+fn common(
+    args: &PresetArgs,
+    preset: &Preset,
+    connections: u64,
+    workers: usize,
+) -> Result<Common, String> {
     let program = program(args)?;
     let address = format!("127.0.0.1:{}", args.port);
     let interval_ms = args.ping_interval.as_millis();
+    let pong_timeout = args.pong_timeout.as_deref().unwrap_or(preset.pong_timeout);
     let spawn = format!(
-        "'{}' --listen {address} --workers {workers} --backend {} --ping-interval {interval_ms}ms",
+        "'{}' --listen {address} --workers {workers} --backend {} --ping-interval {interval_ms}ms \
+         --pong-timeout {pong_timeout}",
         program.display(),
         args.backend
     );

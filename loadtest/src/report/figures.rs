@@ -10,6 +10,9 @@ use crate::run::MemoryState;
 /// Connections from which on memory per connection says something.
 pub(crate) const SLOPE_CONNECTIONS_MIN: u64 = 2000;
 
+/// The same for the kernel's memory, which others on the machine use too.
+const KERNEL_CONNECTIONS_MIN: u64 = 20_000;
+
 /// How connecting went.
 pub(crate) fn connections(
     report: &mut Report,
@@ -125,7 +128,7 @@ pub(crate) fn memory(
     let first = part.unwrap_or(none);
     let slab = all.kernel.slab_bytes.saturating_sub(first.kernel.slab_bytes) as f64;
     let slab = slab / (connections - first.connections).max(1) as f64;
-    if is_many && slab > 0.0 {
+    if connections >= KERNEL_CONNECTIONS_MIN && slab > 0.0 {
         section.cost("kernel_pair", "kernel, slabs, both ends of a connection", slab, "B");
         if let Some(end) = loader_end {
             let server = slab - end.bytes;
