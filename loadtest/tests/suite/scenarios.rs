@@ -100,7 +100,7 @@ fn churn_comes_and_goes() {
 
 #[test]
 fn those_that_read_get_all_while_others_do_not_read() {
-    let server = Throng::start(&["--max-backlog", "64KiB"]);
+    let server = Throng::start(&["--max-backlog", "4MiB"]);
     let (url, pid) = (server.url("/room/a"), server.pid());
     let mut args = vec!["slow", "-n", "20", "--share", "20%", "--rate", "200", "--url", &url];
     args.extend(["--size", "64KiB", "--duration", "2s", "--server-pid", &pid]);
