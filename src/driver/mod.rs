@@ -7,6 +7,7 @@ mod clock;
 pub mod epoll;
 mod listener;
 mod outgoing;
+mod peek;
 pub mod sim;
 #[allow(unsafe_code, reason = "the kernel reads and writes memory of ours behind the compiler")]
 pub mod uring;
@@ -74,6 +75,10 @@ pub trait Driver {
     /// Gives a connection away: `Released` brings the descriptor and what was not sent of it.
     /// What the driver had received by then comes before, even while paused.
     fn release(&mut self, conn: ConnId);
+
+    /// Whether bytes of the peer have come that were not handed out. Asked before a connection is
+    /// ended for its silence: a busy worker may not have read what came in time.
+    fn has_unread(&mut self, conn: ConnId) -> bool;
 
     /// Waits until something completes, but not if something has. The only sleep there is.
     ///

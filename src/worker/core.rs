@@ -81,6 +81,8 @@ pub(super) struct Core<W> {
     pub(super) waiting: VecDeque<ConnId>,
     pub(super) timers: Timers,
     pub(super) due: Vec<(ConnId, Tick)>,
+    /// Connections whose deadline has passed this turn.
+    pub(super) suspects: Vec<ConnId>,
     pub(super) cohorts: Cohorts,
     pub(super) pings: Option<Sweep>,
     pub(super) checks: Option<Sweep>,
@@ -132,6 +134,7 @@ impl<W: Wake> Core<W> {
             waiting: VecDeque::new(),
             timers: Timers::new(now),
             due: Vec::new(),
+            suspects: Vec::new(),
             cohorts,
             pings,
             checks,
@@ -160,6 +163,7 @@ impl<W: Wake> Core<W> {
         let due = self.timers.tick_after(self.now, delay);
         if let Some(connection) = self.table.get_mut(conn) {
             connection.deadline = due;
+            connection.clear(flag::REPRIEVED | flag::HEARD);
             self.timers.enter(conn, due);
         }
     }
@@ -231,5 +235,8 @@ pub(super) fn touch(touched: &mut VecDeque<ConnId>, conn: ConnId, connection: &m
 pub(super) fn prove_life(connection: &mut Connection) {
     if connection.ping != Ping::Queued {
         connection.ping = Ping::None;
+    }
+    if connection.has(flag::REPRIEVED) {
+        connection.set(flag::HEARD);
     }
 }

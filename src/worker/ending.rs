@@ -5,7 +5,7 @@ use super::ingest::wait_for_others;
 use super::table::{Phase, Ping, flag};
 use crate::driver::{End, Outgoing, Wake};
 use crate::id::ConnId;
-use crate::limits::CLOSE_TIMEOUT;
+use crate::limits::{CLOSE_TIMEOUT, TIMER_TICK};
 
 impl<W: Wake> Core<W> {
     /// The driver has sent what it was given.
@@ -98,7 +98,8 @@ impl<W: Wake> Core<W> {
         }
     }
 
-    /// The deadline of a connection has passed.
+    /// The deadline of a connection has passed: it is suspected, unless the deadline was of
+    /// something that has happened since.
     pub(super) fn overdue(&mut self, conn: ConnId) {
         let Some(connection) = self.table.get_mut(conn) else { return };
         match (&connection.phase, connection.ping) {
@@ -110,6 +111,26 @@ impl<W: Wake> Core<W> {
                     self.close_soon(conn);
                 }
             }
+            (Phase::Lingering { .. } | Phase::Closed, _) => self.close_soon(conn),
+            // What it had to say in time was read, and that was not it.
+            _ if connection.has(flag::HEARD) => self.condemn(conn),
+            _ => self.suspects.push(conn),
+        }
+    }
+
+    /// What came before the deadline may not have been read: judges again when it was.
+    pub(super) fn reprieve(&mut self, conn: ConnId) {
+        self.arm(conn, TIMER_TICK);
+        if let Some(connection) = self.table.get_mut(conn) {
+            connection.set(flag::REPRIEVED);
+        }
+    }
+
+    /// Ends a connection for its silence.
+    pub(super) fn condemn(&mut self, conn: ConnId) {
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        match &connection.phase {
+            Phase::Session(session, _) if session.is_open() => self.end_unresponsive(conn),
             _ => self.close_soon(conn),
         }
     }

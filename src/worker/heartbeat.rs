@@ -70,6 +70,10 @@ impl<W: Wake> Core<W> {
             connection.deadline = due;
             return self.timers.enter(conn, due);
         }
+        self.suspects.push(conn);
+    }
+
+    pub(super) fn end_unresponsive(&mut self, conn: ConnId) {
         self.counters.closed_unresponsive.add(1);
         self.begin_close(conn, CloseCode::POLICY, "no pong");
         self.finish(conn);

@@ -89,6 +89,7 @@ impl<D: Driver> Worker<D> {
         self.complete();
         self.core.read_mail();
         self.core.expire();
+        self.judge();
         self.say_goodbye();
         self.core.deliver();
         self.flush();
@@ -127,6 +128,17 @@ impl<D: Driver> Worker<D> {
         self.core.mail.wake_up();
         self.core.now = self.driver.now();
         Ok(())
+    }
+
+    /// Ends those whose deadline has passed, unless what they sent is still to be read.
+    fn judge(&mut self) {
+        while let Some(conn) = self.core.suspects.pop() {
+            if self.driver.has_unread(conn) {
+                self.core.reprieve(conn);
+            } else {
+                self.core.condemn(conn);
+            }
+        }
     }
 
     fn complete(&mut self) {

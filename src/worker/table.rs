@@ -87,6 +87,10 @@ pub(super) mod flag {
     pub(in super::super) const PINGED: u16 = 1 << 9;
     /// It stands in the list of those who wait for other workers.
     pub(in super::super) const WAITING: u16 = 1 << 10;
+    /// Its deadline has passed while something it had sent was still to be read.
+    pub(in super::super) const REPRIEVED: u16 = 1 << 11;
+    /// Something was read since.
+    pub(in super::super) const HEARD: u16 = 1 << 12;
 }
 
 impl Connection {

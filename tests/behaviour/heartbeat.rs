@@ -3,7 +3,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use testkit::client::{Client, End, Got, Shape, binary, pong, text};
+use nix::sys::signal::Signal;
+use testkit::client::{Client, End, Got, Shape, binary, handshake, pong, text};
 use throng::config::Backend;
 
 use crate::support::{holds_within, ms, server};
@@ -16,7 +17,11 @@ on_both!(
     an_interval_of_zero_turns_pings_off,
     a_timeout_of_zero_turns_the_deadline_off,
     who_was_paused_by_us_is_not_closed_for_missing_pongs,
+    who_spoke_in_time_to_a_server_that_stood_still_is_not_closed,
 );
+
+/// Clients of a test with very many.
+const CROWD: usize = 2500;
 
 const OPTIONS: [&str; 4] = ["--ping-interval", "500ms", "--pong-timeout", "500ms"];
 
@@ -146,4 +151,39 @@ fn who_was_paused_by_us_is_not_closed_for_missing_pongs(backend: Backend) {
     }
     assert_eq!(bytes, MESSAGES * 20_000);
     assert!(writing.join().expect("writing fails, but does not panic"), "never closed");
+}
+
+/// More than one wait of a driver tells of: what the last ones sent is read turns later.
+fn who_spoke_in_time_to_a_server_that_stood_still_is_not_closed(backend: Backend) {
+    const STILL: Duration = ms(10_500);
+    let options = ["--workers", "1", "--ping-interval", "500ms", "--pong-timeout", "4s"];
+    let server = server(backend, &options);
+    let mut clients: Vec<Client> =
+        (0..CROWD).map(|_| Client::open(server.address(), "/echo")).collect();
+    let mut late: [Client; 5] =
+        std::array::from_fn(|_| Client::connect(server.address()).expect("the server listens"));
+    // All show life until each has a ping that was not answered.
+    for _ in 0..3 {
+        clients.iter_mut().for_each(|client| client.write(&pong(b"")));
+        thread::sleep(ms(250));
+    }
+    server.signal(Signal::SIGSTOP);
+    for client in &mut clients {
+        client.write(&pong(b""));
+        client.write(&text("in time"));
+    }
+    let request = handshake("/echo", &[]);
+    late.iter_mut().for_each(|client| client.write(request.as_bytes()));
+    thread::sleep(STILL);
+    server.signal(Signal::SIGCONT);
+    for client in &mut clients {
+        let mut frame = client.frame();
+        while frame.first == 0x89 {
+            frame = client.frame();
+        }
+        assert_eq!((frame.first, &frame.payload[..]), (0x81, &b"in time"[..]));
+    }
+    for client in &mut late {
+        assert_eq!(client.response().status, 101);
+    }
 }

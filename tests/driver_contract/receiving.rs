@@ -18,6 +18,23 @@ pub(crate) fn what_is_written_is_received<H: Harness>(rig: &mut Rig<H>) {
     assert_eq!(rig.read_to_end(&mut peer), b"", "nothing but the end comes");
 }
 
+pub(crate) fn what_is_not_handed_out_is_unread<H: Harness>(rig: &mut Rig<H>) {
+    let (conn, mut peer) = rig.connect();
+    assert!(!rig.log.driver.has_unread(conn), "nothing was sent");
+    rig.log.pause(conn);
+    assert_eq!(peer.write(b"late"), 4);
+    rig.log.until("bytes have come", |log| log.driver.has_unread(conn));
+    rig.log.settle();
+    assert!(rig.log.driver.has_unread(conn), "looking takes nothing");
+    rig.log.resume(conn);
+    rig.log.until("they are received", |log| log.received(conn) == b"late");
+    rig.log.settle();
+    assert!(!rig.log.driver.has_unread(conn), "all was handed out");
+    peer.finish();
+    rig.log.settle();
+    assert!(!rig.log.driver.has_unread(conn), "a FIN is no byte");
+}
+
 /// Sends what it receives, one send at a time.
 pub(crate) struct Echo {
     conn: ConnId,

@@ -310,6 +310,10 @@ impl Driver for EpollDriver {
         self.done.push_back(Done::Released(conn, socket, rest));
     }
 
+    fn has_unread(&mut self, conn: ConnId) -> bool {
+        self.slot(conn).has_unread()
+    }
+
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         self.budget = self.tuning.budget;
         self.accepting.begin_turn(clock::now());

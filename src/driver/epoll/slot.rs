@@ -8,7 +8,7 @@ use nix::sys::socket::{MsgFlags, Shutdown, recv, shutdown};
 use socket2::SockRef;
 
 use crate::driver::outgoing::SLICES_MAX;
-use crate::driver::{End, Outgoing};
+use crate::driver::{End, Outgoing, peek};
 
 /// A socket with what is being sent on it. The socket itself blocks, so that it means the same to
 /// every driver; each call says that it must not.
@@ -120,6 +120,10 @@ impl Slot {
             }
             Err(errno) => self.end(End::Failed(kind_of(errno))),
         }
+    }
+
+    pub(super) fn has_unread(&self) -> bool {
+        peek::holds_bytes(&self.socket)
     }
 
     fn end(&mut self, end: End) -> Read {

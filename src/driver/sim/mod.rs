@@ -244,6 +244,11 @@ impl Driver for SimDriver {
         self.done.push_back(Done::Released(conn, socket, rest));
     }
 
+    fn has_unread(&mut self, conn: ConnId) -> bool {
+        let link = self.slot(conn).link;
+        self.net.has_bytes(link)
+    }
+
     /// Never sleeps: who drives the simulation moves the time.
     fn wait(&mut self, _timeout: Duration) -> io::Result<()> {
         self.budget = 1 + self.net.below(self.budget_max);

@@ -205,6 +205,10 @@ impl Net {
         link.is_finished_by_client || !link.to_server.is_empty()
     }
 
+    pub(super) fn has_bytes(&self, link: LinkId) -> bool {
+        !self.0.borrow().links[link.0].to_server.is_empty()
+    }
+
     pub(super) fn has_connects(&self, driver: usize) -> bool {
         !self.0.borrow().backlogs[driver].links.is_empty()
     }

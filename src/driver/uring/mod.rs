@@ -365,6 +365,10 @@ impl Driver for UringDriver {
         self.leave(conn, flag::RELEASING);
     }
 
+    fn has_unread(&mut self, conn: ConnId) -> bool {
+        self.slot(conn).has_unread()
+    }
+
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         let retry = self.begin_turn();
         let must_look = self.arm_polls_again();

@@ -8,7 +8,7 @@ use nix::sys::socket::{Shutdown, shutdown};
 use socket2::SockRef;
 
 use super::message::Message;
-use crate::driver::Outgoing;
+use crate::driver::{Outgoing, peek};
 
 /// A socket and what the kernel is doing with it.
 #[derive(Debug)]
@@ -103,6 +103,13 @@ impl Slot {
             self.set(flag::QUEUED);
         }
         must
+    }
+
+    /// Bytes that a receive has taken but not brought yet are nowhere else to be seen.
+    pub(super) fn has_unread(&self) -> bool {
+        self.has(flag::RECEIVE)
+            || self.stash.is_some()
+            || self.socket.as_ref().is_some_and(peek::holds_bytes)
     }
 
     /// Why the connection broke, if it did and that was not told.
