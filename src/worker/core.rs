@@ -21,6 +21,9 @@ use crate::stats::Counters;
 use crate::wire::Encoded;
 use crate::wire::deflate::Deflater;
 
+/// Connections that the list of those to flush has room for even after a quiet second.
+const TOUCHED_KEPT: usize = 1024;
+
 /// What all workers of a server share: read-only, or plain atomics.
 #[derive(Debug)]
 pub struct Shared {
@@ -187,7 +190,7 @@ impl<W: Wake> Core<W> {
         match self.trim_at {
             Some(at) if at <= self.now => {
                 let is_left = self.pool.trim() | self.scratch.trim();
-                self.touched.shrink_to(0);
+                self.touched.shrink_to(TOUCHED_KEPT);
                 self.end_burst();
                 let must_look = is_left || self.burst_ends_at.is_some();
                 self.trim_at = must_look.then(|| self.now + TRIM_INTERVAL);
