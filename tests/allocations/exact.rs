@@ -1,0 +1,140 @@
+//! Prepared completions: no allocation is left to chance.
+
+use std::time::Duration;
+
+use throng::limits::TRIM_INTERVAL;
+use throng::wire::Opcode;
+use throng::worker::Worker;
+
+use crate::counting::{allocations, uncounted};
+use crate::prepared::Prepared;
+use crate::worker::{client_frame, conns, frames, open, opened, request, turn, workers};
+use crate::{
+    ALLOCATIONS_PER_EIGHT, ALLOCATIONS_PER_LARGE_TURN, ALLOCATIONS_PER_PUBLISH,
+    ALLOCATIONS_PER_TRIM, report,
+};
+
+const WARM_UP: usize = 100;
+
+/// Allocations in so many turns of a worker that has had some before.
+fn counted(worker: &mut Worker<Prepared>, turns: usize) -> u64 {
+    (0..WARM_UP).for_each(|_| turn(worker));
+    let before = allocations();
+    (0..turns).for_each(|_| turn(worker));
+    allocations() - before
+}
+
+#[test]
+fn ten_thousand_echoes_allocate_nothing() {
+    for (connections, pipelined, length) in
+        [(1, 1, 20), (100, 1, 20), (100, 16, 125), (10, 1, 16384)]
+    {
+        let mut worker = opened("/echo", connections);
+        let bytes = frames(pipelined, length);
+        worker.driver().receive(conns(connections).map(|conn| (conn, bytes.clone())));
+        let turns = 10_000 / (connections * pipelined) + 1;
+        assert_eq!(counted(&mut worker, turns), 0, "{connections} x {pipelined} x {length}");
+    }
+}
+
+#[test]
+fn only_what_a_pool_does_not_keep_is_allocated_again() {
+    let mut worker = opened("/echo", 64);
+    let bytes = frames(1, 16384);
+    worker.driver().receive(conns(64).map(|conn| (conn, bytes.clone())));
+    let count = counted(&mut worker, 100);
+    report(&format!("64 echoes of 16 KiB in a turn: {:.1} allocations", count as f64 / 100.0));
+    assert!(count <= 100 * ALLOCATIONS_PER_LARGE_TURN, "{count} in 100 turns");
+}
+
+#[test]
+fn pings_of_clients_allocate_nothing() {
+    for path in ["/echo", "/room/a"] {
+        let mut worker = opened(path, 100);
+        let ping = client_frame(Opcode::Ping, b"12345678");
+        worker.driver().receive(conns(100).map(|conn| (conn, ping.clone())));
+        assert_eq!(counted(&mut worker, 100), 0, "{path}");
+    }
+}
+
+#[test]
+fn frames_in_pieces_allocate_nothing() {
+    let mut worker = opened("/echo", 50);
+    let frame = frames(1, 1000);
+    let pieces = frame.chunks(300).flat_map(|piece| conns(50).map(|conn| (conn, piece.to_vec())));
+    // Payloads that are taken out of pieces are unmasked elsewhere, so these stay as they are.
+    worker.driver().receive(pieces);
+    assert_eq!(counted(&mut worker, 200), 0);
+}
+
+/// Allocations per turn in which one of the members publishes.
+fn per_publish(messages: usize, members: usize) -> u64 {
+    const TURNS: u64 = 1000;
+    let mut worker = opened("/room/a", members);
+    let bytes = frames(messages, 100);
+    worker.driver().receive(conns(1).map(|conn| (conn, bytes.clone())));
+    let count = counted(&mut worker, TURNS as usize);
+    assert_eq!(count % TURNS, 0, "every turn does the same");
+    count / TURNS
+}
+
+#[test]
+fn a_publish_allocates_nothing_for_a_member() {
+    for (messages, bound) in [(1, ALLOCATIONS_PER_PUBLISH), (8, ALLOCATIONS_PER_EIGHT)] {
+        let counts = [1, 2, 100, 1000].map(|members| per_publish(messages, members));
+        report(&format!("{messages} messages in a turn: {} allocations", counts[0]));
+        assert!(counts.iter().all(|count| *count == counts[0]), "{counts:?}");
+        assert!(counts[0] <= bound, "{messages} messages: {} of {bound}", counts[0]);
+    }
+}
+
+#[test]
+fn what_is_said_and_what_is_heard_share_a_send_without_memory() {
+    let mut worker = opened("/room/a", 100);
+    let ping = client_frame(Opcode::Ping, b"12345678");
+    let both = [frames(1, 100), ping].concat();
+    worker.driver().receive(conns(1).map(|conn| (conn, both.clone())));
+    let count = counted(&mut worker, 1000);
+    assert!(count <= 1000 * ALLOCATIONS_PER_PUBLISH, "{count} in 1000 turns");
+}
+
+#[test]
+fn mail_to_another_worker_allocates_nothing_more() {
+    for (messages, bound) in [(1, ALLOCATIONS_PER_PUBLISH), (8, ALLOCATIONS_PER_EIGHT)] {
+        let mut workers = workers(2);
+        open(&mut workers[0], &request("/room/a"), 100);
+        open(&mut workers[1], &request("/room/a"), 100);
+        let bytes = frames(messages, 100);
+        workers[0].driver().receive(conns(1).map(|conn| (conn, bytes.clone())));
+        (0..WARM_UP).for_each(|_| workers.iter_mut().for_each(turn));
+        let mut counts = [0; 2];
+        for _ in 0..1000 {
+            for (worker, count) in workers.iter_mut().zip(&mut counts) {
+                let before = allocations();
+                turn(worker);
+                *count += allocations() - before;
+            }
+        }
+        assert!(counts[0] <= 1000 * bound, "{} by the publisher's worker", counts[0]);
+        assert_eq!(counts[1], 0, "by the worker that gets the mail");
+    }
+}
+
+#[test]
+fn heartbeats_allocate_nothing() {
+    let step = Duration::from_millis(50);
+    let mut worker = opened("/echo", 1000);
+    let bytes = frames(1, 20);
+    worker.driver().receive(conns(1000).map(|conn| (conn, bytes.clone())));
+    let mut count = 0;
+    // Three intervals of pings to warm up, and three that count.
+    for at in 0..3000 {
+        uncounted(|| worker.driver().pass(step));
+        let before = allocations();
+        turn(&mut worker);
+        count += if at < 1500 { 0 } else { allocations() - before };
+    }
+    let trims = (step * 1500).div_duration_f64(TRIM_INTERVAL) as u64 + 1;
+    report(&format!("heartbeats: {count} allocations in {trims} looks through the pools"));
+    assert!(count <= trims * ALLOCATIONS_PER_TRIM, "{count} in {trims} s");
+}
