@@ -102,7 +102,7 @@ pub(crate) struct PresetArgs {
     #[arg(value_parser = clap::value_parser!(u64).range(1..=1000))]
     broadcasts: u64,
 
-    /// Bytes of a broadcast; 32 at least
+    /// Bytes of a broadcast; 20 at least
     #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "100")]
     size: usize,
 

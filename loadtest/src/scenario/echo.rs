@@ -29,7 +29,7 @@ pub(crate) struct EchoArgs {
     #[arg(long, value_name = "RATE", value_parser = parse_rate, conflicts_with = "depth")]
     rate: Option<f64>,
 
-    /// Bytes of a message; 32 at least
+    /// Bytes of a message; 20 at least
     #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "100")]
     size: usize,
 

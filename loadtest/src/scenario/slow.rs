@@ -27,7 +27,7 @@ pub(crate) struct SlowArgs {
     #[arg(long, value_name = "RATE", value_parser = parse_rate, default_value = "50")]
     rate: f64,
 
-    /// Bytes of a payload; 32 at least
+    /// Bytes of a payload; 20 at least
     #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "16KiB")]
     size: usize,
 

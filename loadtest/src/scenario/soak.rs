@@ -42,7 +42,7 @@ pub(crate) struct SoakArgs {
     #[arg(long, value_name = "RATE", value_parser = parse_rate, default_value = "20")]
     churn_rate: f64,
 
-    /// Bytes of a payload; 32 at least
+    /// Bytes of a payload; 20 at least
     #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "100")]
     size: usize,
 

@@ -4,15 +4,16 @@ use crate::support::{Throng, figure, free_port, measure, throng_program};
 
 #[test]
 fn echo_gets_every_reply() {
-    for more in [["--depth", "4"], ["--rate", "2000"]] {
+    for (more, size) in [(["--depth", "4"], "20"), (["--rate", "2000"], "200")] {
         let server = Throng::start(&[]);
         let (url, pid) = (server.url("/echo"), server.pid());
         let mut args = vec!["echo", "-n", "20", "--url", &url, "--server-pid", &pid];
-        args.extend(["--duration", "1s", "--warm-up", "100ms", "--size", "200"]);
+        args.extend(["--duration", "1s", "--warm-up", "100ms", "--size", size]);
         args.extend(more);
         let (code, report) = measure(&args);
         assert_eq!(code, 0);
         assert!(figure(&report, "echoes") > 500.0);
+        assert_eq!(figure(&report, "message_bytes").to_string(), size);
         assert_eq!(figure(&report, "echoes_wrong"), 0.0);
         assert!(figure(&report, "server_cpu_us") > 0.0);
         assert!(figure(&report, "loader_cpu_us") > 0.0);

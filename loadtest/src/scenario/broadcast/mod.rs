@@ -40,7 +40,7 @@ pub(crate) struct BroadcastArgs {
     #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
     publishers: u16,
 
-    /// Bytes of a payload; 32 at least
+    /// Bytes of a payload; 20 at least
     #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "100")]
     size: usize,
 
