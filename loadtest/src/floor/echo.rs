@@ -9,7 +9,7 @@ use nix::sys::socket::{MsgFlags, recv, send};
 
 use super::Options;
 use super::cpu::{self, Samples, Used};
-use super::frames::{RECEIVE_BYTES, REPLY, REQUEST, Whole, replies};
+use super::frames::{Echoed, RECEIVE_BYTES, Whole};
 use super::pairs::{Pairs, STALL};
 use super::peers::Order;
 
@@ -32,7 +32,7 @@ pub(super) fn measure(pairs: &Pairs, options: &Options, echo: &mut impl Echo) ->
     let messages = u64::from(each) * u64::from(connections);
     let mut samples = Samples::new(messages);
     for round in 0..=options.rounds {
-        pairs.peers.order(Order::Exchange { messages: each, depth });
+        pairs.peers.order(Order::Exchange { messages: each, depth, echoed: options.echoed() });
         cpu::settle()?;
         let before = Used::so_far()?;
         let answered = echo.answer(&pairs.sockets, messages).context("an echo failed");
@@ -51,13 +51,14 @@ pub(super) struct Epoll {
     epoll: epoll::Epoll,
     events: Vec<EpollEvent>,
     buffer: Vec<u8>,
+    echoed: Echoed,
     replies: &'static [u8],
     whole: Vec<Whole>,
 }
 
 impl Epoll {
     /// Registers the sockets, by edges.
-    pub(super) fn new(sockets: &[OwnedFd]) -> Result<Self> {
+    pub(super) fn new(sockets: &[OwnedFd], echoed: Echoed) -> Result<Self> {
         let epoll = epoll::Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         for (at, socket) in sockets.iter().enumerate() {
             let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
@@ -69,7 +70,8 @@ impl Epoll {
             epoll,
             events: vec![EpollEvent::empty(); 1024],
             buffer: vec![0; RECEIVE_BYTES],
-            replies: replies(),
+            echoed,
+            replies: echoed.replies(),
             whole: vec![Whole::default(); sockets.len()],
         })
     }
@@ -100,11 +102,11 @@ impl Echo for Epoll {
                     Err(Errno::EAGAIN) => continue,
                     Err(error) => return Err(error).context("recv"),
                 };
-                let whole = self.whole[at].take(count, REQUEST);
+                let whole = self.whole[at].take(count, self.echoed.request_bytes);
                 if whole == 0 {
                     continue;
                 }
-                let reply = &self.replies[..whole * REPLY];
+                let reply = &self.replies[..whole * self.echoed.reply_bytes];
                 let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
                 let sent = send(socket, reply, flags).context("send")?;
                 ensure!(sent == reply.len(), "a socket takes {sent} of {} bytes", reply.len());
