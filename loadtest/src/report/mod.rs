@@ -1,5 +1,6 @@
 //! What a run has found: as values, as a table, as JSON.
 
+pub(crate) mod against;
 pub(crate) mod compare;
 pub(crate) mod figures;
 pub(crate) mod model;

@@ -248,11 +248,7 @@ fn check(args: &ChatArgs) -> Result<(), String> {
     if count * size > NUMBERS_MAX {
         return Err(format!("--connections times --room-size is over {NUMBERS_MAX}; take fewer"));
     }
-    let template = args.publish.as_ref().map(|text| Template::new(text));
-    if template.is_some_and(|template| !template.has_payload()) {
-        return Err("--publish needs {payload} in its text".into());
-    }
-    Ok(())
+    Template::with_payload(args.publish.as_deref()).map(drop)
 }
 
 impl Outcome {

@@ -13,6 +13,7 @@ use crate::report::figures;
 use crate::report::model::Report;
 use crate::run::Run;
 use crate::stamp::STAMP_BYTES;
+use crate::template::Template;
 use crate::wire;
 
 /// Publishes by the clock, first while all read, then while a share of the receivers does not.
@@ -35,6 +36,10 @@ pub(crate) struct SlowArgs {
     #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "10s")]
     duration: Duration,
 
+    /// What a client sends: a text with {payload} in it
+    #[arg(long, value_name = "TEMPLATE")]
+    publish: Option<String>,
+
     #[command(flatten)]
     common: Common,
 }
@@ -46,11 +51,12 @@ pub(crate) fn run(args: &SlowArgs) -> Result<bool, String> {
     }
     let mut run = Run::start(&args.common, "slow", "/room/loadtest")?;
     let count = args.common.loader.connections;
+    let template = Template::with_payload(args.publish.as_deref())?;
     let shape = Shape {
         burst: 1,
         size: args.size.max(STAMP_BYTES),
-        opcode: wire::BINARY,
-        template: None,
+        opcode: if template.is_some() { wire::TEXT } else { wire::BINARY },
+        template,
         http: None,
         timeout_ns: crate::clock::nanoseconds(args.common.loader.timeout),
     };

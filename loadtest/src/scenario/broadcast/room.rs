@@ -12,7 +12,11 @@ use crate::engine::tally::Tally;
 use crate::engine::{Command, Crew, Seeds};
 use crate::measure::window::Spent;
 use crate::report::figures;
+use crate::report::model::Report;
 use crate::run::{MemoryState, Run};
+
+/// What certainly fits into one segment on loopback.
+const SEGMENT_BYTES_SURE: u64 = 32 * 1024;
 
 /// The subscribers, and the book that they share.
 pub(crate) struct Room {
@@ -189,6 +193,19 @@ impl Filled {
 }
 
 impl Published {
+    /// How many messages left together: one segment on loopback is one send of the server, but for
+    /// those in which the publishers wrote their groups.
+    fn report_segments(&self, report: &mut Report, shape: &Shape) {
+        if self.spent.server.is_none() || shape.size as u64 * shape.burst > SEGMENT_BYTES_SURE {
+            return;
+        }
+        let groups = self.messages / shape.burst;
+        let segments = self.spent.segments.saturating_sub(groups) as f64;
+        let section = report.sections.last_mut().expect("what was spent was just added");
+        let label = "TCP segments of this machine per delivery";
+        section.cost("segments_per_delivery", label, segments / self.delivered.max(1) as f64, "");
+    }
+
     pub(crate) fn report(&self, run: &mut Run, all: &Outcome, shape: &Shape, rate: Option<f64>) {
         let report = &mut run.report;
         let seconds = self.spent.seconds;
@@ -215,6 +232,7 @@ impl Published {
         report.latency(("delivery_latency", "delivery, each receiver"), from, &all.latencies[0]);
         report.latency(("last_latency", "delivery, the last receiver"), from, &all.to_last[0]);
         figures::spent(report, &self.spent, self.delivered, "delivery");
+        self.report_segments(report, shape);
         let faults = [
             (all.faults.lost, "deliveries were lost"),
             (all.faults.duplicated, "deliveries came twice"),
