@@ -81,7 +81,7 @@ impl Run {
         }
         let pid = server.as_ref().map(|server| server.pid);
         let title = format!("loadtest {scenario}, {} connections", common.loader.connections);
-        let report = Report {
+        let mut report = Report {
             schema: SCHEMA,
             title: common.loader.title.clone().unwrap_or(title),
             scenario: scenario.to_owned(),
@@ -90,6 +90,7 @@ impl Run {
             host: host(),
             ..Report::default()
         };
+        report.parameter("connections", common.loader.connections as f64);
         Ok(Self {
             clock,
             report,

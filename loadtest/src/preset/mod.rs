@@ -135,7 +135,7 @@ pub(crate) fn run(args: &PresetArgs, preset: &Preset) -> Result<bool, String> {
     if !missing.is_empty() {
         return Err(format!("this host cannot do it:\n  {}", missing.join("\n  ")));
     }
-    let _guard = sysctl::Guard;
+    let _guard = sysctl::Guard::of_kernel();
     for need in host::needs(connections) {
         if let Some(said) = sysctl::meet(&need)? {
             eprintln!("{said}");

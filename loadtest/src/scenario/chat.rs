@@ -267,6 +267,9 @@ fn report(
     (said, delivered): (u64, u64),
     seconds: f64,
 ) {
+    report.parameter("payload_bytes", args.size.max(STAMP_BYTES) as f64);
+    report.parameter("room_size", f64::from(args.room_size));
+    report.parameter("rate", args.rate);
     let section = report.section("Chat");
     section.tell("room_size", "clients of a room", f64::from(args.room_size), "");
     section.tell("rate_asked", "messages asked for, open loop", args.rate, "/s");

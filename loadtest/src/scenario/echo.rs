@@ -330,7 +330,8 @@ impl Outcome {
 
 fn report(report: &mut Report, all: &Outcome, echoed: u64, seconds: f64, args: &EchoArgs) {
     let section = report.section("Echo");
-    section.tell("message_bytes", "bytes of a message", args.size.max(STAMP_BYTES) as f64, "B");
+    let size = args.size.max(STAMP_BYTES) as f64;
+    section.tell("message_bytes", "bytes of a message", size, "B");
     section.gain("echo_rate", "echoes", echoed as f64 / seconds, "/s");
     section.tell("echoes", "echoes in the measured time", echoed as f64, "");
     section.cost("echoes_wrong", "replies with a wrong length or number", all.wrong as f64, "");
@@ -346,6 +347,11 @@ fn report(report: &mut Report, all: &Outcome, echoed: u64, seconds: f64, args: &
             let measured = "closed loop: from the send to the reply; a slow server is asked less";
             report.latency(("echo_latency", "echo"), measured, &all.latencies);
         }
+    }
+    report.parameter("message_bytes", size);
+    match args.rate {
+        Some(rate) => report.parameter("rate", rate),
+        None => report.parameter("depth", f64::from(args.depth)),
     }
     if all.wrong > 0 {
         report.problem(format!("{} replies had a wrong length or number", all.wrong));

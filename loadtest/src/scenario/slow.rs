@@ -71,12 +71,17 @@ pub(crate) fn run(args: &SlowArgs) -> Result<bool, String> {
     let memory = run.settled_memory(&room.crew)?;
     let open = room.crew.live().open;
     let (tally, outcome) = room.finish()?;
+    for (name, value) in [("rate", args.rate), ("share", args.share)] {
+        run.report.parameter(name, value);
+    }
+    run.report.parameter("payload_bytes", shape.size as f64);
     figures::connections(&mut run.report, &tally, count, open, filled.opening_s);
     report(&mut run.report, &outcome, [&all_read, &some_read]);
     let section = run.report.section("Server memory");
     section.tell("server_rss_before", "resident, all reading", filled.all.server_bytes as f64, "B");
     section.cost("server_rss_highest", "  the highest", highest.unwrap_or(0) as f64, "B");
     section.cost("server_rss_after", "  at the end", memory.server_bytes as f64, "B");
+    figures::judge_loader(&mut run.report, &all_read.spent);
     figures::spent(&mut run.report, &some_read.spent, some_read.delivered, "delivery");
     run.finish()
 }

@@ -107,6 +107,9 @@ pub(crate) fn run(args: &SoakArgs) -> Result<bool, String> {
     tally.add(&churning.tally);
     figures::connections(&mut run.report, &tally, listeners + part + came, open, 0.0);
     filled.report(&mut run);
+    for (name, rate) in [("echo_rate", args.echo_rate), ("churn_rate", args.churn_rate)] {
+        run.report.parameter(name, rate);
+    }
     published.report(&mut run, &outcome, &shape, Some(args.rate));
     let mut echoes = echo::Outcome::default();
     echoing.outcomes.iter().for_each(|outcome| echoes.add(outcome));

@@ -129,7 +129,7 @@ fn a_soak_has_all_groups() {
 fn a_preset_proves_its_claim_with_the_server_that_it_starts() {
     let port = free_port().to_string();
     let program = throng_program().to_string_lossy();
-    for backend in ["epoll", "auto"] {
+    for backend in ["epoll", "io_uring"] {
         let mut args = vec!["100k", "-n", "3000", "--hold", "2s", "--port", &port];
         args.extend(["--server", &program, "--backend", backend, "--workers", "3"]);
         args.extend(["--ping-interval", "1s"]);

@@ -87,6 +87,41 @@ fn two_reports_are_compared_unless_one_is_loader_bound() {
     std::fs::remove_file(&b).expect("it is ours");
 }
 
+#[test]
+fn a_page_needs_nothing_beside_itself() {
+    let server = Throng::start(&[]);
+    let (url, path) = (server.url("/echo"), temporary("html"));
+    let html = path.to_string_lossy();
+    let mut args = vec!["echo", "-n", "3", "--rate", "50", "--url", &url, "--duration", "600ms"];
+    args.extend(["--title", "one <page>", "--html", &html]);
+    assert!(loadtest(&args).status.success());
+    let page = std::fs::read_to_string(&path).expect("it was written");
+    std::fs::remove_file(&path).expect("it is ours");
+    assert!(page.contains("<svg") && page.contains("one &lt;page&gt;"), "{page}");
+    assert!(page.contains("from the intended send time"), "{page}");
+    let addresses = page.match_indices("http://").chain(page.match_indices("https://"));
+    for (at, _) in addresses {
+        let name = "http://www.w3.org/";
+        assert!(page[at..].starts_with(name), "{}", &page[at..page.len().min(at + 80)]);
+    }
+    for outside in ["<script", "<link", "<img", "src=", "@import", "url("] {
+        assert!(!page.contains(outside), "{outside} in {page}");
+    }
+}
+
+#[test]
+fn progress_is_plain_lines_where_there_is_no_terminal() {
+    let server = Throng::start(&[]);
+    let url = server.url("/echo");
+    let args = ["echo", "-n", "3", "--url", &url, "--duration", "5500ms", "--warm-up", "0"];
+    let (code, text) = stderr(&args);
+    assert_eq!(code, 0);
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines.contains(&"opening ...") && lines.contains(&"echoing ..."), "{text}");
+    assert!(lines.iter().any(|line| line.starts_with("echoing 5/5 s, 3 open")), "{text}");
+    assert!(!text.contains(['\r', '\x1b']), "{text:?}");
+}
+
 fn write(report: &Value) -> String {
     let path = temporary("json");
     std::fs::write(&path, report.to_string()).expect("the folder is there");

@@ -126,6 +126,7 @@ pub(crate) fn run(args: &BroadcastArgs) -> Result<bool, String> {
     if let Some((count, first)) = shape.http.as_ref().and_then(HttpOutlet::failures) {
         run.report.problem(format!("{count} posts failed, the first one: {first}"));
     }
+    run.report.parameter("publishers", f64::from(args.publishers));
     published.report(&mut run, &outcome, &shape, args.rate);
     if let Some(yardstick) = yardstick {
         yardstick.report(&mut run.report, &published.spent, published.delivered);

@@ -208,6 +208,9 @@ impl Published {
 
     pub(crate) fn report(&self, run: &mut Run, all: &Outcome, shape: &Shape, rate: Option<f64>) {
         let report = &mut run.report;
+        report.parameter("payload_bytes", shape.size as f64);
+        report.parameter("burst", shape.burst as f64);
+        report.parameter("rate", rate.unwrap_or(0.0));
         let seconds = self.spent.seconds;
         let section = report.section("Broadcast");
         section.tell("payload_bytes", "bytes of a payload", shape.size as f64, "B");
