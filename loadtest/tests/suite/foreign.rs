@@ -181,6 +181,22 @@ fn messages_can_be_posted() {
 }
 
 #[test]
+fn closes_that_nobody_answers_are_counted_and_end() {
+    // It keeps the connection, and never reads from it.
+    let url = serve(|socket| {
+        thread::sleep(std::time::Duration::from_secs(30));
+        drop(socket);
+    });
+    let mut args = vec!["churn", "-n", "5", "--connect-rate", "20", "--duration", "1s"];
+    args.extend(["--leave", "close", "--timeout", "1s", "--url", &url]);
+    let (code, report) = measure(&args);
+    assert_eq!(code, 1);
+    assert_eq!(figure(&report, "closes"), 20.0);
+    assert_eq!(figure(&report, "closes_unanswered"), 20.0);
+    assert!(report["problems"].to_string().contains("20 closes were not answered"));
+}
+
+#[test]
 fn a_connection_that_the_server_closes_is_lost() {
     let url = serve(|mut socket| {
         thread::sleep(std::time::Duration::from_millis(100));

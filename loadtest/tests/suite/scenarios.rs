@@ -96,6 +96,8 @@ fn churn_comes_and_goes() {
     assert_eq!(code, 0);
     assert_eq!(figure(&report, "connections_opened"), 400.0);
     assert_eq!(figure(&report, "left"), 400.0);
+    assert!(figure(&report, "closes") >= 200.0);
+    assert_eq!(figure(&report, "closes_unanswered"), 0.0);
     assert_eq!(figure(&report, "connections_open_at_end"), 0.0);
 }
 
