@@ -217,4 +217,13 @@ mod tests {
         judge_loader(&mut report, &Spent { idle_share: 0.9, ..Spent::default() });
         assert!(report.is_loader_bound);
     }
+
+    #[test]
+    fn cpu_time_is_divided_by_what_was_handled() {
+        let report = report_of(0.5);
+        for (id, us) in [("server_cpu_us", 4.0), ("server_user_us", 1.0), ("loader_cpu_us", 2.0)] {
+            let value = report.value(id).expect("it is there");
+            assert!((value - us).abs() < 1e-9, "{id} is {value}");
+        }
+    }
 }

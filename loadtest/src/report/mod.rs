@@ -5,6 +5,7 @@ pub(crate) mod compare;
 pub(crate) mod figures;
 pub(crate) mod model;
 mod page;
+pub(crate) mod server_log;
 pub(crate) mod table;
 
 use std::fs;

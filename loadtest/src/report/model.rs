@@ -109,6 +109,12 @@ impl Report {
         self.parameters.insert(name.to_owned(), value);
     }
 
+    /// The value of a figure.
+    pub(crate) fn value(&self, id: &str) -> Option<f64> {
+        let mut figures = self.sections.iter().flat_map(|section| &section.figures);
+        figures.find(|figure| figure.id == id).map(|figure| figure.value)
+    }
+
     /// Something that was expected has not held.
     pub(crate) fn problem(&mut self, text: impl Into<String>) {
         self.problems.push(text.into());

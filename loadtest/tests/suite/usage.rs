@@ -45,6 +45,14 @@ fn what_cannot_be_started_or_watched_is_one_line() {
 }
 
 #[test]
+fn a_server_that_ends_is_quoted() {
+    let url = format!("ws://127.0.0.1:{}/", free_port());
+    let (code, text) = stderr(&["echo", "--url", &url, "--spawn", "ls /nonexistent/file"]);
+    assert_eq!(code, 1);
+    assert!(text.contains("before it listened; it said last: ls: "), "{text}");
+}
+
+#[test]
 fn a_signal_ends_a_run_early() {
     let server = Throng::start(&[]);
     let url = server.url("/echo");

@@ -84,18 +84,13 @@ impl Room {
     ) -> Result<Filled, String> {
         let first = (count / 3).max(self.ledger.publishers() as u64 * self.crew.threads() as u64);
         let first = first.min(count);
-        let begin = run.clock.now_ns();
-        run.open(&mut self.crew, first)?;
-        let opened = run.clock.now_ns();
+        let first_s = run.open(&mut self.crew, first)?;
         self.greet(run)?;
         let part = self.memory(run, count)?;
-        let begin_rest = run.clock.now_ns();
-        run.open(&mut self.crew, count - first)?;
-        let opened_rest = run.clock.now_ns();
+        let rest_s = run.open(&mut self.crew, count - first)?;
         self.greet(run)?;
         let all = self.memory(run, count)?;
-        let opening_s = ((opened - begin) + (opened_rest - begin_rest)) as f64 / 1e9;
-        Ok(Filled { none: *none, part, all, opening_s })
+        Ok(Filled { none: *none, part, all, opening_s: first_s + rest_s })
     }
 
     /// Few connections say nothing about memory, so nothing is waited for.
@@ -109,7 +104,13 @@ impl Room {
     /// One message to all, which does not count.
     fn greet(&mut self, run: &mut Run) -> Result<(), String> {
         let plan = Plan { messages: 1, until_ns: u64::MAX, interval_ns: None };
-        self.carry_out(run, "greeting all", plan)
+        let before = self.counts().1;
+        self.carry_out(run, "greeting all", plan)?;
+        if self.counts().1 > before {
+            let open = self.crew.live().open;
+            run.report.problem(format!("a first message did not reach all {open} in time"));
+        }
+        Ok(())
     }
 
     /// Publishes, and waits until all have all of it.
@@ -146,6 +147,8 @@ impl Room {
     /// Lets a share of the subscribers stop reading.
     pub(crate) fn deafen(&self, share: f64) {
         self.crew.tell_all(|_| Command::Order(Order::Deafen(share)));
+        // What is published before the last thread has done it would count as lost there.
+        self.crew.sync();
     }
 
     fn counts(&self) -> (u64, u64, u64) {
