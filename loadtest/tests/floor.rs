@@ -34,8 +34,8 @@ fn messages_in_flight_on_one_connection_share_calls() {
 
 #[test]
 fn large_messages_are_echoed_whole_and_cost_more() {
-    let small = run(&options(8)).expect("a host that runs the tests has two processors");
-    let large = run(&Options { echo_size: 16_384, ..options(8) }).expect("as before");
+    let small = run(&options(200)).expect("a host that runs the tests has two processors");
+    let large = run(&Options { echo_size: 16_384, ..options(200) }).expect("as before");
     assert_eq!((small.echo_bytes, large.echo_bytes), (20, 16_384));
     let (small, large) = (small.epoll.echo.lowest_us, large.epoll.echo.lowest_us);
     assert!(large > small, "{large} us for 16 KiB, {small} us for 20 B");

@@ -15,7 +15,7 @@ use super::peers::Order;
 
 /// Messages of a round at least, so that it lasts longer than what disturbs it.
 const ROUND_MESSAGES: u32 = 20_000;
-/// Messages on one connection in a round, at least the depth: each may cost both sides a sleep.
+/// Messages on one connection in a round, but for the depth: each may cost both sides a sleep.
 const EACH_MAX: u32 = 500;
 
 /// A way to wait, receive and send.
@@ -28,7 +28,8 @@ pub(super) trait Echo {
 pub(super) fn measure(pairs: &Pairs, options: &Options, echo: &mut impl Echo) -> Result<Samples> {
     let connections = options.connections;
     let depth = options.depth;
-    let each = ROUND_MESSAGES.div_ceil(connections).min(EACH_MAX).max(depth);
+    // Whole depths: a rest would cost as many calls and have fewer messages to share them.
+    let each = ROUND_MESSAGES.div_ceil(connections).min(EACH_MAX).next_multiple_of(depth);
     let messages = u64::from(each) * u64::from(connections);
     let mut samples = Samples::new(messages);
     for round in 0..=options.rounds {
