@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 
 use crate::cli::units::Cpus;
 use crate::server_log::ServerLog;
+use crate::signals;
 
 /// How long a server may take until it accepts.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -46,8 +47,9 @@ impl Server {
             // In a group of its own: Ctrl-C is for the loader, which then stops the server.
             let mut shell = Command::new("sh");
             shell.arg("-c").arg(format!("exec {command}")).process_group(0);
-            shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr()).spawn()
-        })?;
+            shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr());
+            signals::start_open(|| shell.spawn())
+        })??;
         let mut child = child.map_err(|error| format!("{command}: {error}"))?;
         let pid = Pid::from_raw(child.id() as i32);
         *STARTED.lock().expect("no holder panics") = Some(pid);

@@ -32,6 +32,7 @@ fn broadcast_reaches_all_exactly_once() {
         assert_eq!(code, 0);
         assert_eq!(figure(&report, "published"), 64.0);
         assert_eq!(figure(&report, "delivered"), 64.0 * 90.0);
+        assert_eq!(report["parameters"]["connections"], 90.0);
         let latencies = report["latencies"].as_array().expect("there are latencies");
         let count = |id| latencies.iter().find(|l| l["id"] == id).map(|l| l["count"].clone());
         assert_eq!(count("delivery_latency"), Some((64 * 90).into()));

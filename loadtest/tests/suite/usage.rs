@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Throng, free_port, loadtest, measure, temporary};
+use crate::support::{Throng, figure, free_port, loadtest, measure, temporary};
 use serde_json::Value;
 
 fn stderr(args: &[&str]) -> (i32, String) {
@@ -93,6 +93,30 @@ fn two_reports_are_compared_unless_one_is_loader_bound() {
     assert_eq!(code, 1);
     assert!(text.contains("is no report of loadtest"), "{text}");
     std::fs::remove_file(&b).expect("it is ours");
+}
+
+#[test]
+fn a_result_is_a_multiple_of_a_floor_that_was_measured_alike() {
+    let path = temporary("json");
+    let floor = path.to_string_lossy();
+    let mut args = vec!["floor", "--connections", "20", "--rounds", "1"];
+    args.extend(["--json", &floor]);
+    assert!(loadtest(&args).status.success());
+    let server = Throng::start(&["--backend", "epoll"]);
+    let (echo, room, pid) = (server.url("/echo"), server.url("/room/a"), server.pid());
+    let against = ["-n", "20", "--floor", &floor, "--floor-backend", "epoll", "--server-pid", &pid];
+    let echo = [&["echo", "--url", &echo, "--duration", "500ms", "--size", "20"], &against[..]];
+    let broadcast = [&["broadcast", "--url", &room, "--messages", "100"], &against[..]];
+    for args in [echo.concat(), broadcast.concat()] {
+        let (code, report) = measure(&args);
+        assert_eq!(code, 0);
+        let times = figure(&report, "server_cpu_us") / figure(&report, "floor_us");
+        assert!((figure(&report, "floor_times") / times - 1.0).abs() < 1e-6);
+    }
+    let (code, text) = stderr(&[&echo.concat()[..], &["--depth", "2"]].concat());
+    assert_eq!(code, 1);
+    assert!(text.contains("loadtest floor --connections 20 --echo-size 20 --depth 2"), "{text}");
+    std::fs::remove_file(&path).expect("it is ours");
 }
 
 #[test]
