@@ -148,11 +148,20 @@ impl<W: Wake> Mail<W> {
     #[must_use]
     pub fn may_sleep(&mut self) -> bool {
         self.addresses[self.id.index()].doorbell.fall_asleep();
-        let may = self.receiver.is_empty() && !self.has_room_for_held();
+        for to in self.held_for() {
+            to.waiters.enter(self.id.index());
+        }
+        let may = self.is_at_rest();
         if !may {
             self.wake_up();
         }
         may
+    }
+
+    /// Whether there is neither mail to receive nor room for what is held.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.receiver.is_empty() && self.held_for().all(|to| to.sender.is_full())
     }
 
     /// The worker is awake.
@@ -160,13 +169,10 @@ impl<W: Wake> Mail<W> {
         self.addresses[self.id.index()].doorbell.wake_up();
     }
 
-    /// Whether something held can go; where not, the worker will be called when it can.
-    fn has_room_for_held(&self) -> bool {
-        let outboxes = self.outboxes.iter().zip(self.addresses.iter());
-        outboxes.into_iter().filter(|(outbox, _)| !outbox.is_empty()).any(|(_, to)| {
-            to.waiters.enter(self.id.index());
-            !to.sender.is_full()
-        })
+    /// Whom something is held for.
+    fn held_for(&self) -> impl Iterator<Item = &Address<W>> {
+        let addresses = self.addresses.iter().zip(&self.outboxes);
+        addresses.filter(|(_, outbox)| !outbox.is_empty()).map(|(address, _)| address)
     }
 
     fn forward(&mut self, to: usize, posted: &mut Posted) {
