@@ -8,11 +8,12 @@
 #                     compression groups 12 and 13, of which a spread is run
 #   --cases PATTERNS  these Autobahn cases alone, such as '1.1.1,9.*'
 #   --backend NAME    epoll or io_uring, may be given twice; without it both are run
-#   --binary PATH     the server; without it target/release/throng, which is built if missing
+#   --binary PATH     the server; without it target/release/throng, built from these sources
 #
-# The last line is 'conformance: N passed, N failed'. Exit status: 0 when all cases behaved and
-# closed as they should, all clients passed and the server ended with status 0; 1 when not; 2 when
-# the run could not be made. The reports go to target/conformance/BACKEND.
+# The last line is 'conformance: N passed, N failed (Autobahn: ENGINE)', the engine being wstest,
+# the original, or kosoku. Exit status: 0 when all cases behaved and closed as they should, all
+# clients passed and the server ended with status 0; 1 when not; 2 when the run could not be made.
+# The reports go to target/conformance/BACKEND.
 #
 # The suite and the clients come pinned from PyPI and npm into
 # ${THRONG_TEST_CACHE:-${XDG_CACHE_HOME:-~/.cache}/throng-test}. The original suite needs a
@@ -76,7 +77,8 @@ take_value() {
 prepare_binary() {
     if [[ -z $binary ]]; then
         binary=$target/release/throng
-        [[ -x $binary ]] || (cd "$root" && cargo build --release)
+        # Also where there is one: it may be of other sources.
+        (cd "$root" && cargo build --release)
     fi
     [[ -x $binary ]] || die "no server at $binary: build it, or give another one with --binary"
 }
@@ -204,7 +206,8 @@ main() {
     for backend in "${backends[@]}"; do
         run_backend "$backend"
     done
-    printf 'conformance: %s\n' "${summary[@]}" "$passed passed, $failed failed"
+    printf 'conformance: %s\n' "${summary[@]}" \
+        "$passed passed, $failed failed (Autobahn: $engine)"
     ((failed == 0))
 }
 

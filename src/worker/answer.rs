@@ -122,6 +122,10 @@ impl<W: Wake> Core<W> {
     /// Begins the closing handshake.
     pub(super) fn begin_close(&mut self, conn: ConnId, code: CloseCode, reason: &str) {
         self.leave_room(conn);
+        if let Some(connection) = self.table.get_mut(conn) {
+            // A pong may have been waited for: that deadline is no longer meant.
+            connection.deadline = 0;
+        }
         self.with_session(conn, |session, out| session.close(code, reason, out));
     }
 

@@ -61,7 +61,9 @@ impl<W: Wake> Core<W> {
         let timeout = self.config().pong_timeout;
         let Some(connection) = self.table.get_mut(conn) else { return };
         let Ping::Awaiting(since) = connection.ping else { return };
-        if connection.has(flag::PAUSED) {
+        let Phase::Session(session, _) = &connection.phase else { return };
+        // Who was told to go has another deadline, and may still be getting the close frame.
+        if !session.is_open() || connection.has(flag::PAUSED) {
             connection.ping = Ping::None;
             return;
         }

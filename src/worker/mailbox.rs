@@ -7,11 +7,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, never};
 
 use super::doorbell::Doorbell;
+use super::waiters::Waiters;
 use crate::driver::Wake;
 use crate::id::WorkerId;
 use crate::wire::Encoded;
@@ -31,7 +31,7 @@ pub struct Address<W> {
     sender: Sender<Envelope>,
     doorbell: Arc<Doorbell>,
     /// Who found the mailbox full and waits for room in it.
-    waiting: Arc<[AtomicBool]>,
+    waiters: Arc<Waiters>,
     waker: W,
 }
 
@@ -61,11 +61,10 @@ pub struct Posted {
 #[must_use]
 pub fn mailboxes<W: Wake>(wakers: &[W], capacity: usize) -> Vec<Mail<W>> {
     let (senders, receivers): (Vec<_>, Vec<_>) = wakers.iter().map(|_| bounded(capacity)).unzip();
-    let flags = || wakers.iter().map(|_| AtomicBool::new(false)).collect();
     let addresses = senders.into_iter().zip(wakers).map(|(sender, waker)| Address {
         sender,
         doorbell: Arc::default(),
-        waiting: flags(),
+        waiters: Arc::new(Waiters::new(wakers.len())),
         waker: waker.clone(),
     });
     let addresses: Arc<[_]> = addresses.collect();
@@ -131,25 +130,38 @@ impl<W: Wake> Mail<W> {
 
     /// After receiving: wakes those who found the mailbox full.
     pub fn call_waiting(&self) -> u64 {
-        fence(Ordering::SeqCst);
         let mut wakes = 0;
-        for (from, waits) in self.addresses[self.id.index()].waiting.iter().enumerate() {
-            if waits.load(Ordering::Relaxed) && waits.swap(false, Ordering::Relaxed) {
-                wakes += u64::from(self.addresses[from].ring());
-            }
-        }
+        self.addresses[self.id.index()].waiters.call(|sender| {
+            wakes += u64::from(self.addresses[sender].ring());
+        });
         wakes
+    }
+
+    /// The worker has stopped: what is in its mailbox is thrown away, as all that comes will be,
+    /// and nobody waits for room in it any longer.
+    pub fn close(&mut self) -> u64 {
+        self.receiver = never();
+        self.call_waiting()
     }
 
     /// Says that the worker will sleep; it must not if this is false.
     #[must_use]
     pub fn may_sleep(&mut self) -> bool {
         self.addresses[self.id.index()].doorbell.fall_asleep();
-        let may = self.receiver.is_empty() && !self.has_room_for_held();
+        for to in self.held_for() {
+            to.waiters.enter(self.id.index());
+        }
+        let may = self.is_at_rest();
         if !may {
             self.wake_up();
         }
         may
+    }
+
+    /// Whether there is neither mail to receive nor room for what is held.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        self.receiver.is_empty() && self.held_for().all(|to| to.sender.is_full())
     }
 
     /// The worker is awake.
@@ -157,9 +169,10 @@ impl<W: Wake> Mail<W> {
         self.addresses[self.id.index()].doorbell.wake_up();
     }
 
-    fn has_room_for_held(&self) -> bool {
-        let outboxes = self.outboxes.iter().zip(self.addresses.iter());
-        outboxes.into_iter().any(|(outbox, to)| !outbox.is_empty() && !to.sender.is_full())
+    /// Whom something is held for.
+    fn held_for(&self) -> impl Iterator<Item = &Address<W>> {
+        let addresses = self.addresses.iter().zip(&self.outboxes);
+        addresses.filter(|(_, outbox)| !outbox.is_empty()).map(|(address, _)| address)
     }
 
     fn forward(&mut self, to: usize, posted: &mut Posted) {
@@ -191,8 +204,7 @@ fn try_send<W>(address: &Address<W>, envelope: Envelope, from: WorkerId) -> Resu
         // A worker that has stopped has nobody left to deliver to.
         Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
         Err(TrySendError::Full(envelope)) => {
-            address.waiting[from.index()].store(true, Ordering::Relaxed);
-            fence(Ordering::SeqCst);
+            address.waiters.enter(from.index());
             match address.sender.try_send(envelope) {
                 Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
                 Err(TrySendError::Full(envelope)) => Err(envelope),
@@ -205,7 +217,7 @@ fn try_send<W>(address: &Address<W>, envelope: Envelope, from: WorkerId) -> Resu
 mod tests {
     use super::*;
     use crate::wire::Kind;
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[derive(Clone, Default)]
     struct Calls(Arc<AtomicUsize>);
@@ -263,5 +275,38 @@ mod tests {
         assert_eq!(b.call_waiting(), 1);
         assert_eq!(calls(), [1, 1], "whoever drains a full mailbox wakes those who wait");
         assert!(!a.may_sleep(), "there is room now");
+    }
+
+    #[test]
+    fn who_holds_mail_is_called_though_another_has_filled_the_room() {
+        let wakers = [Calls::default(), Calls::default(), Calls::default()];
+        let mut mail = mailboxes(&wakers, 2);
+        let [mut c, mut b, mut a] = [(); 3].map(|()| mail.pop().expect("three"));
+        let to_c = |mail: &mut Mail<Calls>, name| {
+            mail.send(2, envelope(name), &mut Posted::default());
+        };
+        ["1", "2", "3", "4"].into_iter().for_each(|name| to_c(&mut a, name));
+        to_c(&mut b, "5");
+        assert_eq!(names(&mut c), ["1", "2"]);
+        assert_eq!(c.call_waiting(), 0, "both are awake");
+        a.forward_all();
+        assert!(b.may_sleep(), "a has filled the mailbox again");
+        assert_eq!(names(&mut c), ["3", "4"]);
+        assert_eq!(c.call_waiting(), 1);
+        assert_eq!(wakers[1].0.load(Ordering::Relaxed), 1, "b has mail and there is room");
+    }
+
+    #[test]
+    fn a_worker_that_stops_lets_those_go_on_who_hold_mail_for_it() {
+        let wakers = [Calls::default(), Calls::default()];
+        let mut mail = mailboxes(&wakers, 1);
+        let (mut b, mut a) = (mail.pop().expect("two"), mail.pop().expect("two"));
+        a.post(&envelope("1"));
+        a.post(&envelope("2"));
+        assert!(a.may_sleep(), "b's mailbox is full");
+        assert_eq!(b.close(), 1);
+        assert_eq!(wakers[0].0.load(Ordering::Relaxed), 1, "a need not wait any longer");
+        a.forward_all();
+        assert!(!a.is_congested());
     }
 }

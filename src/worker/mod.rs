@@ -17,8 +17,9 @@ mod mailbox;
 mod pool;
 mod table;
 mod timers;
+mod waiters;
 
-/// What [`doorbell`] is built on; a test builds it on loom's.
+/// What [`doorbell`] and [`waiters`] are built on; a test builds them on loom's.
 mod atomic {
     pub(super) use std::sync::atomic::{AtomicBool, Ordering, fence};
 }
@@ -26,6 +27,7 @@ mod atomic {
 pub use self::core::Shared;
 pub use doorbell::Doorbell;
 pub use mailbox::{Address, Envelope, Mail, Posted, mailboxes};
+pub use waiters::Waiters;
 
 use std::io;
 use std::sync::Arc;
@@ -74,6 +76,14 @@ impl<D: Driver> Worker<D> {
     ///
     /// If the kernel's interface fails.
     pub fn run(&mut self) -> io::Result<()> {
+        let result = self.serve();
+        // Whatever the reason, other workers must not wait for this one.
+        let wakes = self.core.mail.close();
+        self.core.counters.wakes.add(wakes);
+        result
+    }
+
+    fn serve(&mut self) -> io::Result<()> {
         while !self.is_drained() {
             self.turn()?;
         }

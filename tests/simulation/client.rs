@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use throng::driver::sim::{Client as Link, Rng};
 use throng::wire::mask::unmask;
 
-/// Bytes before the filler of a message: the sender and the number.
-const STAMP: usize = 8;
+use crate::deflate::{deflate, inflate};
+use crate::message::{self, BINARY, TEXT};
+
+/// In the first byte of a frame: what it begins is deflated.
+const RSV1: u8 = 0x40;
 
 /// What a client does beside talking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +28,16 @@ pub(crate) enum Manner {
     Breaks,
 }
 
+/// What it offers, and in the answer of the server.
+const EXTENSION: &str = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) id: u32,
     pub(crate) room: Option<u32>,
     pub(crate) manner: Manner,
+    /// It offers permessage-deflate, which the server takes.
+    deflates: bool,
     link: Link,
     rng: Rng,
     /// Bytes that are written bit by bit.
@@ -62,15 +70,19 @@ impl Client {
             _ => Manner::Polite,
         };
         let room = (!rng.one_in(5)).then(|| rng.below(2) as u32);
+        let deflates = rng.one_in(3);
         let path = room.map_or_else(|| "/echo".into(), |room| format!("/room/{room}"));
+        let offer = if deflates { EXTENSION } else { "" };
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             {offer}\r\n"
         );
         Self {
             id,
             room,
             manner,
+            deflates,
             link,
             outgoing: request.into_bytes(),
             incoming: Vec::new(),
@@ -106,6 +118,14 @@ impl Client {
             moved = true;
         }
         Ok(moved)
+    }
+
+    /// Reads all that has come and writes all it has to write, as one that is never late.
+    pub(crate) fn catch_up(&mut self) -> Result<(), String> {
+        self.listen()?;
+        self.link.write(&std::mem::take(&mut self.outgoing));
+        self.sent = self.queued;
+        Ok(())
     }
 
     /// Whether the server ended the connection.
@@ -148,11 +168,8 @@ impl Client {
     fn queue_message(&mut self) {
         let several = 1 + self.rng.below(3);
         for _ in 0..several.min((self.to_send - self.queued) as usize) {
-            let mut payload = self.id.to_be_bytes().to_vec();
-            payload.extend(self.queued.to_be_bytes());
             let longest = [10, 200, 2000][self.rng.below(3)];
-            let filler = filler(self.id, self.queued, self.rng.below(longest));
-            payload.extend(filler);
+            let payload = message::make(self.id, self.queued, self.rng.below(longest));
             self.queued += 1;
             self.queue_frames(&payload);
         }
@@ -160,8 +177,10 @@ impl Client {
 
     /// A message in one frame or several, with a ping between them now and then.
     fn queue_frames(&mut self, payload: &[u8]) {
-        let mut rest = payload;
-        let mut opcode = 0x02;
+        let mut opcode = message::kind(self.id) & 0x0f;
+        let packed = (self.deflates && self.rng.one_in(2)).then(|| deflate(payload));
+        opcode |= packed.as_ref().map_or(0, |_| RSV1);
+        let mut rest = packed.as_deref().unwrap_or(payload);
         loop {
             let cut = if self.rng.one_in(3) { self.rng.below(rest.len() + 1) } else { rest.len() };
             let (part, behind) = rest.split_at(cut);
@@ -210,6 +229,10 @@ impl Client {
             if !self.incoming.starts_with(b"HTTP/1.1 101 ") {
                 return Err(format!("client {} was refused", self.id));
             }
+            let head = String::from_utf8_lossy(&self.incoming[..end]);
+            if head.contains(EXTENSION.trim_end()) != self.deflates {
+                return Err(format!("client {}: {head}", self.id));
+            }
             self.incoming.drain(..end + 4);
             self.is_open = true;
         }
@@ -240,7 +263,12 @@ impl Client {
             return Err(format!("client {}: a frame behind the close frame", self.id));
         }
         match first {
-            0x82 => self.check_message(payload),
+            TEXT | BINARY => self.check_message(first, payload),
+            _ if self.deflates && matches!(first ^ RSV1, TEXT | BINARY) => {
+                let whole = inflate(payload);
+                let whole = whole.ok_or_else(|| format!("client {}: bad deflate", self.id))?;
+                self.check_message(first ^ RSV1, &whole)
+            }
             0x89 => {
                 if self.manner != Manner::Vanishes && !self.is_done {
                     let pong = self.frame(0x8a, payload);
@@ -269,13 +297,10 @@ impl Client {
         Ok(())
     }
 
-    fn check_message(&mut self, payload: &[u8]) -> Result<(), String> {
-        let (Some(sender), Some(number)) = (word(payload, 0), word(payload, 4)) else {
-            return Err(format!("client {}: a message of {} bytes", self.id, payload.len()));
+    fn check_message(&mut self, first: u8, payload: &[u8]) -> Result<(), String> {
+        let Some((sender, number)) = message::parse(first, payload) else {
+            return Err(format!("client {}: damage in {first:02x} {payload:?}", self.id));
         };
-        if payload[STAMP..] != filler(sender, number, payload.len() - STAMP) {
-            return Err(format!("client {}: damage in {sender}/{number}", self.id));
-        }
         if self.room.is_none() && sender != self.id {
             return Err(format!("client {}: an echo of {sender}", self.id));
         }
@@ -289,14 +314,4 @@ impl Client {
         *next += 1;
         Ok(())
     }
-}
-
-fn word(payload: &[u8], at: usize) -> Option<u32> {
-    payload.get(at..)?.first_chunk().map(|word| u32::from_be_bytes(*word))
-}
-
-fn filler(sender: u32, number: u32, length: usize) -> Vec<u8> {
-    (0..length)
-        .map(|i| (i as u32 ^ sender.wrapping_mul(31) ^ number.wrapping_mul(7)) as u8)
-        .collect()
 }

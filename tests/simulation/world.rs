@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use throng::config::Config;
-use throng::driver::Wake;
 use throng::driver::sim::{Net, Rng, SimDriver, SimWaker};
+use throng::driver::{Driver, Wake};
 use throng::stats::{Counters, Counts};
 use throng::worker::{Posted, Shared, Worker, mailboxes};
 
@@ -20,6 +20,8 @@ pub(crate) enum Fault {
     SwappedMail,
     /// An envelope of a mailbox disappears.
     LostMail,
+    /// Others take a worker that sleeps for one that is awake.
+    LostWake,
 }
 
 pub(crate) struct World {
@@ -30,6 +32,8 @@ pub(crate) struct World {
     counters: Vec<Arc<Counters>>,
     wakers: Vec<SimWaker>,
     workers: Vec<Worker<SimDriver>>,
+    /// Until when each worker sleeps, if it does.
+    asleep: Vec<Option<Instant>>,
     clients: Vec<Client>,
     /// For each client: what others had begun to send when it saw its 101.
     obliged: Vec<Option<Vec<u32>>>,
@@ -39,11 +43,14 @@ const STEPS: usize = 1500;
 const STEPS_TO_REST: usize = 6000;
 const CLIENTS_MAX: usize = 12;
 
+/// On some seeds. It is as long as a leap of the time.
+const PONG_TIMEOUT: Duration = Duration::from_millis(300);
+
 impl World {
     pub(crate) fn new(seed: u64, fault: Fault) -> Self {
         let net = Net::new(seed);
         let mut rng = Rng::new(seed ^ 0x5eed);
-        let count = if fault == Fault::None { 1 + rng.below(3) } else { 2 };
+        let count = if fault == Fault::None { 1 + rng.below(4) } else { 2 };
         let drivers: Vec<SimDriver> = (0..count)
             .map(|_| {
                 let mut driver = net.driver_with_budget(1 + rng.below(16));
@@ -51,14 +58,13 @@ impl World {
                 driver
             })
             .collect();
-        let wakers: Vec<SimWaker> = drivers.iter().map(throng::driver::Driver::waker).collect();
+        let wakers: Vec<SimWaker> = drivers.iter().map(Driver::waker).collect();
         let mail = mailboxes(&wakers, 1 + rng.below(3));
         let config = Config {
             max_backlog: [500, 5_000, 1 << 20][rng.below(3)],
             mailbox_capacity: 4,
-            // Time goes by in leaps here: pings are sent, but nobody is held to an answer.
             ping_interval: Duration::from_secs(3),
-            pong_timeout: Duration::ZERO,
+            pong_timeout: if rng.one_in(3) { PONG_TIMEOUT } else { Duration::ZERO },
             ..Config::default()
         };
         let shared = Arc::new(Shared::new(config, 1000));
@@ -69,7 +75,8 @@ impl World {
             });
         let workers = workers.collect();
         let (clients, obliged) = (Vec::new(), Vec::new());
-        Self { net, rng, fault, shared, counters, wakers, workers, clients, obliged }
+        let asleep = vec![None; count];
+        Self { net, rng, fault, shared, counters, wakers, workers, asleep, clients, obliged }
     }
 
     pub(crate) fn run(&mut self) -> Result<(), String> {
@@ -100,7 +107,7 @@ impl World {
                 Ok(true)
             }
             1 => {
-                self.net.advance(Duration::from_millis(self.rng.below(300) as u64));
+                self.leap()?;
                 Ok(false)
             }
             2 => {
@@ -116,6 +123,18 @@ impl World {
         }
     }
 
+    /// Time goes by in leaps. Who is held to an answer answers before: late is only the server.
+    fn leap(&mut self) -> Result<(), String> {
+        for at in 0..self.clients.len() {
+            let is_prompt = matches!(self.clients[at].manner, Manner::Polite | Manner::Leaves);
+            if is_prompt && !self.shared.config.pong_timeout.is_zero() {
+                self.watch(at, Client::catch_up)?;
+            }
+        }
+        self.net.advance(Duration::from_millis(self.rng.below(300) as u64));
+        Ok(())
+    }
+
     fn fault_allows_connect(&self) -> bool {
         !self.shared.is_stopping.load(Ordering::Relaxed)
     }
@@ -127,13 +146,32 @@ impl World {
         self.obliged.push(None);
     }
 
-    /// A turn of a worker, unless it sleeps: then it must be woken by what it waits for.
+    /// A turn of a worker, unless it sleeps: it looks at its mailbox before it falls asleep, and
+    /// then nothing but its driver or the time wakes it.
     fn turn(&mut self, at: usize) -> Result<(), String> {
         let worker = &mut self.workers[at];
-        if worker.time_to_sleep() > Duration::ZERO && !worker.driver().has_events() {
+        let now = worker.driver().now();
+        let until = *self.asleep[at].get_or_insert_with(|| now + worker.time_to_sleep());
+        if now < until && !worker.driver().has_events() {
             return Ok(());
         }
-        worker.turn().map_err(|error| error.to_string())
+        self.asleep[at] = None;
+        worker.turn().map_err(|error| error.to_string())?;
+        if worker.is_drained() {
+            worker.mail().close();
+        }
+        self.check_sleepers()
+    }
+
+    /// Whoever sleeps and is not about to wake has nothing to do.
+    fn check_sleepers(&mut self) -> Result<(), String> {
+        for (at, worker) in self.workers.iter_mut().enumerate() {
+            let is_asleep = self.asleep[at].is_some_and(|until| worker.driver().now() < until);
+            if is_asleep && !worker.driver().has_events() && !worker.mail().is_at_rest() {
+                return Err(format!("worker {at} sleeps beside its mail"));
+            }
+        }
+        Ok(())
     }
 
     fn act(&mut self) -> Result<bool, String> {
@@ -141,19 +179,34 @@ impl World {
             return Ok(false);
         }
         let at = self.rng.below(self.clients.len());
+        self.watch(at, Client::act)
+    }
+
+    /// Something that a client does; if its 101 comes, notes what it is owed from then on.
+    fn watch<T>(
+        &mut self,
+        at: usize,
+        act: impl FnOnce(&mut Client) -> Result<T, String>,
+    ) -> Result<T, String> {
         let was_open = self.clients[at].is_open;
-        let moved = self.clients[at].act()?;
+        let result = act(&mut self.clients[at])?;
         if self.clients[at].is_open && !was_open {
             self.obliged[at] = Some(self.clients.iter().map(|client| client.queued).collect());
         }
-        Ok(moved)
+        Ok(result)
     }
 
     fn plant_fault(&mut self) {
-        if self.fault == Fault::None {
-            return;
+        match self.fault {
+            Fault::None => return,
+            Fault::LostWake => {
+                self.asleep[1].inspect(|_| self.workers[1].mail().wake_up());
+                return;
+            }
+            Fault::SwappedMail | Fault::LostMail => {}
         }
         let [first, second] = [0, 1].map(|_| self.workers[1].mail().receive());
+        self.workers[1].mail().call_waiting();
         let again = match self.fault {
             Fault::SwappedMail => [second, first],
             _ => [second, None],
@@ -169,12 +222,7 @@ impl World {
         for _ in 0..STEPS_TO_REST {
             let mut moved = false;
             for at in 0..self.clients.len() {
-                let was_open = self.clients[at].is_open;
-                moved |= self.clients[at].act()?;
-                if self.clients[at].is_open && !was_open {
-                    let sent = self.clients.iter().map(|client| client.queued).collect();
-                    self.obliged[at] = Some(sent);
-                }
+                moved |= self.watch(at, Client::act)?;
             }
             for at in 0..self.workers.len() {
                 self.turn(at)?;
@@ -188,6 +236,13 @@ impl World {
     }
 
     fn check_deliveries(&self) -> Result<(), String> {
+        // Who is not open yet was slow itself to say what it wants.
+        let is_ended = |c: &&Client| c.manner == Manner::Polite && c.is_open && c.is_ended();
+        let ended = self.clients.iter().filter(is_ended).count() as u64;
+        let slow = self.counts().closed_slow;
+        if ended > slow {
+            return Err(format!("{ended} polite clients were ended, {slow} for slowness"));
+        }
         for (receiver, obliged) in self.clients.iter().zip(&self.obliged) {
             let Some(obliged) = obliged else { continue };
             if receiver.manner != Manner::Polite || receiver.is_ended() {
@@ -209,11 +264,11 @@ impl World {
         Ok(())
     }
 
-    /// A polite client may be ended only where deliveries waited too long for it.
+    /// A polite client may be ended only where deliveries waited too long for it, without a word.
     fn check_end(&self, receiver: &Client) -> Result<(), String> {
-        let was_slow = receiver.room.is_some() && self.counts().closed_slow > 0;
-        if receiver.manner == Manner::Polite && !was_slow {
-            return Err(format!("client {} was ended for no reason", receiver.id));
+        let Client { id, room, manner, close_code, .. } = receiver;
+        if *manner == Manner::Polite && (room.is_none() || close_code.is_some()) {
+            return Err(format!("client {id} was ended for no reason: {close_code:?}"));
         }
         Ok(())
     }

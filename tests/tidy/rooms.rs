@@ -22,6 +22,21 @@ pub(crate) static CHECKS: &[Check] = &[
         ],
     },
     Check {
+        what: "a module of the library has its floor in the list of this file",
+        run: |source| {
+            let is_placed = module_of(source)
+                .is_none_or(|module| floor(module).is_some() || UNPLACED.contains(&module));
+            let detail = "on no floor".to_owned();
+            if is_placed { Vec::new() } else { vec![Finding { line: 1, detail }] }
+        },
+        bad: &[("src/metrics.rs", "//! a"), ("src/metrics/mod.rs", "//! a")],
+        good: &[
+            ("src/main.rs", "//! a"),
+            ("src/worker/metrics.rs", "//! a"),
+            ("tests/metrics.rs", "//! a"),
+        ],
+    },
+    Check {
         what: "name it from crate:: down, so that floors can be seen",
         run: |source| within(source, &["src/"], &["super::super::"]),
         bad: &[("src/wire/a.rs", "use super::super::server::Server;")],
@@ -178,13 +193,20 @@ const FLOORS: &[(usize, &[&str])] = &[
     (7, &["doctor"]),
 ];
 
+/// Roots, which name everything, and what only the root of the program names.
+const UNPLACED: [&str; 3] = ["lib", "main", "allocator"];
+
+/// The module of the library that a file belongs to.
+fn module_of(source: &Source) -> Option<&str> {
+    source.path.strip_prefix("src/")?.split(['/', '.']).next()
+}
+
 fn floor(module: &str) -> Option<usize> {
     FLOORS.iter().find(|(_, modules)| modules.contains(&module)).map(|(floor, _)| *floor)
 }
 
 fn floor_edges(source: &Source) -> Vec<Finding> {
-    let Some(module) = source.path.strip_prefix("src/") else { return Vec::new() };
-    let module = module.split(['/', '.']).next().unwrap_or_default();
+    let Some(module) = module_of(source) else { return Vec::new() };
     let Some(own) = floor(module) else { return Vec::new() };
     let mut findings = Vec::new();
     for (start, _) in source.code.match_indices("crate::") {

@@ -1,0 +1,61 @@
+//! A cohort of more connections than are pinged in a turn.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use throng::config::Config;
+use throng::driver::Driver;
+use throng::driver::sim::{Client, Net};
+use throng::limits::PINGS_PER_TURN;
+use throng::stats::Counters;
+use throng::worker::{Shared, Worker, mailboxes};
+
+const CLIENTS: usize = PINGS_PER_TURN + PINGS_PER_TURN / 2;
+
+/// So short that there is one cohort.
+const PING_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Sends of a simulated network take some turns.
+const TURNS_MAX: usize = 2000;
+
+const REQUEST: &[u8] = b"GET /echo HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+#[test]
+fn a_large_cohort_is_pinged_in_parts_and_nobody_left_out() {
+    let net = Net::new(1);
+    let mut driver = net.driver_with_budget(4 * CLIENTS);
+    driver.accept_connects();
+    let mail = mailboxes(&[driver.waker()], 1).pop().expect("there is one");
+    let (ping_interval, pong_timeout) = (PING_INTERVAL, Duration::ZERO);
+    let config = Config { ping_interval, pong_timeout, ..Config::default() };
+    let shared = Arc::new(Shared::new(config, CLIENTS));
+    let counters = Arc::<Counters>::default();
+    let mut worker = Worker::new(driver, shared, Arc::clone(&counters), mail, CLIENTS);
+    let clients: Vec<Client> = (0..CLIENTS).map(|_| net.connect(0)).collect();
+    clients.iter().for_each(|client| client.write(REQUEST));
+    let mut heard = vec![Vec::new(); CLIENTS];
+    let mut turns = 0;
+    let mut turn = |heard: &mut Vec<Vec<u8>>| {
+        worker.turn().expect("a simulated driver does not fail");
+        turns += 1;
+        assert!(turns < TURNS_MAX, "it comes to an end");
+        heard.iter_mut().zip(&clients).for_each(|(heard, client)| heard.extend(client.read()));
+        worker.time_to_sleep()
+    };
+    while !heard.iter().all(|heard| heard.ends_with(b"\r\n\r\n")) {
+        turn(&mut heard);
+    }
+    assert_eq!(counters.pings.get(), 0);
+    net.advance(PING_INTERVAL);
+    heard.iter_mut().for_each(Vec::clear);
+    assert_eq!(turn(&mut heard), Duration::ZERO, "the others wait");
+    assert_eq!(counters.pings.get(), PINGS_PER_TURN as u64);
+    turn(&mut heard);
+    assert_eq!(counters.pings.get(), CLIENTS as u64);
+    while !heard.iter().all(|heard| heard.len() >= 2) {
+        turn(&mut heard);
+    }
+    assert!(heard.iter().all(|heard| heard == b"\x89\x00"), "one ping for each");
+}
