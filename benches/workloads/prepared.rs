@@ -88,6 +88,10 @@ impl Driver for Prepared {
 
     fn release(&mut self, _conn: ConnId) {}
 
+    fn has_unread(&mut self, _conn: ConnId) -> bool {
+        false
+    }
+
     fn wait(&mut self, _timeout: Duration) -> io::Result<()> {
         Ok(())
     }
