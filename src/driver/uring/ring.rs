@@ -7,12 +7,15 @@ use std::time::Duration;
 use io_uring::types::{SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, squeue};
 
-/// Completions worth waking for at once. Also how many deferred ones the kernel runs per call:
-/// since Linux 6.13 it stops at the larger of 20 and what is waited for.
-const WAIT_FOR: usize = 512;
+/// Deferred completions that the kernel runs per call at least: since Linux 6.13 it stops at the
+/// larger of this and what is waited for.
+const PER_CALL: usize = 20;
 
-/// How long the kernel may gather completions before it wakes us with fewer (Linux 6.12).
-const GATHER_USEC: u32 = 20;
+/// Completions of a wait, beyond which no more are asked for.
+const PER_WAIT: usize = 512;
+
+/// Of io_uring_enter(2): run what is deferred.
+const IORING_ENTER_GETEVENTS: u32 = 1;
 
 const PAGE: usize = 4096;
 
@@ -24,7 +27,6 @@ pub(super) struct Ring {
     ring: IoUring,
     /// Completions that were taken out of the kernel's queue.
     reaped: VecDeque<cqueue::Entry>,
-    can_gather: bool,
     overflows: u32,
 }
 
@@ -39,16 +41,10 @@ impl Ring {
             .setup_no_sqarray()
             .setup_cqsize(completions)
             .build(submissions)?;
-        let can_gather = ring.params().is_feature_min_timeout();
         if !ring.params().is_feature_nodrop() || !ring.params().is_feature_ext_arg() {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "Linux 6.6 or newer is needed"));
         }
-        Ok(Self {
-            ring,
-            reaped: VecDeque::with_capacity(completions as usize),
-            can_gather,
-            overflows: 0,
-        })
+        Ok(Self { ring, reaped: VecDeque::with_capacity(completions as usize), overflows: 0 })
     }
 
     /// Both queues; their heads and tails lie before the completions.
@@ -88,16 +84,29 @@ impl Ring {
         self.reap(result)
     }
 
-    /// Submits and waits until something completes, or until the timeout.
+    /// Submits and waits until something completes, or until the timeout. What has completed by
+    /// then is all of one turn. It does not wait a little longer for more to come: the timer for
+    /// that costs more than the turns it saves.
     pub(super) fn submit_and_wait(&mut self, timeout: Duration) -> io::Result<()> {
         let timespec = Timespec::from(timeout);
         let args = SubmitArgs::new().timespec(&timespec);
+        let before = self.reaped.len();
+        let result = self.ring.submitter().submit_with_args(1, &args);
+        self.reap(result)?;
+        let mut fresh = self.reaped.len() - before;
+        while fresh >= PER_CALL && self.reaped.len() < PER_WAIT {
+            let before = self.reaped.len();
+            self.reap_deferred()?;
+            fresh = self.reaped.len() - before;
+        }
+        Ok(())
+    }
+
+    fn reap_deferred(&mut self) -> io::Result<()> {
         let submitter = self.ring.submitter();
-        let result = if self.can_gather {
-            submitter.submit_with_args(WAIT_FOR, &args.min_wait_usec(GATHER_USEC))
-        } else {
-            submitter.submit_with_args(1, &args)
-        };
+        let flags = IORING_ENTER_GETEVENTS;
+        // SAFETY: it submits nothing and passes no argument.
+        let result = unsafe { submitter.enter::<libc::sigset_t>(0, 0, flags, None) };
         self.reap(result)
     }
 
