@@ -38,6 +38,7 @@ missing_packages() {
     has curl || echo curl
     has strace || echo strace
     has systemd-analyze || echo systemd
+    has valgrind || echo valgrind
     has_python || printf '%s\n' python3 python3-venv
     has_node || echo nodejs
 }

@@ -33,6 +33,7 @@ step 'clippy' cargo clippy --workspace --all-targets -- -D warnings
 step 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
 step 'release build' cargo build --release
 step 'tests' cargo test --workspace --release
+step 'instruction counts' cargo bench --bench instructions
 step 'conformance' scripts/conformance.sh
 
 printf '\nall passed in %s\n' "$(duration $SECONDS)"

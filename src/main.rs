@@ -61,7 +61,7 @@ fn serve(mut config: Config) -> Result<ExitCode, Box<dyn Error>> {
     );
     held.watch(server.stopper())?;
     readiness::tell_ready(&server);
-    server.join()?;
-    tracing::info!("stopped");
+    let counts = server.join()?;
+    tracing::info!("stopped: {counts}");
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,6 @@
 //! Counts of what workers did: each worker writes its own, anybody reads the sum.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A count with one writer and many readers.
@@ -31,6 +32,11 @@ macro_rules! counters {
         pub struct Counts { $($(#[$doc])* pub $name: u64,)* }
 
         impl Counts {
+            /// Each count with its name.
+            fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name)),*].into_iter()
+            }
+
             /// Adds what one worker counted.
             pub fn add(&mut self, counters: &Counters) {
                 $(self.$name += counters.$name.get();)*
@@ -68,7 +74,8 @@ counters! {
     bytes_received,
     /// Bytes handed to the driver.
     bytes_sent,
-    /// Sends handed to the driver: at most one per connection and turn.
+    /// Sends handed to the driver: at most one per connection and turn, except that what an echo
+    /// owes for bytes that do not fit into one receive leaves receive by receive.
     sends,
     /// Heartbeats queued.
     pings,
@@ -84,6 +91,16 @@ counters! {
     paused,
     /// Messages that a publisher had already handed in when it was paused.
     overshoot,
+}
+
+/// Each as `name=number`.
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (name, count)) in self.named().enumerate() {
+            write!(f, "{}{name}={count}", if at == 0 { "" } else { " " })?;
+        }
+        Ok(())
+    }
 }
 
 impl Counts {

@@ -12,6 +12,7 @@ mod report;
 mod run;
 mod scenario;
 mod server;
+mod server_log;
 mod signals;
 mod stamp;
 mod target;

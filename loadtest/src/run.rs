@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use nix::unistd::Pid;
 
 use crate::cli::Common;
-use crate::clock::{Clock, nanoseconds};
+use crate::clock::{Clock, nanoseconds, seconds};
 use crate::engine::tally::LiveCounts;
 use crate::engine::{Behaviour, Crew, Opening, Seeds, table};
 use crate::measure::calibration::{self, LoaderEnd};
@@ -26,6 +26,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// With less than this to be had, a run ends by itself before the machine runs out.
 const AVAILABLE_BYTES_MIN: u64 = 1 << 30;
+
+/// How long all connects of a step may take together.
+const OPENING_MAX: Duration = Duration::from_secs(600);
 
 /// How long freed memory may take until it has gone back to the system.
 const SETTLE_TIME: Duration = Duration::from_millis(2500);
@@ -81,7 +84,7 @@ impl Run {
         }
         let pid = server.as_ref().map(|server| server.pid);
         let title = format!("loadtest {scenario}, {} connections", common.loader.connections);
-        let report = Report {
+        let mut report = Report {
             schema: SCHEMA,
             title: common.loader.title.clone().unwrap_or(title),
             scenario: scenario.to_owned(),
@@ -90,6 +93,7 @@ impl Run {
             host: host(),
             ..Report::default()
         };
+        report.parameter("connections", common.loader.connections as f64);
         Ok(Self {
             clock,
             report,
@@ -165,28 +169,34 @@ impl Run {
         }
     }
 
-    /// Opens more connections and waits for them.
+    /// Opens more connections and waits for them. Gives the seconds that it took, without those
+    /// that the server gets for what clients send on open.
     pub(crate) fn open<B: Behaviour>(
         &mut self,
         crew: &mut Crew<B>,
         count: u64,
-    ) -> Result<(), String> {
+    ) -> Result<f64, String> {
+        let begin = self.clock.now_ns();
         let rate = self.common.loader.connect_rate;
         crew.open(count, rate);
         let total = crew.asked();
         self.progress.begin("opening", total);
         let crew = &*crew;
-        let longest = Duration::from_secs(600);
-        self.wait(longest, crew, |run, live| {
+        let has_opened = self.wait(OPENING_MAX, crew, |run, live| {
             let detail = format!("{} failed", live.failed);
             run.progress.update(live.opened, total, &detail);
             crew.has_opened()
         })?;
+        let opening_s = seconds(self.clock.now_ns() - begin);
+        if !has_opened {
+            let (opened, longest) = (crew.live().opened, OPENING_MAX.as_secs());
+            self.report.problem(format!("{opened} of {total} connections opened in {longest} s"));
+        }
         if !self.target.on_open.is_empty() {
             self.wait(self.common.settle, crew, |_, _| false)?;
         }
         self.progress.end();
-        Ok(())
+        Ok(opening_s)
     }
 
     /// Waits for some time, watching.
@@ -239,8 +249,11 @@ impl Run {
         if signals::is_stopping() {
             return Err("stopped by a signal".into());
         }
-        if self.server.as_mut().is_some_and(|server| !server.is_running()) {
-            return Err("the server has ended while it was measured".into());
+        if let Some(server) = &mut self.server
+            && !server.is_running()
+        {
+            let said = server.last_words();
+            return Err(format!("the server has ended while it was measured{said}"));
         }
         if kernel::available_bytes() < AVAILABLE_BYTES_MIN {
             return Err("less than 1 GiB of memory is left: stopped before the machine is".into());
@@ -276,7 +289,7 @@ impl Run {
     pub(crate) fn finish(mut self) -> Result<bool, String> {
         self.progress.end();
         if let Some(server) = self.server.take() {
-            server.stop();
+            crate::report::server_log::tell(&mut self.report, &server.stop());
         }
         let series = crate::report::figures::series(&self.sampler.samples);
         self.report.series = series;

@@ -13,6 +13,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::cli::units::Cpus;
+use crate::server_log::ServerLog;
+use crate::signals;
 
 /// How long a server may take until it accepts.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -28,6 +30,7 @@ static STARTED: Mutex<Option<Pid>> = Mutex::new(None);
 pub(crate) struct Server {
     pub(crate) pid: Pid,
     child: Option<Child>,
+    log: Option<ServerLog>,
 }
 
 impl Server {
@@ -44,18 +47,19 @@ impl Server {
             // In a group of its own: Ctrl-C is for the loader, which then stops the server.
             let mut shell = Command::new("sh");
             shell.arg("-c").arg(format!("exec {command}")).process_group(0);
-            shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(server_log()).spawn()
-        })?;
-        let child = child.map_err(|error| format!("{command}: {error}"))?;
+            shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr());
+            signals::start_open(|| shell.spawn())
+        })??;
+        let mut child = child.map_err(|error| format!("{command}: {error}"))?;
         let pid = Pid::from_raw(child.id() as i32);
         *STARTED.lock().expect("no holder panics") = Some(pid);
-        let mut server = Self { pid, child: Some(child) };
+        let log = child.stderr.take().map(ServerLog::read);
+        let mut server = Self { pid, child: Some(child), log };
         let begin = Instant::now();
         while !is_accepting(address) {
             if let Some(status) = server.has_ended() {
-                return Err(format!(
-                    "`{command}` ended with {status} before it listened{LOG_HINT}"
-                ));
+                let said = server.last_words();
+                return Err(format!("`{command}` ended with {status} before it listened{said}"));
             }
             if begin.elapsed() > START_TIMEOUT {
                 return Err(format!("`{command}` does not listen at {address}{LOG_HINT}"));
@@ -79,7 +83,7 @@ impl Server {
                 })?;
             }
         }
-        Ok(Self { pid, child: None })
+        Ok(Self { pid, child: None, log: None })
     }
 
     /// How it ended, if it has.
@@ -94,9 +98,17 @@ impl Server {
         if self.child.is_some() { self.has_ended().is_none() } else { kill(self.pid, None).is_ok() }
     }
 
-    /// Stops it, if it was started here.
-    pub(crate) fn stop(mut self) {
+    /// Stops it, if it was started here; gives the last lines that it said.
+    pub(crate) fn stop(mut self) -> Vec<String> {
+        // It may have ended by itself.
         let _ = self.end();
+        self.log.take().map(|log| log.after_end()).unwrap_or_default()
+    }
+
+    /// What one that has ended said last, to be put behind a message.
+    pub(crate) fn last_words(&self) -> String {
+        let lines = self.log.as_ref().map(ServerLog::after_end).unwrap_or_default();
+        lines.last().map(|line| format!("; it said last: {line}")).unwrap_or_default()
     }
 
     fn end(&mut self) -> io::Result<()> {
@@ -139,9 +151,9 @@ fn forget_started() {
 const LOG_HINT: &str = "; LOADTEST_SERVER_LOG=1 shows what it says";
 
 /// What a server logs would break the progress bars, so it is only shown when asked for.
-fn server_log() -> Stdio {
+fn stderr() -> Stdio {
     let is_wanted = std::env::var_os("LOADTEST_SERVER_LOG").is_some();
-    if is_wanted { Stdio::inherit() } else { Stdio::null() }
+    if is_wanted { Stdio::inherit() } else { Stdio::piped() }
 }
 
 fn is_accepting(address: SocketAddr) -> bool {

@@ -11,6 +11,16 @@ pub(crate) fn is_stopping() -> bool {
     IS_STOPPING.load(Ordering::Relaxed)
 }
 
+/// Starts something from a thread that gets all signals, as what it starts then does: a child
+/// inherits which ones are held back, and few servers let them through by themselves.
+pub(crate) fn start_open<T>(start: impl FnOnce() -> T) -> Result<T, String> {
+    let held = SigSet::thread_get_mask().map_err(|error| error.to_string())?;
+    SigSet::empty().thread_set_mask().map_err(|error| error.to_string())?;
+    let started = start();
+    held.thread_set_mask().map_err(|error| error.to_string())?;
+    Ok(started)
+}
+
 /// Watches for the signals in a thread. To be called before any other thread starts, which inherit
 /// that they do not get them. The second one ends everything at once, after `emergency`.
 pub(crate) fn watch(emergency: fn()) -> Result<(), String> {

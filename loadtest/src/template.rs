@@ -40,6 +40,17 @@ impl Template {
         Self { parts, room_size: u32::MAX }
     }
 
+    /// A text for messages: `{payload}` must be in it.
+    pub(crate) fn with_payload(text: Option<&str>) -> Result<Option<Self>, String> {
+        let template = text.map(Self::new);
+        match template {
+            Some(template) if !template.parts.contains(&Part::Payload) => {
+                Err("--publish needs {payload} in its text".into())
+            }
+            template => Ok(template),
+        }
+    }
+
     /// Makes `{room}` the number of the client divided by `room_size`.
     pub(crate) fn set_room_size(&mut self, room_size: u32) {
         self.room_size = room_size.max(1);
@@ -57,10 +68,6 @@ impl Template {
                 Part::Payload => out.extend_from_slice(payload),
             }
         }
-    }
-
-    pub(crate) fn has_payload(&self) -> bool {
-        self.parts.contains(&Part::Payload)
     }
 }
 
@@ -85,7 +92,8 @@ mod tests {
             written(r#"{"room":"r{room}","id":{id},"data":"{payload}"}"#, 42),
             r#"{"room":"r4","id":42,"data":"PAY"}"#
         );
-        assert!(Template::new("{payload}").has_payload());
-        assert!(!Template::new("payload").has_payload());
+        assert!(Template::with_payload(Some("a{payload}")).is_ok_and(|text| text.is_some()));
+        assert!(Template::with_payload(Some("payload")).is_err());
+        assert_eq!(Template::with_payload(None), Ok(None));
     }
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 use loadtest::floor::{Floor, Options, run};
 
 fn options(connections: u32) -> Options {
-    Options { connections, size: 100, rounds: 3, depth: 1 }
+    Options { connections, size: 100, rounds: 3, depth: 1, echo_size: 20 }
 }
 
 #[test]
@@ -30,6 +30,22 @@ fn messages_in_flight_on_one_connection_share_calls() {
     let deep = run(&Options { depth: 64, ..options(4) }).expect("as before");
     let (alone, deep) = (alone.epoll.echo.lowest_us, deep.epoll.echo.lowest_us);
     assert!(deep < alone / 2.0, "{deep} us at a depth of 64, {alone} us at 1");
+}
+
+#[test]
+fn large_messages_are_echoed_whole_and_cost_more() {
+    let small = run(&options(200)).expect("a host that runs the tests has two processors");
+    let large = run(&Options { echo_size: 16_384, ..options(200) }).expect("as before");
+    assert_eq!((small.echo_bytes, large.echo_bytes), (20, 16_384));
+    let (small, large) = (small.epoll.echo.lowest_us, large.epoll.echo.lowest_us);
+    assert!(large > small, "{large} us for 16 KiB, {small} us for 20 B");
+}
+
+#[test]
+fn more_in_flight_than_a_socket_takes_is_refused() {
+    let options = Options { echo_size: 16_384, depth: 4, ..options(1) };
+    let error = run(&options).expect_err("it is too much").to_string();
+    assert!(error.contains("a smaller --depth"), "{error}");
 }
 
 #[test]

@@ -160,8 +160,8 @@ impl Tuning {
             connections,
             submissions: 1024,
             completions: 8192,
-            buffers: 128,
-            buffer_bytes: 8 * 1024,
+            buffers: 32,
+            buffer_bytes: 32 * 1024,
             receive_bytes: crate::limits::RECEIVE_BYTES,
         }
     }

@@ -3,6 +3,8 @@
 //! The hub of a worker knows the worker's own connections. It never sends, never looks at a
 //! connection and never waits: [`Hub::seal`] gives what was published and to whom it goes.
 
+mod spare;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -10,6 +12,7 @@ use slab::Slab;
 
 use crate::id::ConnId;
 use crate::wire::{Encoded, Kind};
+use spare::Spare;
 
 /// A connection's place in a room. The connection keeps it and gives it back when it leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +36,8 @@ pub struct Member {
 struct Room {
     name: Arc<str>,
     members: Vec<Member>,
-    pending: Encoded,
+    /// Nobody else has it before it is sealed.
+    pending: Option<Arc<Encoded>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +54,7 @@ pub struct Hub {
     places: Slab<Place>,
     /// Rooms with something published, in the order of their first publish.
     published: Vec<RoomId>,
+    spare: Spare,
 }
 
 /// What was published in a room and not delivered yet.
@@ -94,11 +99,12 @@ impl Hub {
     /// Publishes a message to the room of a member.
     pub fn publish(&mut self, membership: Membership, kind: Kind, payload: &[u8]) {
         let room = self.room_of(membership);
-        let pending = &mut self.rooms[room.0 as usize].pending;
-        if pending.messages() == 0 {
+        let pending = self.rooms[room.0 as usize].pending.get_or_insert_with(|| {
             self.published.push(room);
-        }
-        pending.push(kind, payload);
+            self.spare.take()
+        });
+        let frames = Arc::get_mut(pending).expect("pending frames are given to nobody");
+        frames.push(kind, payload);
     }
 
     /// The room of that name, if anybody is in it.
@@ -122,11 +128,9 @@ impl Hub {
     /// Takes what was published in a room since the last time.
     pub fn seal(&mut self, room: RoomId) -> Option<Sealed> {
         let Room { name, pending, .. } = &mut self.rooms[room.0 as usize];
-        if pending.messages() == 0 {
-            return None;
-        }
-        let frames = Arc::new(std::mem::take(pending));
+        let frames = pending.take()?;
         let name = Arc::clone(name);
+        self.spare.watch(&frames);
         self.published.retain(|published| *published != room);
         Some(Sealed { room, name, frames })
     }
@@ -137,6 +141,17 @@ impl Hub {
         self.seal(room)
     }
 
+    /// Frees memory that was not needed since the last time; says whether anything is left.
+    pub fn trim(&mut self) -> bool {
+        self.spare.trim()
+    }
+
+    /// Whether there is anything to trim.
+    #[must_use]
+    pub fn is_trimmed(&self) -> bool {
+        self.spare.is_empty()
+    }
+
     /// Rooms that are open.
     #[must_use]
     pub fn rooms(&self) -> usize {
@@ -145,11 +160,7 @@ impl Hub {
 
     fn make_room(&mut self, name: &str) -> RoomId {
         let name: Arc<str> = name.into();
-        let room = Room {
-            name: Arc::clone(&name),
-            members: Vec::with_capacity(1),
-            pending: Encoded::default(),
-        };
+        let room = Room { name: Arc::clone(&name), members: Vec::with_capacity(1), pending: None };
         let room = RoomId(self.rooms.insert(room) as u32);
         self.by_name.insert(name, room);
         room
@@ -157,7 +168,7 @@ impl Hub {
 
     fn close_room(&mut self, room: RoomId) {
         let Room { name, pending, .. } = self.rooms.remove(room.0 as usize);
-        assert_eq!(pending.messages(), 0, "what was published is delivered before the last leaves");
+        assert!(pending.is_none(), "what was published is delivered before the last leaves");
         self.by_name.remove(&name);
     }
 }

@@ -114,12 +114,12 @@ impl Server {
         self.stopper.stop();
     }
 
-    /// Waits until every worker has ended.
+    /// Waits until every worker has ended, and gives what they did.
     ///
     /// # Errors
     ///
     /// If one failed; the others are stopped then.
-    pub fn join(self) -> io::Result<()> {
+    pub fn join(mut self) -> io::Result<Counts> {
         let mut failure = None;
         for _ in 0..self.threads.len() {
             let Ok(Exit { worker, result }) = self.exits.recv() else { break };
@@ -129,13 +129,13 @@ impl Server {
                 self.stop();
             }
         }
-        for thread in self.threads {
+        for thread in std::mem::take(&mut self.threads) {
             let is_panicked = thread.join().is_err();
             if is_panicked {
                 failure.get_or_insert_with(|| io::Error::other("a worker panicked"));
             }
         }
-        failure.map_or(Ok(()), Err)
+        failure.map_or_else(|| Ok(self.counts()), Err)
     }
 }
 

@@ -49,6 +49,20 @@ impl Encoded {
         self.longest = self.longest.max(payload.len());
     }
 
+    /// Makes it as new but keeps its memory.
+    pub fn clear(&mut self) {
+        self.plain.clear();
+        self.messages.clear();
+        self.longest = 0;
+        self.deflated = OnceLock::new();
+    }
+
+    /// Bytes of memory of the plain form and of what is known of its messages.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.plain.capacity() + self.messages.capacity() * size_of::<Message>()
+    }
+
     /// How many messages these are.
     #[must_use]
     pub fn messages(&self) -> usize {

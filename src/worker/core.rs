@@ -21,6 +21,9 @@ use crate::stats::Counters;
 use crate::wire::Encoded;
 use crate::wire::deflate::Deflater;
 
+/// Connections that the list of those to flush has room for even after a quiet second.
+const TOUCHED_KEPT: usize = 1024;
+
 /// What all workers of a server share: read-only, or plain atomics.
 #[derive(Debug)]
 pub struct Shared {
@@ -186,17 +189,19 @@ impl<W: Wake> Core<W> {
     pub(super) fn trim(&mut self) {
         match self.trim_at {
             Some(at) if at <= self.now => {
-                let is_left = self.pool.trim() | self.scratch.trim();
-                self.touched.shrink_to(0);
+                let is_left = self.pool.trim() | self.scratch.trim() | self.hub.trim();
+                self.touched.shrink_to(TOUCHED_KEPT);
                 self.end_burst();
                 let must_look = is_left || self.burst_ends_at.is_some();
                 self.trim_at = must_look.then(|| self.now + TRIM_INTERVAL);
             }
-            None if !self.pool.is_empty() || !self.scratch.is_empty() => {
-                self.trim_at = Some(self.now + TRIM_INTERVAL);
-            }
+            None if !self.is_trimmed() => self.trim_at = Some(self.now + TRIM_INTERVAL),
             _ => {}
         }
+    }
+
+    fn is_trimmed(&self) -> bool {
+        self.pool.is_empty() && self.scratch.is_empty() && self.hub.is_trimmed()
     }
 
     fn end_burst(&mut self) {

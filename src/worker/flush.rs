@@ -15,7 +15,7 @@ impl<D: Driver> Worker<D> {
         }
     }
 
-    fn flush_one(&mut self, conn: ConnId) {
+    pub(super) fn flush_one(&mut self, conn: ConnId) {
         let max_backlog = self.core.config().max_backlog;
         let Some(connection) = self.core.table.get_mut(conn) else { return };
         connection.clear(flag::TOUCHED);

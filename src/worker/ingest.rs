@@ -19,6 +19,18 @@ pub(super) enum Then {
     Stop,
 }
 
+/// What the driver is to do with a connection whose bytes were handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    /// Nothing before the end of the turn.
+    Nothing,
+    /// Receive no more.
+    Pause,
+    /// Send the replies now, while what the kernel knows of the socket is still in the caches:
+    /// nobody else adds to them.
+    Answer,
+}
+
 /// An event that is not about a message, free of borrows.
 enum Control {
     Ping { payload: [u8; CONTROL_BYTES_MAX], length: usize },
@@ -44,18 +56,31 @@ impl<W: Wake> Core<W> {
         }
     }
 
-    /// Bytes from the driver; whether it must be paused.
-    pub(super) fn received(&mut self, conn: ConnId, bytes: &mut [u8]) -> bool {
+    /// Bytes from the driver.
+    pub(super) fn received(&mut self, conn: ConnId, bytes: &mut [u8]) -> After {
         self.counters.bytes_received.add(bytes.len() as u64);
-        let Some(connection) = self.table.get_mut(conn) else { return false };
+        let Some(connection) = self.table.get_mut(conn) else { return After::Nothing };
         prove_life(connection);
         if let Some(stash) = &mut connection.stash {
             buffer::append(stash, bytes);
-            return false;
+            return After::Nothing;
         }
         let mut input = bytes;
         self.consume(conn, &mut input);
-        self.stash(conn, input)
+        if self.stash(conn, input) {
+            self.touch(conn);
+            return After::Pause;
+        }
+        self.answer_or_wait(conn)
+    }
+
+    /// Whether a connection that has replies coming is not in the list of those to flush.
+    fn answer_or_wait(&mut self, conn: ConnId) -> After {
+        let Some(connection) = self.table.get_mut(conn) else { return After::Nothing };
+        let has_replies = matches!(connection.phase, Phase::Session(_, Role::Echo))
+            && connection.queue.is_some()
+            && !connection.has(flag::TOUCHED | flag::SENDING);
+        if has_replies { After::Answer } else { After::Nothing }
     }
 
     /// The connection's queue has gone, or other workers have kept up: goes on where it stopped.
@@ -161,7 +186,6 @@ impl<W: Wake> Core<W> {
                         self.pool.append(&mut connection.queue, |out| {
                             echo::reply(out, kind, payload, window_bits, compressor);
                         });
-                        super::core::touch(&mut self.touched, conn, connection);
                     }
                     Role::Room(membership) => {
                         self.counters.messages_encoded.add(1);

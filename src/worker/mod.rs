@@ -34,6 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::core::Core;
+use self::ingest::After;
 use crate::driver::{Completion, Driver, Listener, ListenerId};
 use crate::stats::Counters;
 
@@ -155,11 +156,11 @@ impl<D: Driver> Worker<D> {
         while let Some(completion) = self.driver.next() {
             match completion {
                 Completion::Accepted(conn, _) => self.core.accepted(conn),
-                Completion::Received(conn, bytes) => {
-                    if self.core.received(conn, bytes) {
-                        self.driver.pause(conn);
-                    }
-                }
+                Completion::Received(conn, bytes) => match self.core.received(conn, bytes) {
+                    After::Nothing => {}
+                    After::Pause => self.driver.pause(conn),
+                    After::Answer => self.flush_one(conn),
+                },
                 Completion::Sent(conn, bytes) => self.core.sent(conn, bytes),
                 Completion::Ended(conn, end) => self.core.ended(conn, end),
                 Completion::Closed(conn) => self.core.closed(conn),

@@ -6,7 +6,7 @@ use crate::wire::{Encoded, Form};
 use std::sync::Arc;
 
 /// Capacity that a pool keeps in all; what comes back beyond is freed.
-const BYTES_MAX: usize = 512 * 1024;
+const BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Lists of parts that a pool keeps.
 const PARTS_MAX: usize = 256;
 /// Parts above which a list is freed.

@@ -119,6 +119,9 @@ fn message<B: Behaviour>(net: &mut Net, behaviour: &mut B, key: usize, payload: 
 
 /// The server's close frame: an answer to ours, or the loss of the connection.
 fn closed(net: &mut Net, key: usize, payload: &[u8]) {
+    if net.links[key].state == State::Closing {
+        net.tally.closes_answered += 1;
+    }
     let code = wire::close_code(payload);
     // The answer is still sent, whatever becomes of it.
     net.send(key, wire::CLOSE, &payload[..payload.len().min(2)]);

@@ -57,10 +57,13 @@ pub(crate) struct Net {
     registry: Registry,
     /// Until when those under way may take, in order.
     deadlines: VecDeque<(u64, usize, u32)>,
+    /// Until when the server may answer our close frames, in order.
+    closing_deadlines: VecDeque<(u64, usize, u32)>,
     /// What is to be written to `current` when its input is handled.
     scratch: Vec<u8>,
     current: Option<usize>,
     open: u64,
+    closing: u64,
     /// Those that have gone and are still in `links`, and whether they were open.
     graves: Vec<(usize, bool)>,
     next_id: u32,
@@ -86,9 +89,11 @@ impl Net {
             opening,
             registry,
             deadlines: VecDeque::new(),
+            closing_deadlines: VecDeque::new(),
             scratch: Vec::new(),
             current: None,
             open: 0,
+            closing: 0,
             graves: Vec::new(),
             next_id: index as u32,
             id_step: threads as u32,
@@ -161,7 +166,11 @@ impl Net {
                 let link = &mut self.links[key];
                 if link.state == State::Open {
                     link.state = State::Closing;
+                    let deadline = self.clock.now_ns() + self.opening.timeout_ns;
+                    self.closing_deadlines.push_back((deadline, key, link.id));
                     self.open -= 1;
+                    self.closing += 1;
+                    self.tally.closes += 1;
                 }
             }
             Leave::Reset => {
@@ -216,8 +225,9 @@ impl Net {
         Ok(())
     }
 
-    /// Ends those that take too long to open.
+    /// Ends those that take too long to open, or to close.
     pub(super) fn expire(&mut self, now_ns: u64) {
+        self.expire_closing(now_ns);
         while let Some((deadline, key, id)) = self.deadlines.front().copied() {
             let link = self.links.get(key).filter(|link| link.id == id);
             let is_opening =
@@ -232,8 +242,25 @@ impl Net {
         }
     }
 
+    fn expire_closing(&mut self, now_ns: u64) {
+        while let Some((deadline, key, id)) = self.closing_deadlines.front().copied() {
+            let link = self.links.get(key).filter(|link| link.id == id);
+            let is_closing = link.is_some_and(|link| link.state == State::Closing);
+            if is_closing && deadline > now_ns {
+                break;
+            }
+            self.closing_deadlines.pop_front();
+            if is_closing {
+                sources::make_close_reset(&self.links[key].socket);
+                self.end(key, None);
+            }
+        }
+    }
+
     pub(super) fn next_deadline_ns(&self) -> u64 {
-        self.deadlines.front().map_or(u64::MAX, |(deadline, ..)| *deadline)
+        let fronts = [self.deadlines.front(), self.closing_deadlines.front()];
+        let deadlines = fronts.into_iter().flatten().map(|(deadline, ..)| *deadline);
+        deadlines.min().unwrap_or(u64::MAX)
     }
 
     /// The kernel has connected, or failed to: sends the request.
@@ -285,7 +312,7 @@ impl Net {
                 // One that does not read is expected to be ended.
                 self.tally.lost += u64::from(why.is_some() && !link.is_deaf);
             }
-            State::Closing => {}
+            State::Closing => self.closing -= 1,
         }
         self.graves.push((key, matches!(state, State::Open | State::Closing)));
         if let Some(why) = why.filter(|_| state != State::Closing) {
@@ -369,6 +396,7 @@ impl Net {
         };
         set(&self.live.opening, self.ramp.unfinished());
         set(&self.live.open, self.open);
+        set(&self.live.closing, self.closing);
         set(&self.live.opened, self.tally.opened);
         set(&self.live.failed, self.tally.failed);
         set(&self.live.lost, self.tally.lost);

@@ -19,6 +19,10 @@ pub(crate) struct Tally {
     pub(crate) failed: u64,
     /// Connections that ended although we did not close them.
     pub(crate) lost: u64,
+    /// Close frames that we sent first.
+    pub(crate) closes: u64,
+    /// Those that the server answered with its own.
+    pub(crate) closes_answered: u64,
     /// Pings that were answered.
     pub(crate) pings: u64,
     /// Messages that carry no stamp, and for which no reply was given.
@@ -35,6 +39,8 @@ pub(crate) struct Tally {
 pub(crate) struct Live {
     pub(crate) opening: AtomicU64,
     pub(crate) open: AtomicU64,
+    /// Left by us with a close frame, and not ended.
+    pub(crate) closing: AtomicU64,
     pub(crate) opened: AtomicU64,
     pub(crate) failed: AtomicU64,
     pub(crate) lost: AtomicU64,
@@ -50,6 +56,7 @@ pub(crate) struct Live {
 pub(crate) struct LiveCounts {
     pub(crate) opening: u64,
     pub(crate) open: u64,
+    pub(crate) closing: u64,
     pub(crate) opened: u64,
     pub(crate) failed: u64,
     pub(crate) lost: u64,
@@ -74,6 +81,8 @@ impl Tally {
         self.opened += other.opened;
         self.failed += other.failed;
         self.lost += other.lost;
+        self.closes += other.closes;
+        self.closes_answered += other.closes_answered;
         self.pings += other.pings;
         self.unknown += other.unknown;
         self.received_bytes += other.received_bytes;
@@ -91,6 +100,7 @@ impl LiveCounts {
             let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
             sum.opening += get(&live.opening);
             sum.open += get(&live.open);
+            sum.closing += get(&live.closing);
             sum.opened += get(&live.opened);
             sum.failed += get(&live.failed);
             sum.lost += get(&live.lost);

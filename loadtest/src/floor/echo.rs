@@ -9,13 +9,13 @@ use nix::sys::socket::{MsgFlags, recv, send};
 
 use super::Options;
 use super::cpu::{self, Samples, Used};
-use super::frames::{RECEIVE_BYTES, REPLY, REQUEST, Whole, replies};
+use super::frames::{Echoed, RECEIVE_BYTES, Whole};
 use super::pairs::{Pairs, STALL};
 use super::peers::Order;
 
 /// Messages of a round at least, so that it lasts longer than what disturbs it.
 const ROUND_MESSAGES: u32 = 20_000;
-/// Messages on one connection in a round, at least the depth: each may cost both sides a sleep.
+/// Messages on one connection in a round, but for the depth: each may cost both sides a sleep.
 const EACH_MAX: u32 = 500;
 
 /// A way to wait, receive and send.
@@ -28,11 +28,12 @@ pub(super) trait Echo {
 pub(super) fn measure(pairs: &Pairs, options: &Options, echo: &mut impl Echo) -> Result<Samples> {
     let connections = options.connections;
     let depth = options.depth;
-    let each = ROUND_MESSAGES.div_ceil(connections).min(EACH_MAX).max(depth);
+    // Whole depths: a rest would cost as many calls and have fewer messages to share them.
+    let each = ROUND_MESSAGES.div_ceil(connections).min(EACH_MAX).next_multiple_of(depth);
     let messages = u64::from(each) * u64::from(connections);
     let mut samples = Samples::new(messages);
     for round in 0..=options.rounds {
-        pairs.peers.order(Order::Exchange { messages: each, depth });
+        pairs.peers.order(Order::Exchange { messages: each, depth, echoed: options.echoed() });
         cpu::settle()?;
         let before = Used::so_far()?;
         let answered = echo.answer(&pairs.sockets, messages).context("an echo failed");
@@ -51,13 +52,14 @@ pub(super) struct Epoll {
     epoll: epoll::Epoll,
     events: Vec<EpollEvent>,
     buffer: Vec<u8>,
+    echoed: Echoed,
     replies: &'static [u8],
     whole: Vec<Whole>,
 }
 
 impl Epoll {
     /// Registers the sockets, by edges.
-    pub(super) fn new(sockets: &[OwnedFd]) -> Result<Self> {
+    pub(super) fn new(sockets: &[OwnedFd], echoed: Echoed) -> Result<Self> {
         let epoll = epoll::Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         for (at, socket) in sockets.iter().enumerate() {
             let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
@@ -69,7 +71,8 @@ impl Epoll {
             epoll,
             events: vec![EpollEvent::empty(); 1024],
             buffer: vec![0; RECEIVE_BYTES],
-            replies: replies(),
+            echoed,
+            replies: echoed.replies(),
             whole: vec![Whole::default(); sockets.len()],
         })
     }
@@ -100,11 +103,11 @@ impl Echo for Epoll {
                     Err(Errno::EAGAIN) => continue,
                     Err(error) => return Err(error).context("recv"),
                 };
-                let whole = self.whole[at].take(count, REQUEST);
+                let whole = self.whole[at].take(count, self.echoed.request_bytes);
                 if whole == 0 {
                     continue;
                 }
-                let reply = &self.replies[..whole * REPLY];
+                let reply = &self.replies[..whole * self.echoed.reply_bytes];
                 let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
                 let sent = send(socket, reply, flags).context("send")?;
                 ensure!(sent == reply.len(), "a socket takes {sent} of {} bytes", reply.len());

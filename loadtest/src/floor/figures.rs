@@ -11,12 +11,14 @@ use super::frames::COALESCED;
 pub struct Floor {
     /// Connections that were sent to.
     pub connections: u32,
-    /// Bytes of payload of a message that was broadcast; those of the echo have 20.
+    /// Bytes of payload of a message that was broadcast.
     pub size_bytes: u32,
     /// Rounds of each kind.
     pub rounds: u32,
     /// Messages in flight on each connection of the echo.
     pub depth: u32,
+    /// Bytes of payload of a message that was echoed.
+    pub echo_bytes: u32,
     /// The release of the kernel.
     pub kernel: String,
     /// The model of the processor.
@@ -64,7 +66,8 @@ impl Cost {
 
 impl fmt::Display for Floor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { connections, size_bytes, rounds, depth, kernel, processor, .. } = self;
+        let Self { connections, size_bytes, rounds, depth, echo_bytes, .. } = self;
+        let (kernel, processor) = (&self.kernel, &self.processor);
         writeln!(f, "The kernel's floor on {processor}, Linux {kernel}")?;
         writeln!(f, "{connections} connections, {rounds} rounds; microseconds of CPU per message")?;
         writeln!(f)?;
@@ -78,7 +81,7 @@ impl fmt::Display for Floor {
             let rows = [
                 (format!("{send}, {size_bytes} B, one message"), calls.single),
                 (format!("{send}, {size_bytes} B, {COALESCED} messages at once"), calls.coalesced),
-                (format!("echo, {echo}, 20 B, {depth} in flight on each"), calls.echo),
+                (format!("echo, {echo}, {echo_bytes} B, {depth} in flight"), calls.echo),
             ];
             for (what, Cost { lowest_us, median_us, user_us, system_us }) in rows {
                 writeln!(
@@ -104,6 +107,7 @@ mod tests {
             size_bytes: 100,
             rounds: 15,
             depth: 1,
+            echo_bytes: 20,
             kernel: "6.18".into(),
             processor: "a processor".into(),
             epoll: calls(6.0),

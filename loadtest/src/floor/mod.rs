@@ -24,10 +24,11 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::thread;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use clap::builder::RangedI64ValueParser;
 
 use cpu::Placement;
+use frames::Echoed;
 use pairs::Pairs;
 use uring::Ring;
 
@@ -43,9 +44,31 @@ pub struct Options {
     /// Rounds of each kind, of which the cheapest counts.
     #[arg(long, default_value_t = 15, value_parser = within(1..=1000))]
     pub rounds: u32,
-    /// Messages in flight on each connection in the echo of 20 bytes.
+    /// Messages in flight on each connection in the echo.
     #[arg(long, default_value_t = 1, value_parser = within(1..=256))]
     pub depth: u32,
+    /// Bytes of payload of a message that is echoed; with --depth, 60 KiB at most.
+    #[arg(long, default_value_t = 20, value_parser = within(1..=61_440))]
+    pub echo_size: u32,
+}
+
+/// Bytes in flight on a connection at most: a socket takes them in one call.
+const IN_FLIGHT_BYTES_MAX: u32 = 60 * 1024;
+
+impl Options {
+    fn echoed(&self) -> Echoed {
+        Echoed::new(self.echo_size)
+    }
+
+    fn check(&self) -> Result<()> {
+        let (size, depth) = (self.echo_size, self.depth);
+        ensure!(
+            size * depth <= IN_FLIGHT_BYTES_MAX,
+            "{depth} messages of {size} bytes in flight are more than {IN_FLIGHT_BYTES_MAX} bytes: \
+             take a smaller --depth or --echo-size"
+        );
+        Ok(())
+    }
 }
 
 fn within(range: RangeInclusive<i64>) -> RangedI64ValueParser<u32> {
@@ -61,6 +84,7 @@ fn within(range: RangeInclusive<i64>) -> RangedI64ValueParser<u32> {
 /// If the descriptors or the processors do not suffice, or if a round stands still for 10 seconds.
 /// Where only io_uring is missing, the floor says so and has the rest.
 pub fn run(options: &Options) -> Result<Floor> {
+    options.check()?;
     let placement = Placement::choose()?;
     table::make_room(options.connections)?;
     let options = options.clone();
@@ -76,9 +100,16 @@ fn measure(options: &Options, placement: Placement) -> Result<Floor> {
     let pairs = Pairs::open(options.connections, placement.clients)?;
     let mut ring = Ring::new();
     let broadcast = broadcast::measure(&pairs, options, ring.as_mut().ok())?;
-    let by_epoll = echo::measure(&pairs, options, &mut echo::Epoll::new(&pairs.sockets)?)?;
+    let by_epoll = {
+        // Gone before the ring has its turn: what waits there as well would cost it.
+        let mut epoll = echo::Epoll::new(&pairs.sockets, options.echoed())?;
+        echo::measure(&pairs, options, &mut epoll)?
+    };
     let by_ring = match &mut ring {
-        Ok(ring) => Some(echo::measure(&pairs, options, &mut ring.echo(&pairs.sockets)?)?),
+        Ok(ring) => {
+            let mut echo = ring.echo(&pairs.sockets, options.echoed())?;
+            Some(echo::measure(&pairs, options, &mut echo)?)
+        }
         Err(_) => None,
     };
     let calls = |of: &broadcast::Samples, echo: &cpu::Samples| Calls {
@@ -92,6 +123,7 @@ fn measure(options: &Options, placement: Placement) -> Result<Floor> {
         size_bytes: options.size,
         rounds: options.rounds,
         depth: options.depth,
+        echo_bytes: options.echo_size,
         kernel: utsname.release().to_string_lossy().into_owned(),
         processor: processor(&cpuinfo.unwrap_or_default()),
         epoll: calls(&broadcast.by_calls, &by_epoll),

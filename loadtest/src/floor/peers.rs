@@ -13,7 +13,7 @@ use mio::{Events, Interest, Poll, Token};
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::frames::{REPLY, REQUEST, Whole, requests};
+use super::frames::{Echoed, Whole};
 use super::pairs::STALL;
 use super::{cpu, table};
 
@@ -31,7 +31,7 @@ pub(super) enum Order {
     Receive(u64),
     /// Send this many messages on each connection, as many at once as may be in flight and one more
     /// for each that comes back, until all are back.
-    Exchange { messages: u32, depth: u32 },
+    Exchange { messages: u32, depth: u32, echoed: Echoed },
 }
 
 /// The thread, seen from the other side.
@@ -129,7 +129,9 @@ impl Ends {
                     }
                 }
                 Order::Receive(bytes) => self.receive(bytes)?,
-                Order::Exchange { messages, depth } => self.exchange(messages, depth)?,
+                Order::Exchange { messages, depth, echoed } => {
+                    self.exchange(messages, depth, echoed)?;
+                }
             }
             if reports.send(Ok(())).is_err() {
                 break;
@@ -172,21 +174,21 @@ impl Ends {
         Ok(())
     }
 
-    fn exchange(&mut self, messages: u32, depth: u32) -> Result<()> {
-        let requests = requests(depth as usize);
+    fn exchange(&mut self, messages: u32, depth: u32, echoed: Echoed) -> Result<()> {
+        let requests = echoed.requests(depth as usize);
         let mut awaited = u64::from(messages) * self.ends.len() as u64;
         for end in &mut self.ends {
             end.unsent = messages;
-            end.request(&requests, depth)?;
+            end.request(&requests, depth, echoed)?;
         }
         while awaited > 0 {
             self.wait().with_context(|| format!("{awaited} echoes are missing"))?;
             for event in &self.events {
                 let end = &mut self.ends[event.token().0];
                 let count = end.drain(&mut self.buffer)?;
-                let back = end.whole.take(count, REPLY);
+                let back = end.whole.take(count, echoed.reply_bytes);
                 awaited = awaited.checked_sub(back as u64).context("more came back than went")?;
-                end.request(&requests, back as u32)?;
+                end.request(&requests, back as u32, echoed)?;
             }
         }
         Ok(())
@@ -225,13 +227,13 @@ impl End {
     }
 
     /// Sends as many requests as came back, if there are as many left.
-    fn request(&mut self, requests: &[u8], count: u32) -> Result<()> {
+    fn request(&mut self, requests: &[u8], count: u32, echoed: Echoed) -> Result<()> {
         let count = count.min(self.unsent);
         if count == 0 {
             return Ok(());
         }
         self.unsent -= count;
-        let bytes = &requests[..count as usize * REQUEST];
+        let bytes = &requests[..count as usize * echoed.request_bytes];
         let sent = self.socket.write(bytes).context("a client cannot send")?;
         ensure!(sent == bytes.len(), "a socket takes {sent} of {} bytes", bytes.len());
         Ok(())

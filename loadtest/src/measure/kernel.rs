@@ -34,6 +34,12 @@ impl KernelMemory {
     }
 }
 
+/// Segments with data that all TCP connections of this machine have sent since it started, without
+/// those that were sent again. On loopback a message that leaves in one send is one segment.
+pub(crate) fn tcp_data_segments() -> u64 {
+    netstat_count(&read("/proc/net/netstat"), "TCPOrigDataSent")
+}
+
 /// Bytes that can be had without swapping.
 pub(crate) fn available_bytes() -> u64 {
     meminfo_bytes(&read("/proc/meminfo"), "MemAvailable:")
@@ -88,6 +94,15 @@ fn tcp_pages(sockstat: &str) -> u64 {
     words.nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0)
 }
 
+/// A count of /proc/net/netstat, where names and values stand in two lines.
+fn netstat_count(netstat: &str, name: &str) -> u64 {
+    let mut lines = netstat.lines().filter_map(|line| line.strip_prefix("TcpExt:"));
+    let (Some(names), Some(values)) = (lines.next(), lines.next()) else { return 0 };
+    let at = names.split_ascii_whitespace().position(|other| other == name);
+    let value = at.and_then(|at| values.split_ascii_whitespace().nth(at));
+    value.and_then(|value| value.parse().ok()).unwrap_or(0)
+}
+
 fn meminfo_bytes(meminfo: &str, name: &str) -> u64 {
     let line = meminfo.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
     let kib = line.trim().trim_end_matches(" kB").parse::<u64>();
@@ -131,6 +146,14 @@ mod tests {
         let sockstat = "sockets: used 20\nTCP: inuse 1 orphan 0 tw 16 alloc 1 mem 7\nUDP: inuse 0";
         assert_eq!(tcp_pages(sockstat), 7);
         assert_eq!(meminfo_bytes("MemTotal:  100 kB\nMemFree:  7 kB\n", "MemFree:"), 7 * 1024);
+    }
+
+    #[test]
+    fn counts_stand_below_their_names() {
+        let netstat = "TcpExt: A TCPOrigDataSent B\nTcpExt: 1 22 3\nIpExt: C\nIpExt: 4\n";
+        assert_eq!(netstat_count(netstat, "TCPOrigDataSent"), 22);
+        assert_eq!(netstat_count(netstat, "C"), 0);
+        assert_eq!(netstat_count("", "A"), 0);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use nix::unistd::Pid;
 
-use super::kernel::CpuTicks;
+use super::kernel::{CpuTicks, tcp_data_segments};
 use super::process::{CpuSpent, CpuTime, own_threads};
 use crate::clock::{Clock, seconds};
 
@@ -18,10 +18,11 @@ pub(crate) struct Window {
     threads: Vec<(u32, u64)>,
     cpus: Vec<usize>,
     ticks: CpuTicks,
+    segments: u64,
 }
 
 /// What was used.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Spent {
     pub(crate) seconds: f64,
     /// `None` if no server is watched.
@@ -30,6 +31,8 @@ pub(crate) struct Spent {
     /// How much of its CPUs was left to the loader: of the CPUs that it may run on, or of the time
     /// of its busiest thread, whichever is less.
     pub(crate) idle_share: f64,
+    /// Segments with data that this machine's connections sent.
+    pub(crate) segments: u64,
 }
 
 impl Window {
@@ -43,6 +46,7 @@ impl Window {
             threads: own_threads(),
             cpus: cpus.to_vec(),
             ticks: CpuTicks::read(cpus),
+            segments: tcp_data_segments(),
         }
     }
 
@@ -55,7 +59,8 @@ impl Window {
         let busiest = busiest(&self.threads, &own_threads()) as f64 / ns as f64;
         let idle = CpuTicks::read(&self.cpus).idle_share_since(self.ticks);
         let idle_share = idle.min(1.0 - busiest).max(0.0);
-        Spent { seconds: seconds(ns), server, loader, idle_share }
+        let segments = tcp_data_segments().saturating_sub(self.segments);
+        Spent { seconds: seconds(ns), server, loader, idle_share, segments }
     }
 }
 

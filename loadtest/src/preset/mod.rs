@@ -3,7 +3,9 @@
 //! Starts the server with as many workers as the descriptor limit makes necessary, opens the
 //! connections, holds them with pings, and broadcasts to all of them.
 
+mod claim;
 mod host;
+mod memlock;
 pub(crate) mod sysctl;
 mod workers;
 
@@ -102,7 +104,7 @@ pub(crate) struct PresetArgs {
     #[arg(value_parser = clap::value_parser!(u64).range(1..=1000))]
     broadcasts: u64,
 
-    /// Bytes of a broadcast; 32 at least
+    /// Bytes of a broadcast; 20 at least
     #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "100")]
     size: usize,
 
@@ -135,13 +137,15 @@ pub(crate) fn run(args: &PresetArgs, preset: &Preset) -> Result<bool, String> {
     if !missing.is_empty() {
         return Err(format!("this host cannot do it:\n  {}", missing.join("\n  ")));
     }
-    let _guard = sysctl::Guard;
+    let workers = workers(args, connections, limit)?;
+    let program = program(args)?;
+    memlock::check(&program, &args.backend, workers, connections)?;
+    let _guard = sysctl::Guard::of_kernel();
     for need in host::needs(connections) {
         if let Some(said) = sysctl::meet(&need)? {
             eprintln!("{said}");
         }
     }
-    let workers = workers(args, connections, limit)?;
     let pong_timeout = args.pong_timeout.as_deref().unwrap_or(preset.pong_timeout);
     eprintln!("pings every {:?}, a client has {pong_timeout} to answer", args.ping_interval);
     eprintln!(
@@ -149,12 +153,16 @@ pub(crate) fn run(args: &PresetArgs, preset: &Preset) -> Result<bool, String> {
          gives one worker up to {:.0} of {connections} connections",
         workers::largest_share(connections, workers)
     );
-    let common = common(args, preset, connections, workers)?;
+    let common = common(args, preset, connections, workers, &program);
     let mut run = Run::start(&common, preset.name, "/room/loadtest")?;
     let section = run.report.section("Server");
     section.tell("workers", "workers", workers as f64, "");
     section.tell("descriptor_limit", "descriptors in each table", limit as f64, "");
+    for (name, value) in [("workers", workers as f64), ("payload_bytes", args.size as f64)] {
+        run.report.parameter(name, value);
+    }
     prove(&mut run, args, connections, args.hold.unwrap_or(preset.hold))?;
+    claim::judge(&mut run.report, connections, args.ping_interval, &program);
     run.finish()
 }
 
@@ -207,7 +215,14 @@ fn workers(args: &PresetArgs, connections: u64, limit: usize) -> Result<usize, S
              the limit: ulimit -Hn 1048576"
         )
     })?;
-    Ok(args.workers.map_or(needed, usize::from))
+    let workers = args.workers.map_or(needed, usize::from);
+    if !workers::have_room(connections, limit, workers) {
+        return Err(format!(
+            "--workers {workers} have no room for {connections} connections in tables of {limit} \
+             descriptors: take {needed}, or raise the limit: ulimit -Hn 1048576"
+        ));
+    }
+    Ok(workers)
 }
 
 /// The options that a scenario would have got.
@@ -216,8 +231,8 @@ fn common(
     preset: &Preset,
     connections: u64,
     workers: usize,
-) -> Result<Common, String> {
-    let program = program(args)?;
+    program: &Path,
+) -> Common {
     let address = format!("127.0.0.1:{}", args.port);
     let interval_ms = args.ping_interval.as_millis();
     let pong_timeout = args.pong_timeout.as_deref().unwrap_or(preset.pong_timeout);
@@ -227,7 +242,7 @@ fn common(
         program.display(),
         args.backend
     );
-    Ok(Common {
+    Common {
         url: Some(format!("ws://{address}/room/loadtest")),
         spawn: Some(spawn),
         server_pid: None,
@@ -249,7 +264,7 @@ fn common(
             html: args.html.clone(),
             title: args.title.clone(),
         },
-    })
+    }
 }
 
 /// The server's program: the one that was named, or the one that was built with this one.

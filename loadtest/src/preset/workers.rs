@@ -12,10 +12,13 @@ const DEVIATIONS: f64 = 6.0;
 pub(crate) fn needed(connections: u64, limit: usize, cpus: usize) -> Option<usize> {
     let cpus = cpus.max(1);
     let candidates = (1..=1024 / cpus).map(|times| times * cpus);
-    candidates.into_iter().find(|workers| {
-        let room = limit.saturating_sub(DESCRIPTORS_BESIDE + workers);
-        largest_share(connections, *workers) <= room as f64
-    })
+    candidates.into_iter().find(|workers| have_room(connections, limit, *workers))
+}
+
+/// Whether so many workers have room for all connections.
+pub(crate) fn have_room(connections: u64, limit: usize, workers: usize) -> bool {
+    let room = limit.saturating_sub(DESCRIPTORS_BESIDE + workers);
+    largest_share(connections, workers) <= room as f64
 }
 
 /// What no worker gets more than, but for very bad luck.
@@ -36,6 +39,7 @@ mod tests {
         assert_eq!(needed(1_000_000, 2_000_000, 2), Some(2));
         assert_eq!(needed(1_000, 1024, 1), Some(2));
         assert_eq!(needed(1_000_000, 100, 2), None);
+        assert!(have_room(100_000, 20_000, 6) && !have_room(100_000, 20_000, 5));
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Two runs side by side.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::model::{Better, Figure, Report};
-use super::table::format_value;
+use super::table::{format_value, percentile_name};
 
 /// Differences up to this share are noise.
 const NOISE: f64 = 0.05;
@@ -38,8 +39,7 @@ pub(crate) fn render(a: &Report, b: &Report) -> String {
                 points.iter().find(|(p, _)| *p >= percentile).map_or(0.0, |(_, us)| *us)
             };
             let (a, b) = (at(&latency.percentiles), at(&other.percentiles));
-            let label = if percentile >= 100.0 { "max".into() } else { format!("p{percentile}") };
-            text += &line(&label, a, b, "us", Better::Lower, may_judge);
+            text += &line(&percentile_name(percentile), a, b, "us", Better::Lower, may_judge);
         }
     }
     for reason in &reasons {
@@ -64,6 +64,28 @@ pub(crate) fn reasons_against(a: &Report, b: &Report) -> Vec<String> {
     }
     if a.host.cpu_model != b.host.cpu_model || a.host.cpus != b.host.cpus {
         reasons.push("they ran on different machines".into());
+    }
+    reasons.extend(differences(a, b));
+    reasons
+}
+
+/// In what they were asked for something else, or measured otherwise.
+fn differences(a: &Report, b: &Report) -> Vec<String> {
+    let names: BTreeSet<&String> = a.parameters.keys().chain(b.parameters.keys()).collect();
+    let say = |report: &Report, name: &str| {
+        report.parameters.get(name).map_or_else(|| "none".to_owned(), ToString::to_string)
+    };
+    let differing =
+        names.into_iter().filter(|name| a.parameters.get(*name) != b.parameters.get(*name));
+    let mut reasons: Vec<String> = differing
+        .map(|name| format!("they differ in {name}: {} and {}", say(a, name), say(b, name)))
+        .collect();
+    for latency in &a.latencies {
+        let other = b.latencies.iter().find(|other| other.id == latency.id);
+        if let Some(other) = other.filter(|other| other.measured != latency.measured) {
+            let (label, a, b) = (&latency.label, &latency.measured, &other.measured);
+            reasons.push(format!("{label} was measured {a}, and {b}"));
+        }
     }
     reasons
 }
@@ -98,6 +120,7 @@ fn winner(a: f64, b: f64, better: Better) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::model::Latency;
 
     fn report(value: f64) -> Report {
         let mut report = Report { is_ok: true, ..Report::default() };
@@ -123,6 +146,30 @@ mod tests {
             assert!(text.contains("no winner is named"), "{text}");
             assert!(!text.contains(" A\n") && !text.contains(" B\n"), "{text}");
         }
+    }
+
+    #[test]
+    fn no_winner_of_runs_that_were_asked_for_something_else() {
+        let (mut a, mut b) = (report(3.0), report(2.0));
+        a.parameter("depth", 1.0);
+        b.parameter("depth", 1.0);
+        assert_eq!(reasons_against(&a, &b), Vec::<String>::new());
+        b.parameter("depth", 16.0);
+        b.parameter("rate", 7.0);
+        let reasons = reasons_against(&a, &b);
+        let said = ["they differ in depth: 1 and 16", "they differ in rate: none and 7"];
+        assert_eq!(reasons, said);
+        assert!(render(&a, &b).contains("no winner is named"));
+    }
+
+    #[test]
+    fn no_winner_of_latencies_from_different_moments() {
+        let measured = |measured: &str| {
+            let latency = Latency { measured: measured.to_owned(), ..Latency::default() };
+            Report { latencies: vec![latency], ..report(1.0) }
+        };
+        assert!(reasons_against(&measured("open"), &measured("open")).is_empty());
+        assert_eq!(reasons_against(&measured("open"), &measured("closed")).len(), 1);
     }
 
     #[test]

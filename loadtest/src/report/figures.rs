@@ -65,6 +65,11 @@ pub(crate) fn spent(report: &mut Report, spent: &Spent, count: u64, what: &str) 
     let per = spent.loader.total_ns() / 1e3 / count;
     section.tell("loader_cpu_us", &format!("its own CPU per {what}"), per, "us");
     section.tell("loader_idle_percent", "idle share of its CPUs", spent.idle_share * 100.0, "%");
+    judge_loader(report, spent);
+}
+
+/// Whether figures of a window may be the loader's: one such window marks the report.
+pub(crate) fn judge_loader(report: &mut Report, spent: &Spent) {
     if spent.idle_share < IDLE_SHARE_MIN {
         report.is_loader_bound = true;
         report.note(
@@ -181,4 +186,44 @@ pub(crate) fn series(samples: &[Sample]) -> Vec<TimeSeries> {
         points: rates.collect(),
     });
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::process::CpuSpent;
+
+    fn report_of(idle_share: f64) -> Report {
+        let server = Some(CpuSpent { user_ns: 1e6, system_ns: 3e6 });
+        let loader = CpuSpent { user_ns: 2e6, system_ns: 0.0 };
+        let window = Spent { seconds: 1.0, server, loader, idle_share, segments: 0 };
+        let mut report = Report::default();
+        spent(&mut report, &window, 1000, "echo");
+        report
+    }
+
+    #[test]
+    fn under_a_tenth_idle_is_loader_bound_and_above_is_not() {
+        for (idle_share, is_bound) in [(0.09, true), (0.11, false), (0.0, true), (1.0, false)] {
+            let report = report_of(idle_share);
+            assert_eq!(report.is_loader_bound, is_bound, "{idle_share}");
+            assert_eq!(report.notes.len(), usize::from(is_bound), "{idle_share}");
+        }
+    }
+
+    #[test]
+    fn one_bound_window_marks_the_report_whatever_the_others_are() {
+        let mut report = report_of(0.05);
+        judge_loader(&mut report, &Spent { idle_share: 0.9, ..Spent::default() });
+        assert!(report.is_loader_bound);
+    }
+
+    #[test]
+    fn cpu_time_is_divided_by_what_was_handled() {
+        let report = report_of(0.5);
+        for (id, us) in [("server_cpu_us", 4.0), ("server_user_us", 1.0), ("loader_cpu_us", 2.0)] {
+            let value = report.value(id).expect("it is there");
+            assert!((value - us).abs() < 1e-9, "{id} is {value}");
+        }
+    }
 }

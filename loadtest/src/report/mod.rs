@@ -1,9 +1,11 @@
 //! What a run has found: as values, as a table, as JSON.
 
+pub(crate) mod against;
 pub(crate) mod compare;
 pub(crate) mod figures;
 pub(crate) mod model;
 mod page;
+pub(crate) mod server_log;
 pub(crate) mod table;
 
 use std::fs;

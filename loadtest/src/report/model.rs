@@ -1,5 +1,7 @@
 //! A report as values. Its JSON is the interface to other programs: names and units are stable.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Changes when older programs would misread a report.
@@ -16,6 +18,9 @@ pub(crate) struct Report {
     /// Seconds since 1970 at its begin.
     pub(crate) started_unix_s: u64,
     pub(crate) host: Host,
+    /// What was asked for: runs that differ in it are not to be compared.
+    #[serde(default)]
+    pub(crate) parameters: BTreeMap<String, f64>,
     /// Whether all that was expected has held.
     pub(crate) is_ok: bool,
     /// What has not held.
@@ -97,6 +102,17 @@ impl Report {
     pub(crate) fn section(&mut self, title: &str) -> &mut Section {
         self.sections.push(Section { title: title.to_owned(), figures: Vec::new() });
         self.sections.last_mut().expect("one was just added")
+    }
+
+    /// Something that was asked for, and on which figures depend.
+    pub(crate) fn parameter(&mut self, name: &str, value: f64) {
+        self.parameters.insert(name.to_owned(), value);
+    }
+
+    /// The value of a figure.
+    pub(crate) fn value(&self, id: &str) -> Option<f64> {
+        let mut figures = self.sections.iter().flat_map(|section| &section.figures);
+        figures.find(|figure| figure.id == id).map(|figure| figure.value)
     }
 
     /// Something that was expected has not held.

@@ -3,7 +3,7 @@
 use loadtest::html::{self, Axis, Plot, Series, Table};
 
 use super::model::{Latency, Report, TimeSeries};
-use super::table::format_value;
+use super::table::{COLUMNS, format_value, percentile_name};
 
 /// Units that are drawn in another, with the factor.
 const DRAWN_UNITS: [(&str, &str, f64); 2] =
@@ -19,6 +19,11 @@ pub(crate) fn render(report: &Report) -> String {
             Table { title: section.title.clone(), rows: rows.collect() }
         },
     ));
+    tables.extend(report.latencies.iter().map(latency_table));
+    if !report.notes.is_empty() {
+        let rows = report.notes.iter().map(|note| ("note".to_owned(), note.clone()));
+        tables.push(Table { title: "Notes".to_owned(), rows: rows.collect() });
+    }
     let mut plots = latencies(&report.latencies);
     plots.extend(report.series.iter().filter(|series| series.points.len() > 1).map(over_time));
     html::page(&report.title, &tables, &plots)
@@ -40,6 +45,21 @@ fn verdict(report: &Report) -> Table {
     }
     rows.extend(report.problems.iter().map(|problem| ("problem".to_owned(), problem.clone())));
     Table { title: "Run".to_owned(), rows }
+}
+
+/// One latency in numbers, and from which moment to which it counts.
+fn latency_table(latency: &Latency) -> Table {
+    let us = |value| format_value(value, "us");
+    let mut rows = vec![
+        ("measured".to_owned(), latency.measured.clone()),
+        ("values".to_owned(), format_value(latency.count as f64, "")),
+        ("mean".to_owned(), us(latency.mean_us)),
+    ];
+    for column in COLUMNS {
+        let at = latency.percentiles.iter().find(|(percentile, _)| *percentile >= column);
+        rows.extend(at.map(|(_, value)| (percentile_name(column), us(*value))));
+    }
+    Table { title: format!("Latency: {}", latency.label), rows }
 }
 
 /// All latencies of a run over one axis.
@@ -90,13 +110,17 @@ mod tests {
         let points = vec![(0.0, 0.0), (1.0, 2_097_152.0)];
         let (id, label, unit) = ("rss".to_owned(), "resident".to_owned(), "B".to_owned());
         report.series.push(TimeSeries { id, label, unit, points });
+        report.note("it was noisy");
         report.latencies.push(Latency {
             label: "delivery".to_owned(),
+            measured: "from here to there".to_owned(),
             percentiles: vec![(50.0, 1000.0), (99.0, 9000.0)],
             ..Latency::default()
         });
         let page = render(&report);
-        for text in ["a &lt;run&gt;", "3 MiB", "12 connections were lost", "loader-bound", "<svg"] {
+        let texts = ["a &lt;run&gt;", "3 MiB", "12 connections were lost", "loader-bound", "<svg"];
+        let more = ["it was noisy", "from here to there", "p99", "9 ms"];
+        for text in texts.into_iter().chain(more) {
             assert!(page.contains(text), "{text} is missing in {page}");
         }
         assert_eq!(page.matches("<svg").count(), 2, "latency, and memory over time");

@@ -8,7 +8,7 @@ use super::model::{Latency, Report, Section};
 const LABEL_COLUMNS: usize = 50;
 
 /// Percentiles of the table; the JSON has more.
-const COLUMNS: [f64; 6] = [50.0, 90.0, 99.0, 99.9, 99.99, 100.0];
+pub(super) const COLUMNS: [f64; 6] = [50.0, 90.0, 99.0, 99.9, 99.99, 100.0];
 
 /// Writes the whole report.
 pub(crate) fn render(report: &Report) -> String {
@@ -47,8 +47,7 @@ fn render_section(section: &Section, text: &mut String) {
 fn render_latencies(latencies: &[Latency], text: &mut String) {
     let _ = write!(text, "\n{:<LABEL_COLUMNS$}", "Latency");
     for column in COLUMNS {
-        let name = if column >= 100.0 { "max".to_owned() } else { format!("p{column}") };
-        let _ = write!(text, " {name:>9}");
+        let _ = write!(text, " {:>9}", percentile_name(column));
     }
     text.push('\n');
     for latency in latencies {
@@ -59,6 +58,11 @@ fn render_latencies(latencies: &[Latency], text: &mut String) {
         }
         let _ = writeln!(text, "\n    {} values, {}", latency.count, latency.measured);
     }
+}
+
+/// What a percentile is called.
+pub(super) fn percentile_name(percentile: f64) -> String {
+    if percentile >= 100.0 { "max".to_owned() } else { format!("p{percentile}") }
 }
 
 /// A value with its unit, in a form that fits its size.

@@ -32,7 +32,7 @@ pub(crate) struct ChatArgs {
     #[arg(long, value_name = "RATE", value_parser = parse_rate, default_value = "1000")]
     rate: f64,
 
-    /// Bytes of a payload; 32 at least
+    /// Bytes of a payload; 20 at least
     #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "100")]
     size: usize,
 
@@ -248,11 +248,7 @@ fn check(args: &ChatArgs) -> Result<(), String> {
     if count * size > NUMBERS_MAX {
         return Err(format!("--connections times --room-size is over {NUMBERS_MAX}; take fewer"));
     }
-    let template = args.publish.as_ref().map(|text| Template::new(text));
-    if template.is_some_and(|template| !template.has_payload()) {
-        return Err("--publish needs {payload} in its text".into());
-    }
-    Ok(())
+    Template::with_payload(args.publish.as_deref()).map(drop)
 }
 
 impl Outcome {
@@ -271,6 +267,9 @@ fn report(
     (said, delivered): (u64, u64),
     seconds: f64,
 ) {
+    report.parameter("payload_bytes", args.size.max(STAMP_BYTES) as f64);
+    report.parameter("room_size", f64::from(args.room_size));
+    report.parameter("rate", args.rate);
     let section = report.section("Chat");
     section.tell("room_size", "clients of a room", f64::from(args.room_size), "");
     section.tell("rate_asked", "messages asked for, open loop", args.rate, "/s");

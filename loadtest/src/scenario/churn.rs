@@ -115,19 +115,26 @@ pub(crate) fn run(args: &ChurnArgs) -> Result<bool, String> {
     let window = run.window();
     crew.open(count, rate);
     run.hold(&crew, "churning", args.duration)?;
-    let spent = window.end();
+    let (spent, came) = (window.end(), crew.live().opened);
     crew.tell_all(|_| Command::StopOpening);
     crew.sync();
     let opened = crew.live().opened;
     run.progress.begin("letting go", opened);
-    let longest = lifetime + args.common.loader.timeout;
-    run.wait(longest, &crew, |_, live| live.open + live.opening == 0)?;
+    // The last may open late, stay as long as the others, and wait for the answer to its close.
+    let longest = lifetime + 2 * args.common.loader.timeout + Duration::from_secs(1);
+    run.wait(longest, &crew, |_, live| live.open + live.opening + live.closing == 0)?;
     let rest = run.settled_memory(&crew)?;
     let open = crew.live().open;
     let finished = crew.finish().map_err(|error| error.to_string())?;
-    figures::connections(&mut run.report, &finished.tally, count, open, spent.seconds);
+    figures::connections(&mut run.report, &finished.tally, count, open, 0.0);
+    run.report.parameter("rate", rate);
+    let unanswered = finished.tally.closes - finished.tally.closes_answered;
     let section = run.report.section("Churn");
     section.tell("rate_asked", "connects asked for, open loop", rate, "/s");
+    let came_rate = came as f64 / spent.seconds;
+    section.gain("connect_rate", "connect rate, with handshakes", came_rate, "/s");
+    section.tell("closes", "close frames that we sent", finished.tally.closes as f64, "");
+    section.cost("closes_unanswered", "  not answered by the server's", unanswered as f64, "");
     section.tell("lifetime_seconds", "each stays", lifetime.as_secs_f64(), "s");
     section.gain("left", "let go by us", finished.outcomes.iter().sum::<u64>() as f64, "");
     if none.server_bytes > 0 {
@@ -135,7 +142,10 @@ pub(crate) fn run(args: &ChurnArgs) -> Result<bool, String> {
         let left = rest.server_bytes as f64 - none.server_bytes as f64;
         section.cost("server_rss_left", "  left behind when all have gone", left, "B");
     }
-    figures::spent(&mut run.report, &spent, opened, "connection that came and went");
+    figures::spent(&mut run.report, &spent, came, "connection that came and went");
+    if unanswered > 0 {
+        run.report.problem(format!("{unanswered} closes were not answered"));
+    }
     if opened < count {
         run.report.problem(format!("{opened} of {count} connections opened in time"));
     }

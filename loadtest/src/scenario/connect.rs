@@ -59,7 +59,7 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<bool, String> {
     let part = run.settled_memory(&crew)?;
     let opening = run.window();
     let already = crew.live().opened;
-    run.open(&mut crew, count - count / 3)?;
+    let opening_s = run.open(&mut crew, count - count / 3)?;
     let opened = opening.end();
     let all = run.settled_memory(&crew)?;
     crew.tell_all(|_| Command::ResetPings);
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<bool, String> {
     let opened_in_window = finished.tally.opened - already;
     figures::connections(&mut run.report, &finished.tally, count, open, 0.0);
     let section = run.report.sections.last_mut().expect("connections were just added");
-    let rate = opened_in_window as f64 / opened.seconds;
+    let rate = opened_in_window as f64 / opening_s.max(1e-9);
     section.gain("connect_rate", "connect rate, with handshakes", rate, "/s");
     figures::memory(&mut run.report, &none, Some(&part), &all, run.loader_end);
     figures::idle(&mut run.report, &held, open);

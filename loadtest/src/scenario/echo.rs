@@ -10,10 +10,12 @@ use crate::cli::units::{parse_duration, parse_rate, parse_size};
 use crate::clock::nanoseconds;
 use crate::engine::{Behaviour, Command, Crew, Net, Seeds};
 use crate::measure::histogram::Latencies;
+use crate::report::against::{Against, Work};
 use crate::report::figures;
 use crate::report::model::Report;
 use crate::run::Run;
 use crate::stamp::{SENDERS_MAX, STAMP_BYTES, Stamp};
+use crate::template::Template;
 use crate::wire;
 
 /// Closed loop: each client keeps --depth messages under way. Open loop, with --rate: messages
@@ -26,10 +28,11 @@ pub(crate) struct EchoArgs {
     depth: u32,
 
     /// Messages per second of all clients together: open loop
-    #[arg(long, value_name = "RATE", value_parser = parse_rate, conflicts_with = "depth")]
+    #[arg(long, value_name = "RATE", value_parser = parse_rate)]
+    #[arg(conflicts_with_all = ["depth", "floor"])]
     rate: Option<f64>,
 
-    /// Bytes of a message; 32 at least
+    /// Bytes of a message; 20 at least
     #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "100")]
     size: usize,
 
@@ -45,8 +48,41 @@ pub(crate) struct EchoArgs {
     #[arg(long)]
     binary: bool,
 
+    /// What a client sends: a text with {payload} in it; then replies may have any length
+    #[arg(long, value_name = "TEMPLATE", conflicts_with = "binary")]
+    publish: Option<String>,
+
+    #[command(flatten)]
+    against: Against,
+
     #[command(flatten)]
     common: Common,
+}
+
+impl EchoArgs {
+    fn form(&self) -> Result<Form, String> {
+        let template = Template::with_payload(self.publish.as_deref())?;
+        let opcode = if self.binary { wire::BINARY } else { wire::TEXT };
+        Ok(Form { size: self.size.max(STAMP_BYTES), opcode, template })
+    }
+
+    fn pace(&self, threads: usize) -> Result<Pace, String> {
+        match self.rate {
+            Some(rate) if rate > 0.0 => Ok(Pace::Every(1e9 * threads as f64 / rate)),
+            Some(_) => Err("--rate 0 would send nothing; leave it out for a closed loop".into()),
+            None => Ok(Pace::Depth(self.depth)),
+        }
+    }
+}
+
+/// How messages look.
+#[derive(Clone, Debug)]
+pub(crate) struct Form {
+    /// Bytes of a payload.
+    pub(crate) size: usize,
+    pub(crate) opcode: u8,
+    /// What is around a payload.
+    pub(crate) template: Option<Template>,
 }
 
 /// How messages leave.
@@ -76,14 +112,14 @@ struct Counts {
 /// The clients of one thread.
 pub(crate) struct Echo {
     pace: Pace,
-    size: usize,
-    opcode: u8,
+    form: Form,
     counts: Vec<Counts>,
     is_sending: bool,
     measured_from_ns: u64,
     /// Of an open loop.
     schedule: Schedule,
     outcome: Outcome,
+    payload: Vec<u8>,
     message: Vec<u8>,
     frames: Vec<u8>,
 }
@@ -101,16 +137,16 @@ pub(crate) struct Outcome {
 }
 
 impl Echo {
-    pub(crate) fn new(pace: Pace, size: usize, opcode: u8) -> Self {
+    pub(crate) fn new(pace: Pace, form: Form) -> Self {
         Self {
             pace,
-            size: size.max(STAMP_BYTES),
-            opcode,
+            form,
             counts: Vec::new(),
             is_sending: false,
             measured_from_ns: u64::MAX,
             schedule: Schedule::default(),
             outcome: Outcome::default(),
+            payload: Vec::new(),
             message: Vec::new(),
             frames: Vec::new(),
         }
@@ -123,9 +159,17 @@ impl Echo {
         let stamp = Stamp { sender, number: counts.sent, time_ns };
         counts.sent = counts.sent.wrapping_add(1);
         self.outcome.sent += 1;
-        self.message.clear();
-        stamp.write_message(self.size, &mut self.message);
-        wire::put_frame(self.opcode, &self.message, &mut self.frames);
+        self.payload.clear();
+        stamp.write_message(self.form.size, &mut self.payload);
+        let message = match &self.form.template {
+            None => &self.payload,
+            Some(template) => {
+                self.message.clear();
+                template.write(net.id(key), &self.payload, &mut self.message);
+                &self.message
+            }
+        };
+        wire::put_frame(self.form.opcode, message, &mut self.frames);
     }
 
     fn send(&mut self, net: &mut Net, key: usize) {
@@ -179,8 +223,10 @@ impl Behaviour for Echo {
         };
         let counts = &mut self.counts[key];
         let is_expected = stamp.number == counts.received && counts.received != counts.sent;
-        let is_own = stamp.sender == net.id(key) % SENDERS_MAX && payload.len() == self.size;
-        if !is_expected || !is_own {
+        let is_own = stamp.sender == net.id(key) % SENDERS_MAX;
+        // What a server puts around a payload is not known.
+        let is_whole = self.form.template.is_some() || payload.len() == self.form.size;
+        if !is_expected || !is_own || !is_whole {
             self.outcome.wrong += 1;
             return;
         }
@@ -231,17 +277,15 @@ impl Behaviour for Echo {
 
 /// Runs the scenario; gives whether all has held.
 pub(crate) fn run(args: &EchoArgs) -> Result<bool, String> {
+    let form = args.form()?;
     let mut run = Run::start(&args.common, "echo", "/echo")?;
+    let work = Work::Echo { bytes: form.size, depth: args.depth };
+    let yardstick = args.against.yardstick(work, &args.common, &run.report.host)?;
     let count = args.common.loader.connections;
     let threads = run.threads(count)?;
     let seeds = Seeds::new(threads).map_err(|error| error.to_string())?;
-    let pace = match args.rate {
-        Some(rate) if rate > 0.0 => Pace::Every(1e9 * threads as f64 / rate),
-        Some(_) => return Err("--rate 0 would send nothing; leave it out for a closed loop".into()),
-        None => Pace::Depth(args.depth),
-    };
-    let opcode = if args.binary { wire::BINARY } else { wire::TEXT };
-    let clients = (0..threads).map(|_| Echo::new(pace, args.size, opcode)).collect();
+    let pace = args.pace(threads)?;
+    let clients = (0..threads).map(|_| Echo::new(pace, form.clone())).collect();
     let mut crew: Crew<Echo> = run.crew(seeds, clients)?;
     run.open(&mut crew, count)?;
     crew.tell_all(|_| Command::Order(Order::Begin));
@@ -264,6 +308,9 @@ pub(crate) fn run(args: &EchoArgs) -> Result<bool, String> {
     let echoed = after.messages - before.messages;
     report(&mut run.report, &all, echoed, spent.seconds, args);
     figures::spent(&mut run.report, &spent, echoed, "echo");
+    if let Some(yardstick) = yardstick {
+        yardstick.report(&mut run.report, &spent, echoed);
+    }
     if !is_answered {
         let seconds = late_ns as f64 / 1e9;
         run.report.problem(format!("not all replies came within {seconds} s of the end"));
@@ -283,7 +330,8 @@ impl Outcome {
 
 fn report(report: &mut Report, all: &Outcome, echoed: u64, seconds: f64, args: &EchoArgs) {
     let section = report.section("Echo");
-    section.tell("message_bytes", "bytes of a message", args.size.max(STAMP_BYTES) as f64, "B");
+    let size = args.size.max(STAMP_BYTES) as f64;
+    section.tell("message_bytes", "bytes of a message", size, "B");
     section.gain("echo_rate", "echoes", echoed as f64 / seconds, "/s");
     section.tell("echoes", "echoes in the measured time", echoed as f64, "");
     section.cost("echoes_wrong", "replies with a wrong length or number", all.wrong as f64, "");
@@ -299,6 +347,11 @@ fn report(report: &mut Report, all: &Outcome, echoed: u64, seconds: f64, args: &
             let measured = "closed loop: from the send to the reply; a slow server is asked less";
             report.latency(("echo_latency", "echo"), measured, &all.latencies);
         }
+    }
+    report.parameter("message_bytes", size);
+    match args.rate {
+        Some(rate) => report.parameter("rate", rate),
+        None => report.parameter("depth", f64::from(args.depth)),
     }
     if all.wrong > 0 {
         report.problem(format!("{} replies had a wrong length or number", all.wrong));

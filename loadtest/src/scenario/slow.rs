@@ -13,6 +13,7 @@ use crate::report::figures;
 use crate::report::model::Report;
 use crate::run::Run;
 use crate::stamp::STAMP_BYTES;
+use crate::template::Template;
 use crate::wire;
 
 /// Publishes by the clock, first while all read, then while a share of the receivers does not.
@@ -27,13 +28,17 @@ pub(crate) struct SlowArgs {
     #[arg(long, value_name = "RATE", value_parser = parse_rate, default_value = "50")]
     rate: f64,
 
-    /// Bytes of a payload; 32 at least
+    /// Bytes of a payload; 20 at least
     #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "16KiB")]
     size: usize,
 
     /// How long each of the two parts takes
     #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "10s")]
     duration: Duration,
+
+    /// What a client sends: a text with {payload} in it
+    #[arg(long, value_name = "TEMPLATE")]
+    publish: Option<String>,
 
     #[command(flatten)]
     common: Common,
@@ -46,11 +51,12 @@ pub(crate) fn run(args: &SlowArgs) -> Result<bool, String> {
     }
     let mut run = Run::start(&args.common, "slow", "/room/loadtest")?;
     let count = args.common.loader.connections;
+    let template = Template::with_payload(args.publish.as_deref())?;
     let shape = Shape {
         burst: 1,
         size: args.size.max(STAMP_BYTES),
-        opcode: wire::BINARY,
-        template: None,
+        opcode: if template.is_some() { wire::TEXT } else { wire::BINARY },
+        template,
         http: None,
         timeout_ns: crate::clock::nanoseconds(args.common.loader.timeout),
     };
@@ -65,12 +71,17 @@ pub(crate) fn run(args: &SlowArgs) -> Result<bool, String> {
     let memory = run.settled_memory(&room.crew)?;
     let open = room.crew.live().open;
     let (tally, outcome) = room.finish()?;
+    for (name, value) in [("rate", args.rate), ("share", args.share)] {
+        run.report.parameter(name, value);
+    }
+    run.report.parameter("payload_bytes", shape.size as f64);
     figures::connections(&mut run.report, &tally, count, open, filled.opening_s);
     report(&mut run.report, &outcome, [&all_read, &some_read]);
     let section = run.report.section("Server memory");
     section.tell("server_rss_before", "resident, all reading", filled.all.server_bytes as f64, "B");
     section.cost("server_rss_highest", "  the highest", highest.unwrap_or(0) as f64, "B");
     section.cost("server_rss_after", "  at the end", memory.server_bytes as f64, "B");
+    figures::judge_loader(&mut run.report, &all_read.spent);
     figures::spent(&mut run.report, &some_read.spent, some_read.delivered, "delivery");
     run.finish()
 }

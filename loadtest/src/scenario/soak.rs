@@ -7,7 +7,7 @@ use clap::Args;
 use super::broadcast::publisher::Shape;
 use super::broadcast::room::{Publishing, Room};
 use super::churn::{Churners, Leaving};
-use super::echo::{self, Echo, Order, Pace};
+use super::echo::{self, Echo, Form, Order, Pace};
 use crate::cli::Common;
 use crate::cli::units::{parse_duration, parse_rate, parse_size};
 use crate::engine::{Command, Crew, Seeds};
@@ -16,6 +16,7 @@ use crate::report::model::Report;
 use crate::run::{MemoryState, Run};
 use crate::stamp::STAMP_BYTES;
 use crate::target::{Target, Url};
+use crate::template::Template;
 use crate::wire;
 
 /// Of --connections, 80 % listen in a room, 10 % echo, and 10 % are always coming and going.
@@ -42,9 +43,13 @@ pub(crate) struct SoakArgs {
     #[arg(long, value_name = "RATE", value_parser = parse_rate, default_value = "20")]
     churn_rate: f64,
 
-    /// Bytes of a payload; 32 at least
+    /// Bytes of a payload; 20 at least
     #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "100")]
     size: usize,
+
+    /// What a client sends: a text with {payload} in it
+    #[arg(long, value_name = "TEMPLATE")]
+    publish: Option<String>,
 
     #[command(flatten)]
     common: Common,
@@ -70,7 +75,7 @@ pub(crate) fn run(args: &SoakArgs) -> Result<bool, String> {
         burst: 1,
         size: args.size.max(STAMP_BYTES),
         opcode: wire::TEXT,
-        template: None,
+        template: Template::with_payload(args.publish.as_deref())?,
         http: None,
         timeout_ns: crate::clock::nanoseconds(args.common.loader.timeout),
     };
@@ -102,6 +107,9 @@ pub(crate) fn run(args: &SoakArgs) -> Result<bool, String> {
     tally.add(&churning.tally);
     figures::connections(&mut run.report, &tally, listeners + part + came, open, 0.0);
     filled.report(&mut run);
+    for (name, rate) in [("echo_rate", args.echo_rate), ("churn_rate", args.churn_rate)] {
+        run.report.parameter(name, rate);
+    }
     published.report(&mut run, &outcome, &shape, Some(args.rate));
     let mut echoes = echo::Outcome::default();
     echoing.outcomes.iter().for_each(|outcome| echoes.add(outcome));
@@ -114,7 +122,9 @@ fn start_others(args: &SoakArgs, run: &Run, part: u64) -> Result<Others, String>
         Some(url) => Url::parse(url, "ws")?,
         None => Url { path: "/echo".into(), ..run.url.clone() },
     };
-    let target = Target::new(&url, &args.common.header, &args.common.subprotocol)?;
+    let mut target = Target::new(&url, &args.common.header, &args.common.subprotocol)?;
+    target.on_open.clone_from(&run.target.on_open);
+    target.replies.clone_from(&run.target.replies);
     let seeds = || Seeds::new(1).map_err(|error| error.to_string());
     // One thread each: they are few, and the room has the CPUs.
     run.threads(part).and_then(|threads| match threads {
@@ -122,7 +132,12 @@ fn start_others(args: &SoakArgs, run: &Run, part: u64) -> Result<Others, String>
         _ => Err("a tenth of --connections must fit into one descriptor table".to_owned()),
     })?;
     let pace = Pace::Every(1e9 / args.echo_rate);
-    let echoing = run.crew_at(&target, seeds()?, vec![Echo::new(pace, args.size, wire::TEXT)])?;
+    let form = Form {
+        size: args.size.max(STAMP_BYTES),
+        opcode: wire::TEXT,
+        template: Template::with_payload(args.publish.as_deref())?,
+    };
+    let echoing = run.crew_at(&target, seeds()?, vec![Echo::new(pace, form)])?;
     let lifetime = Duration::from_secs_f64(part as f64 / args.churn_rate);
     let churners = vec![Churners::new(lifetime, Leaving::Mixed)];
     let churning = run.crew_at(&target, seeds()?, churners)?;

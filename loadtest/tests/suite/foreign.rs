@@ -4,10 +4,11 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tungstenite::{Message, WebSocket, accept};
 
-use crate::support::{figure, measure};
+use crate::support::{figure, free_port, measure};
 
 type Socket = WebSocket<TcpStream>;
 
@@ -22,6 +23,28 @@ fn serve(each: fn(Socket)) -> String {
         }
     });
     format!("ws://{address}/")
+}
+
+#[test]
+fn a_server_that_knows_no_signals_is_stopped_at_once() {
+    let port = free_port();
+    // What was started is not what listens, but it has to listen only then.
+    thread::spawn(move || {
+        thread::sleep(Duration::from_millis(300));
+        let listener = TcpListener::bind(("127.0.0.1", port)).expect("it was free");
+        for stream in listener.incoming().flatten() {
+            // The loader looks whether somebody listens, and says nothing.
+            if let Ok(mut socket) = accept(stream) {
+                thread::spawn(move || while socket.read().is_ok() {});
+            }
+        }
+    });
+    let url = format!("ws://127.0.0.1:{port}/");
+    let begin = Instant::now();
+    let (code, _) =
+        measure(&["connect", "-n", "1", "--hold", "0", "--url", &url, "--spawn", "sleep 60"]);
+    assert_eq!(code, 0);
+    assert!(begin.elapsed() < Duration::from_secs(20), "it took {:?}", begin.elapsed());
 }
 
 /// Messages of text until the connection ends.
@@ -121,6 +144,24 @@ fn a_protocol_of_its_own_can_be_measured() {
     assert!(figure(&report, "unknown_messages") >= 11.0, "welcome and noise");
 }
 
+#[test]
+fn echoes_can_be_wrapped() {
+    let url = serve(|mut socket| {
+        send(&mut socket, "welcome");
+        while let Some(text) = texts(&mut socket) {
+            let payload = text.strip_prefix(r#"{"say":""#).expect("it is the template");
+            send(&mut socket, &format!(r#"{{"longer":"{payload}"#));
+        }
+    });
+    let mut args = vec!["echo", "-n", "2", "--url", &url, "--rate", "100", "--size", "20"];
+    args.extend(["--duration", "500ms", "--publish", r#"{"say":"{payload}"}"#]);
+    let (code, report) = measure(&args);
+    assert_eq!(code, 0);
+    assert!(figure(&report, "echoes") >= 40.0);
+    assert_eq!(figure(&report, "echoes_wrong"), 0.0);
+    assert_eq!(figure(&report, "unknown_messages"), 2.0);
+}
+
 /// A server of one client whose messages come by HTTP.
 fn posted_to() -> (String, String) {
     let (sender, posted) = std::sync::mpsc::channel::<String>();
@@ -181,9 +222,25 @@ fn messages_can_be_posted() {
 }
 
 #[test]
+fn closes_that_nobody_answers_are_counted_and_end() {
+    // It keeps the connection, and never reads from it.
+    let url = serve(|socket| {
+        thread::sleep(Duration::from_secs(30));
+        drop(socket);
+    });
+    let mut args = vec!["churn", "-n", "5", "--connect-rate", "20", "--duration", "1s"];
+    args.extend(["--leave", "close", "--timeout", "1s", "--url", &url]);
+    let (code, report) = measure(&args);
+    assert_eq!(code, 1);
+    assert_eq!(figure(&report, "closes"), 20.0);
+    assert_eq!(figure(&report, "closes_unanswered"), 20.0);
+    assert!(report["problems"].to_string().contains("20 closes were not answered"));
+}
+
+#[test]
 fn a_connection_that_the_server_closes_is_lost() {
     let url = serve(|mut socket| {
-        thread::sleep(std::time::Duration::from_millis(100));
+        thread::sleep(Duration::from_millis(100));
         // The loader answers the close; then the connection ends.
         let _ = socket.close(None);
         while socket.read().is_ok() {}

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Throng, free_port, loadtest, measure, temporary};
+use crate::support::{Throng, figure, free_port, loadtest, measure, temporary};
 use serde_json::Value;
 
 fn stderr(args: &[&str]) -> (i32, String) {
@@ -42,6 +42,14 @@ fn what_cannot_be_started_or_watched_is_one_line() {
     let (code, text) = stderr(&["100k", "-n", "10m"]);
     assert_eq!(code, 1);
     assert!(text.contains("this host cannot do it"), "{text}");
+}
+
+#[test]
+fn a_server_that_ends_is_quoted() {
+    let url = format!("ws://127.0.0.1:{}/", free_port());
+    let (code, text) = stderr(&["echo", "--url", &url, "--spawn", "ls /nonexistent/file"]);
+    assert_eq!(code, 1);
+    assert!(text.contains("before it listened; it said last: ls: "), "{text}");
 }
 
 #[test]
@@ -85,6 +93,65 @@ fn two_reports_are_compared_unless_one_is_loader_bound() {
     assert_eq!(code, 1);
     assert!(text.contains("is no report of loadtest"), "{text}");
     std::fs::remove_file(&b).expect("it is ours");
+}
+
+#[test]
+fn a_result_is_a_multiple_of_a_floor_that_was_measured_alike() {
+    let path = temporary("json");
+    let floor = path.to_string_lossy();
+    let mut args = vec!["floor", "--connections", "20", "--rounds", "1"];
+    args.extend(["--json", &floor]);
+    assert!(loadtest(&args).status.success());
+    let server = Throng::start(&["--backend", "epoll"]);
+    let (echo, room, pid) = (server.url("/echo"), server.url("/room/a"), server.pid());
+    let against = ["-n", "20", "--floor", &floor, "--floor-backend", "epoll", "--server-pid", &pid];
+    let echo = [&["echo", "--url", &echo, "--duration", "500ms", "--size", "20"], &against[..]];
+    let broadcast = [&["broadcast", "--url", &room, "--messages", "100"], &against[..]];
+    for args in [echo.concat(), broadcast.concat()] {
+        let (code, report) = measure(&args);
+        assert_eq!(code, 0);
+        let times = figure(&report, "server_cpu_us") / figure(&report, "floor_us");
+        assert!((figure(&report, "floor_times") / times - 1.0).abs() < 1e-6);
+    }
+    let (code, text) = stderr(&[&echo.concat()[..], &["--depth", "2"]].concat());
+    assert_eq!(code, 1);
+    assert!(text.contains("loadtest floor --connections 20 --echo-size 20 --depth 2"), "{text}");
+    std::fs::remove_file(&path).expect("it is ours");
+}
+
+#[test]
+fn a_page_needs_nothing_beside_itself() {
+    let server = Throng::start(&[]);
+    let (url, path) = (server.url("/echo"), temporary("html"));
+    let html = path.to_string_lossy();
+    let mut args = vec!["echo", "-n", "3", "--rate", "50", "--url", &url, "--duration", "600ms"];
+    args.extend(["--title", "one <page>", "--html", &html]);
+    assert!(loadtest(&args).status.success());
+    let page = std::fs::read_to_string(&path).expect("it was written");
+    std::fs::remove_file(&path).expect("it is ours");
+    assert!(page.contains("<svg") && page.contains("one &lt;page&gt;"), "{page}");
+    assert!(page.contains("from the intended send time"), "{page}");
+    let addresses = page.match_indices("http://").chain(page.match_indices("https://"));
+    for (at, _) in addresses {
+        let name = "http://www.w3.org/";
+        assert!(page[at..].starts_with(name), "{}", &page[at..page.len().min(at + 80)]);
+    }
+    for outside in ["<script", "<link", "<img", "src=", "@import", "url("] {
+        assert!(!page.contains(outside), "{outside} in {page}");
+    }
+}
+
+#[test]
+fn progress_is_plain_lines_where_there_is_no_terminal() {
+    let server = Throng::start(&[]);
+    let url = server.url("/echo");
+    let args = ["echo", "-n", "3", "--url", &url, "--duration", "5500ms", "--warm-up", "0"];
+    let (code, text) = stderr(&args);
+    assert_eq!(code, 0);
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines.contains(&"opening ...") && lines.contains(&"echoing ..."), "{text}");
+    assert!(lines.iter().any(|line| line.starts_with("echoing 5/5 s, 3 open")), "{text}");
+    assert!(!text.contains(['\r', '\x1b']), "{text:?}");
 }
 
 fn write(report: &Value) -> String {

@@ -35,6 +35,10 @@ use operation::Operation;
 use ring::Ring;
 use slot::{Slot, flag};
 
+/// Receives in one submission. What is sent in answer goes with the next one, so that so many
+/// sockets' memory must stay in the processor's caches between the two.
+const RECEIVES_AT_ONCE: usize = 32;
+
 /// Messages kept for reuse; one is a kilobyte.
 const MESSAGES_MAX: usize = 64;
 
@@ -62,6 +66,11 @@ pub struct UringDriver {
     lent: Lent,
     /// Receives whose completion was not handled yet: each may hold a buffer.
     receives: usize,
+    /// Connections of `readable` that are received from in this turn; not known before all that
+    /// the wait brought was handled.
+    quota: Option<usize>,
+    /// What went wrong in the middle of a turn.
+    failure: Option<io::Error>,
     /// Accepting rests until then, or until a connection is closed: descriptors ran out.
     stalled_until: Option<Instant>,
     is_stall_told: bool,
@@ -115,6 +124,8 @@ impl UringDriver {
             messages: Vec::new(),
             lent: Lent::Nothing,
             receives: 0,
+            quota: None,
+            failure: None,
             stalled_until: None,
             is_stall_told: false,
             tuning,
@@ -167,10 +178,11 @@ impl UringDriver {
         }
     }
 
-    /// Receives from connections that are readable, no more at once than there are buffers.
-    fn issue_receives(&mut self) -> usize {
+    /// Receives from some of the connections that are readable, no more at once than there are
+    /// buffers.
+    fn issue_receives(&mut self, max: usize) -> usize {
         let mut issued = 0;
-        while self.receives < self.buffers.count() {
+        while self.receives < self.buffers.count() && issued < max {
             let Some(conn) = self.readable.pop_front() else { break };
             let Some(slot) = self.slots.get_mut(conn.index as usize) else { continue };
             if slot.generation != conn.generation {
@@ -276,6 +288,20 @@ impl UringDriver {
         }
     }
 
+    /// Submits what is queued together with the receives that are next in this turn; false if
+    /// there are none.
+    fn receive_more(&mut self) -> bool {
+        let left = self.quota.unwrap_or(self.readable.len());
+        let at_once = left.min(RECEIVES_AT_ONCE);
+        let before = self.readable.len();
+        let issued = self.issue_receives(at_once);
+        self.quota = Some(left - (before - self.readable.len()));
+        if issued > 0 {
+            self.failure = self.ring.submit(issued).err();
+        }
+        issued > 0
+    }
+
     fn begin_turn(&mut self) -> Option<Duration> {
         self.take_back_lent();
         self.budget = self.tuning.budget;
@@ -371,13 +397,18 @@ impl Driver for UringDriver {
 
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         let retry = self.begin_turn();
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
         let must_look = self.arm_polls_again();
-        let issued = self.issue_receives();
+        self.quota = (!self.readable.is_empty()).then_some(self.readable.len());
+        if self.quota.is_some() && self.receive_more() {
+            return self.failure.take().map_or(Ok(()), Err);
+        }
         let has_work =
             !self.done.is_empty() || !self.unstashed.is_empty() || self.ring.has_completions();
-        if issued > 0 || must_look || has_work {
-            // Receives of readable sockets complete while they are submitted.
-            return self.ring.submit(issued);
+        if must_look || has_work {
+            return self.ring.submit(0);
         }
         self.ring.submit_and_wait(retry.map_or(timeout, |retry| retry.min(timeout)))
     }
@@ -392,7 +423,12 @@ impl Driver for UringDriver {
             if let Some(conn) = self.take_unstashed() {
                 return Some(self.lend(conn));
             }
-            let entry = self.ring.next()?;
+            let Some(entry) = self.ring.next() else {
+                if self.receive_more() {
+                    continue;
+                }
+                return None;
+            };
             match self.handle(&entry) {
                 complete::Told::Nothing => {}
                 complete::Told::Received(conn) => return Some(self.lend(conn)),

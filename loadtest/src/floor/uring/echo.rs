@@ -11,7 +11,7 @@ use io_uring::{cqueue, opcode};
 
 use super::{Ring, SEND_FLAGS};
 use crate::floor::echo;
-use crate::floor::frames::{RECEIVE_BYTES, REPLY, REQUEST, Whole, replies};
+use crate::floor::frames::{Echoed, RECEIVE_BYTES, Whole};
 use crate::floor::pairs::STALL;
 
 /// Completions worth waking for at once, and how long the kernel may gather them: as the server.
@@ -27,6 +27,7 @@ pub(in crate::floor) struct Echo<'a> {
     ring: &'a mut Ring,
     /// Where every receive goes: nobody looks at it. It is never freed.
     scratch: *mut u8,
+    echoed: Echoed,
     replies: &'static [u8],
     whole: Vec<Whole>,
     reaped: Vec<cqueue::Entry>,
@@ -37,14 +38,15 @@ pub(in crate::floor) struct Echo<'a> {
 
 impl<'a> Echo<'a> {
     /// Arms a poll on every socket.
-    pub(super) fn new(ring: &'a mut Ring, sockets: &[OwnedFd]) -> io::Result<Self> {
+    pub(super) fn new(ring: &'a mut Ring, sockets: &[OwnedFd], echoed: Echoed) -> io::Result<Self> {
         let can_gather = ring.ring.params().is_feature_min_timeout();
         let scratch = vec![0_u8; RECEIVE_BYTES].leak().as_mut_ptr();
         let whole = vec![Whole::default(); sockets.len()];
         let mut echo = Self {
             ring,
             scratch,
-            replies: replies(),
+            echoed,
+            replies: echoed.replies(),
             whole,
             reaped: Vec::new(),
             receives: 0,
@@ -110,16 +112,18 @@ impl<'a> Echo<'a> {
             }
             RECEIVE if result == 0 => bail!("a client has closed its connection"),
             RECEIVE => {
-                let whole = self.whole[at].take(result, REQUEST);
+                let whole = self.whole[at].take(result, self.echoed.request_bytes);
                 if whole > 0 {
-                    let length = (whole * REPLY) as u32;
+                    let length = (whole * self.echoed.reply_bytes) as u32;
                     let send = opcode::Send::new(fd, self.replies.as_ptr(), length);
                     let send = send.flags(SEND_FLAGS).build();
                     self.ring.push(&send.user_data(name(SEND, at)))?;
                 }
                 Ok(0)
             }
-            _ if result.is_multiple_of(REPLY) => Ok((result / REPLY) as u64),
+            _ if result.is_multiple_of(self.echoed.reply_bytes) => {
+                Ok((result / self.echoed.reply_bytes) as u64)
+            }
             _ => Err(io::Error::from(ErrorKind::WriteZero).into()),
         }
     }

@@ -12,6 +12,7 @@ use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, opcode, squeue};
 
 use super::broadcast::Sender;
+use super::frames::Echoed;
 use super::pairs::STALL;
 pub(super) use echo::Echo;
 
@@ -42,8 +43,8 @@ impl Ring {
     }
 
     /// Makes it the server of an echo.
-    pub(super) fn echo(&mut self, sockets: &[OwnedFd]) -> io::Result<Echo<'_>> {
-        Echo::new(self, sockets)
+    pub(super) fn echo(&mut self, sockets: &[OwnedFd], echoed: Echoed) -> io::Result<Echo<'_>> {
+        Echo::new(self, sockets, echoed)
     }
 
     /// Queues a request; where the queue is full, submits it first.

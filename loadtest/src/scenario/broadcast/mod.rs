@@ -12,6 +12,7 @@ use clap::Args;
 
 use crate::cli::Common;
 use crate::cli::units::{parse_count, parse_duration, parse_header, parse_rate, parse_size};
+use crate::report::against::{Against, Work};
 use crate::report::figures;
 use crate::run::Run;
 use crate::stamp::STAMP_BYTES;
@@ -40,7 +41,7 @@ pub(crate) struct BroadcastArgs {
     #[arg(value_parser = clap::value_parser!(u16).range(1..=256))]
     publishers: u16,
 
-    /// Bytes of a payload; 32 at least
+    /// Bytes of a payload; 20 at least
     #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "100")]
     size: usize,
 
@@ -73,20 +74,19 @@ pub(crate) struct BroadcastArgs {
     binary: bool,
 
     #[command(flatten)]
+    against: Against,
+
+    #[command(flatten)]
     common: Common,
 }
 
 impl BroadcastArgs {
     fn shape(&self) -> Result<Shape, String> {
-        let template = self.publish.as_ref().map(|text| Template::new(text));
-        if template.as_ref().is_some_and(|template| !template.has_payload()) {
-            return Err("--publish needs {payload} in its text".into());
-        }
         Ok(Shape {
             burst: self.burst,
             size: self.size.max(STAMP_BYTES),
             opcode: if self.binary { wire::BINARY } else { wire::TEXT },
-            template,
+            template: Template::with_payload(self.publish.as_deref())?,
             http: self.http()?,
             timeout_ns: crate::clock::nanoseconds(self.common.loader.timeout),
         })
@@ -105,6 +105,8 @@ impl BroadcastArgs {
 pub(crate) fn run(args: &BroadcastArgs) -> Result<bool, String> {
     let shape = args.shape()?;
     let mut run = Run::start(&args.common, "broadcast", "/room/loadtest")?;
+    let work = Work::Broadcast { bytes: shape.size, burst: args.burst };
+    let yardstick = args.against.yardstick(work, &args.common, &run.report.host)?;
     let count = args.common.loader.connections;
     let none = run.memory();
     let publishers = usize::from(args.publishers);
@@ -124,6 +126,10 @@ pub(crate) fn run(args: &BroadcastArgs) -> Result<bool, String> {
     if let Some((count, first)) = shape.http.as_ref().and_then(HttpOutlet::failures) {
         run.report.problem(format!("{count} posts failed, the first one: {first}"));
     }
+    run.report.parameter("publishers", f64::from(args.publishers));
     published.report(&mut run, &outcome, &shape, args.rate);
+    if let Some(yardstick) = yardstick {
+        yardstick.report(&mut run.report, &published.spent, published.delivered);
+    }
     run.finish()
 }

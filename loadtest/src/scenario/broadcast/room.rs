@@ -12,7 +12,11 @@ use crate::engine::tally::Tally;
 use crate::engine::{Command, Crew, Seeds};
 use crate::measure::window::Spent;
 use crate::report::figures;
+use crate::report::model::Report;
 use crate::run::{MemoryState, Run};
+
+/// What certainly fits into one segment on loopback.
+const SEGMENT_BYTES_SURE: u64 = 32 * 1024;
 
 /// The subscribers, and the book that they share.
 pub(crate) struct Room {
@@ -80,18 +84,13 @@ impl Room {
     ) -> Result<Filled, String> {
         let first = (count / 3).max(self.ledger.publishers() as u64 * self.crew.threads() as u64);
         let first = first.min(count);
-        let begin = run.clock.now_ns();
-        run.open(&mut self.crew, first)?;
-        let opened = run.clock.now_ns();
+        let first_s = run.open(&mut self.crew, first)?;
         self.greet(run)?;
         let part = self.memory(run, count)?;
-        let begin_rest = run.clock.now_ns();
-        run.open(&mut self.crew, count - first)?;
-        let opened_rest = run.clock.now_ns();
+        let rest_s = run.open(&mut self.crew, count - first)?;
         self.greet(run)?;
         let all = self.memory(run, count)?;
-        let opening_s = ((opened - begin) + (opened_rest - begin_rest)) as f64 / 1e9;
-        Ok(Filled { none: *none, part, all, opening_s })
+        Ok(Filled { none: *none, part, all, opening_s: first_s + rest_s })
     }
 
     /// Few connections say nothing about memory, so nothing is waited for.
@@ -105,7 +104,13 @@ impl Room {
     /// One message to all, which does not count.
     fn greet(&mut self, run: &mut Run) -> Result<(), String> {
         let plan = Plan { messages: 1, until_ns: u64::MAX, interval_ns: None };
-        self.carry_out(run, "greeting all", plan)
+        let before = self.counts().1;
+        self.carry_out(run, "greeting all", plan)?;
+        if self.counts().1 > before {
+            let open = self.crew.live().open;
+            run.report.problem(format!("a first message did not reach all {open} in time"));
+        }
+        Ok(())
     }
 
     /// Publishes, and waits until all have all of it.
@@ -142,6 +147,8 @@ impl Room {
     /// Lets a share of the subscribers stop reading.
     pub(crate) fn deafen(&self, share: f64) {
         self.crew.tell_all(|_| Command::Order(Order::Deafen(share)));
+        // What is published before the last thread has done it would count as lost there.
+        self.crew.sync();
     }
 
     fn counts(&self) -> (u64, u64, u64) {
@@ -189,8 +196,24 @@ impl Filled {
 }
 
 impl Published {
+    /// How many messages left together: one segment on loopback is one send of the server, but for
+    /// those in which the publishers wrote their groups.
+    fn report_segments(&self, report: &mut Report, shape: &Shape) {
+        if self.spent.server.is_none() || shape.size as u64 * shape.burst > SEGMENT_BYTES_SURE {
+            return;
+        }
+        let groups = self.messages / shape.burst;
+        let segments = self.spent.segments.saturating_sub(groups) as f64;
+        let section = report.sections.last_mut().expect("what was spent was just added");
+        let label = "TCP segments of this machine per delivery";
+        section.cost("segments_per_delivery", label, segments / self.delivered.max(1) as f64, "");
+    }
+
     pub(crate) fn report(&self, run: &mut Run, all: &Outcome, shape: &Shape, rate: Option<f64>) {
         let report = &mut run.report;
+        report.parameter("payload_bytes", shape.size as f64);
+        report.parameter("burst", shape.burst as f64);
+        report.parameter("rate", rate.unwrap_or(0.0));
         let seconds = self.spent.seconds;
         let section = report.section("Broadcast");
         section.tell("payload_bytes", "bytes of a payload", shape.size as f64, "B");
@@ -215,6 +238,7 @@ impl Published {
         report.latency(("delivery_latency", "delivery, each receiver"), from, &all.latencies[0]);
         report.latency(("last_latency", "delivery, the last receiver"), from, &all.to_last[0]);
         figures::spent(report, &self.spent, self.delivered, "delivery");
+        self.report_segments(report, shape);
         let faults = [
             (all.faults.lost, "deliveries were lost"),
             (all.faults.duplicated, "deliveries came twice"),

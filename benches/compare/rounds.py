@@ -1,0 +1,145 @@
+"""Runs loadtest: every round measures every server once, and the floor once."""
+
+import json
+import shlex
+import socket
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+from servers import LOADTEST
+from workloads import ECHO_1, figure
+
+# No run takes nearly that long unless it stands still.
+TIMEOUT_S = 300
+FLOOR_ROUNDS = 5
+# A rate that nobody needs all of its core for.
+SHARE_OF_MAXIMUM = 0.5
+
+
+class Failure(Exception):
+    """A run without a report."""
+
+
+class Results:
+    """All values of all rounds, and what went wrong."""
+
+    def __init__(self):
+        # Workload, then server, then measure: the values of the rounds.
+        self.values = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+        # Workload, then backend: the lowest of each round.
+        self.floors = defaultdict(lambda: defaultdict(list))
+        self.problems = []
+        self.rate = None
+
+    def note(self, workload, server, text):
+        line = f"{workload}, {server}: {text}"
+        if line not in self.problems:
+            self.problems.append(line)
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def loadtest(arguments):
+    """What loadtest has measured. It fails where something was lost, too, with a report."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "report.json"
+        command = [str(LOADTEST), *arguments, "--json", str(path)]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+        if not path.exists():
+            lines = run.stderr.strip().splitlines() or [f"status {run.returncode}"]
+            raise Failure(f"{lines[-1]} (of {shlex.join(command[:-2])})")
+        return json.loads(path.read_text())
+
+
+def measure_floor(workload):
+    """The cheapest round of each backend, by the figure that the workload is compared with."""
+    report = loadtest(["floor", *workload.floor, "--rounds", str(FLOOR_ROUNDS)])
+    name = workload.measures[0].floor
+    backends = {backend: report[backend] for backend in ("epoll", "io_uring") if report[backend]}
+    return {backend: calls[name]["lowest_us"] for backend, calls in backends.items()}
+
+
+def measure(server, workload, seconds, rate=None):
+    """A report of one server under one workload."""
+    arguments = workload.arguments(seconds, rate)
+    arguments += server.arguments(workload.place, free_port(), workload.sends)
+    return loadtest(arguments)
+
+
+def keep(results, server, workload, report):
+    """Puts the values of a report where they belong; says them in one line."""
+    values = results.values[workload.name][server.name]
+    said = []
+    for wanted in workload.measures:
+        value = wanted.read(report)
+        if value is None:
+            results.note(workload.name, server.name, f"no {wanted.title}")
+            continue
+        values[wanted.name].append(value)
+        said.append(f"{value:.4g}")
+    if workload.beside:
+        value = workload.beside[1](report)
+        values["beside"] += [] if value is None else [value]
+    if report["is_loader_bound"]:
+        values["loader_bound"].append(1)
+    for problem in report["problems"]:
+        results.note(workload.name, server.name, problem)
+    return " ".join(said)
+
+
+def find_rate(results, servers, seconds):
+    """Half of the rate that the slowest of throng and of the best peer reaches in a closed loop."""
+    most = {}
+    for server in servers:
+        known = results.values[ECHO_1.name][server.name]["beside"]
+        try:
+            report = None if known else measure(server, ECHO_1, seconds)
+            most[server.name] = known[0] if known else figure("echo_rate")(report)
+        except (Failure, subprocess.TimeoutExpired) as failure:
+            results.note(ECHO_1.name, server.name, str(failure))
+    ours = [rate for name, rate in most.items() if name.startswith("throng ")]
+    peers = [rate for name, rate in most.items() if not name.startswith("throng ")]
+    slowest = min(ours + ([max(peers)] if peers else []))
+    return int(SHARE_OF_MAXIMUM * slowest)
+
+
+def run_workload(results, servers, workload, options):
+    """One round of one workload."""
+    rate = None
+    if workload.name == "p999":
+        if results.rate is None:
+            results.rate = find_rate(results, servers, options.seconds)
+        rate = results.rate
+    if workload.floor:
+        try:
+            for backend, us in measure_floor(workload).items():
+                results.floors[workload.name][backend].append(us)
+        except (Failure, subprocess.TimeoutExpired) as failure:
+            results.note(workload.name, "the floor", str(failure))
+    for server in servers:
+        try:
+            said = keep(results, server, workload, measure(server, workload, options.seconds, rate))
+        except (Failure, subprocess.TimeoutExpired) as failure:
+            said = f"failed: {failure}"
+            results.note(workload.name, server.name, str(failure))
+        print(f"  {workload.name}, {server.name}: {said}", file=sys.stderr, flush=True)
+
+
+def run(servers, workloads, options):
+    """All rounds."""
+    results = Results()
+    for number in range(options.rounds):
+        print(f"round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)
+        # Nobody is always the first behind the floor.
+        turn = number % len(servers)
+        order = servers[turn:] + servers[:turn]
+        for workload in workloads:
+            run_workload(results, order, workload, options)
+    return results

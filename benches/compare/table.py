@@ -1,0 +1,86 @@
+"""Medians as text, with ratios to throng on each backend and to the floor."""
+
+from statistics import median
+
+BACKENDS = ("io_uring", "epoll")
+NAME_COLUMNS = 20
+
+
+def render(results, servers, workloads):
+    """One block for each workload and measure."""
+    blocks = []
+    for workload in workloads:
+        for measure in workload.measures:
+            blocks.append(block(results, servers, workload, measure))
+    if results.problems:
+        blocks.append("\n".join(["What went wrong", *(f"  {line}" for line in results.problems)]))
+    return "\n\n".join(blocks)
+
+
+def block(results, servers, workload, measure):
+    """One measure of all servers."""
+    rows = {server.name: results.values[workload.name][server.name] for server in servers}
+    ours = {name: middle(rows.get(f"throng {name}", {}), measure.name) for name in BACKENDS}
+    is_first = measure is workload.measures[0]
+    beside = workload.beside[0] if workload.beside and is_first else ""
+    heads = ["median", "lowest", "highest", *(f"x {name}" for name in BACKENDS)]
+    heads += ["x floor"] if measure.floor else []
+    heads += [beside] if beside else []
+    title = f"{workload.name}: {workload.title}"
+    if results.rate and workload.name == "p999":
+        title += f", {results.rate:,}/s"
+    lines = [title, f"  {measure.title:<{NAME_COLUMNS}}", line("", heads)]
+    for backend, values in results.floors[workload.name].items():
+        cells = [number(median(values)), number(min(values)), number(max(values))]
+        lines.append(line(f"(floor, {backend})", cells))
+    for server in servers:
+        values = rows[server.name]
+        cells = numbers(values[measure.name], ours.values())
+        if measure.floor:
+            floor = results.floors[workload.name].get(server.backend)
+            cells.append(ratio(middle(values, measure.name), median(floor) if floor else None))
+        if beside:
+            cells.append(number(middle(values, "beside")))
+        mark = "  loader-bound" if values["loader_bound"] else ""
+        lines.append(line(server.name, cells) + mark)
+    return "\n".join(lines)
+
+
+def numbers(values, ours):
+    """Median and spread of the rounds, and how many times ours."""
+    if not values:
+        return ["-"] * 5
+    cells = [number(median(values)), number(min(values)), number(max(values))]
+    return cells + [ratio(median(values), other) for other in ours]
+
+
+def middle(row, name):
+    values = row.get(name)
+    return median(values) if values else None
+
+
+def ratio(value, other):
+    return "-" if value is None or not other else f"{value / other:.2f}"
+
+
+def number(value):
+    """Three digits that count, and no power of ten."""
+    if value is None:
+        return "-"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.3f}"
+
+
+def line(name, cells):
+    return f"  {name:<{NAME_COLUMNS}}" + "".join(f"{cell:>12}" for cell in cells)
+
+
+def as_json(results):
+    """Everything, for programs: the values of all rounds."""
+    return {
+        "values": results.values,
+        "floors_us": results.floors,
+        "p999_rate": results.rate,
+        "problems": results.problems,
+    }

@@ -1,0 +1,144 @@
+"""What is measured: each workload is one scenario of loadtest and some figures of its report."""
+
+from dataclasses import dataclass
+
+# Loader and server have a core each; Bun's queue of connects is 512 and cannot be longer.
+COMMON = ["--server-cpus", "0", "--cpus", "1", "--threads", "1", "--connecting", "400"]
+
+
+def figure(name):
+    """Reads a figure of a report."""
+
+    def read(report):
+        figures = [f for section in report["sections"] for f in section["figures"]]
+        return next((f["value"] for f in figures if f["id"] == name), None)
+
+    return read
+
+
+def percentile(name, wanted):
+    """Reads a percentile of a latency, in milliseconds."""
+
+    def read(report):
+        for latency in report["latencies"]:
+            if latency["id"] == name:
+                points = latency["percentiles"]
+                return next(us / 1000 for percent, us in points if percent >= wanted)
+        return None
+
+    return read
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One value of a run, of which less is better."""
+
+    name: str
+    title: str
+    read: object
+    # The floor's figure that it is compared with.
+    floor: str = ""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One scenario."""
+
+    name: str
+    title: str
+    scenario: tuple[str, ...]
+    place: str
+    measures: tuple[Measure, ...]
+    # Whether clients send messages.
+    sends: bool = True
+    # What the floor is told to be measured alike.
+    floor: tuple[str, ...] = ()
+    # How many times the usual duration it takes; 0 is a scenario without one.
+    times: int = 1
+    # A figure that is shown beside the first measure, not compared.
+    beside: tuple[str, object] = ()
+
+    def arguments(self, seconds, rate=None):
+        """What of loadtest's command line is the workload's."""
+        arguments = [*self.scenario, *COMMON]
+        if self.times:
+            arguments += ["--duration", f"{self.times * seconds}s"]
+        return arguments + (["--rate", str(rate)] if rate else [])
+
+
+def cpu(title, floor=""):
+    return Measure("cpu_us", f"server CPU per {title}, us", figure("server_cpu_us"), floor)
+
+
+def broadcast(name, title, burst, floor):
+    # A loader that is faster than the server sleeps before each message, and to wake it is the
+    # server's work; with naps it finds many, whichever server it is.
+    return Workload(
+        name,
+        f"5,000 subscribers, 100 B, {title}",
+        ("broadcast", "-n", "5000", "--size", "100", "--burst", str(burst), "--nap", "1ms"),
+        "room",
+        (cpu("delivery", floor),),
+        floor=("--connections", "5000", "--size", "100"),
+        beside=("sends", figure("segments_per_delivery")),
+    )
+
+
+def echo(name, connections, depth, size):
+    return Workload(
+        name,
+        f"{connections:,} connections, {depth} in flight, {size:,} B",
+        ("echo", "-n", str(connections), "--depth", str(depth), "--size", str(size)),
+        "echo",
+        (cpu("echo", "echo"),),
+        floor=("--connections", str(connections), "--depth", str(depth))
+        + ("--echo-size", str(size)),
+        beside=("echoes/s", figure("echo_rate")),
+    )
+
+
+ECHO_1 = echo("echo-1", 200, 1, 20)
+
+ALL = [
+    broadcast("broadcast", "the next when the last has the one before", 1, "single"),
+    broadcast("chat8", "eight in one write, the next when the last has all", 8, "coalesced"),
+    ECHO_1,
+    echo("echo-16", 1000, 16, 125),
+    echo("echo-16k", 64, 1, 16384),
+    Workload(
+        "connect",
+        "10,000 connects flat out, handshakes included",
+        ("connect", "-n", "10000", "--hold", "0"),
+        "echo",
+        (
+            cpu("connect"),
+            Measure("idle_bytes", "resident bytes per idle connection, 3,333 to 10,000",
+                    figure("server_rss_slope")),
+        ),
+        sends=False,
+        times=0,
+        beside=("connects/s", figure("connect_rate")),
+    ),
+    Workload(
+        "last",
+        "15,000 subscribers, 100 B, two publishes a second",
+        ("broadcast", "-n", "15000", "--size", "100", "--rate", "2"),
+        "room",
+        (
+            Measure("last_p50_ms", "ms to the last subscriber, median",
+                    percentile("last_latency", 50)),
+            Measure("last_p99_ms", "ms to the last subscriber, p99",
+                    percentile("last_latency", 99)),
+        ),
+        times=2,
+        beside=("sends", figure("segments_per_delivery")),
+    ),
+    Workload(
+        "p999",
+        "echo, 200 connections, 20 B, open loop at one rate for all",
+        ("echo", "-n", "200", "--size", "20"),
+        "echo",
+        (Measure("echo_p999_ms", "ms to the echo, p99.9", percentile("echo_latency", 99.9)),),
+        beside=("echoes/s", figure("echo_rate")),
+    ),
+]

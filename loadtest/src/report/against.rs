@@ -1,0 +1,193 @@
+//! How many times the kernel's floor a result is.
+//!
+//! A ratio means something only if both were measured alike, so whatever differs is refused, with
+//! the command that measures the floor as it is needed.
+
+use std::fs;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use loadtest::floor::{COALESCED, Calls, Cost, Floor};
+
+use super::model::{Host, Report};
+use crate::cli::Common;
+use crate::measure::window::Spent;
+
+/// A floor to compare with.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Against {
+    /// Compare with this floor, as `loadtest floor --json` wrote it
+    #[arg(long, value_name = "FILE", requires = "floor_backend")]
+    floor: Option<PathBuf>,
+
+    /// Which of its calls the server makes
+    #[arg(long, value_enum, value_name = "WHICH", requires = "floor")]
+    floor_backend: Option<Backend>,
+}
+
+/// How a server calls the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Backend {
+    /// send(2), recv(2) and epoll_wait(2)
+    Epoll,
+    IoUring,
+}
+
+/// What a scenario does, as far as the floor depends on it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Work {
+    Echo { bytes: usize, depth: u32 },
+    Broadcast { bytes: usize, burst: u64 },
+}
+
+/// The cost that a result is compared with.
+#[derive(Clone, Debug)]
+pub(crate) struct Yardstick {
+    cost: Cost,
+    name: String,
+}
+
+impl Against {
+    /// The cost to compare with, if there is one to compare with.
+    pub(crate) fn yardstick(
+        &self,
+        work: Work,
+        common: &Common,
+        host: &Host,
+    ) -> Result<Option<Yardstick>, String> {
+        let (Some(path), Some(backend)) = (&self.floor, self.floor_backend) else {
+            return Ok(None);
+        };
+        if common.spawn.is_none() && common.server_pid.is_none() {
+            return Err("--floor needs the server's CPU time: --spawn or --server-pid".into());
+        }
+        let name = path.display();
+        let text = fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
+        let floor: Floor = serde_json::from_str(&text)
+            .map_err(|error| format!("{name} is no floor of loadtest: {error}"))?;
+        if floor.processor != host.cpu_model || floor.kernel != host.kernel {
+            return Err(format!("{name} was measured on another machine or kernel"));
+        }
+        find(&floor, work, backend, common.loader.connections).map(Some)
+    }
+}
+
+fn find(
+    floor: &Floor,
+    work: Work,
+    backend: Backend,
+    connections: u64,
+) -> Result<Yardstick, String> {
+    let calls = match backend {
+        Backend::Epoll => floor.epoll,
+        Backend::IoUring => floor.io_uring.ok_or("the floor has no figures of io_uring")?,
+    };
+    let (cost, name) = work.cost(&calls)?;
+    let is_alike = u64::from(floor.connections) == connections && work.is_as(floor);
+    if !is_alike {
+        let options = work.options();
+        return Err(format!(
+            "the floor was measured otherwise; loadtest floor --connections {connections} {options}"
+        ));
+    }
+    let backend = backend.to_possible_value().expect("none is left out");
+    Ok(Yardstick { cost, name: format!("{}, {name}", backend.get_name()) })
+}
+
+impl Work {
+    fn cost(self, calls: &Calls) -> Result<(Cost, &'static str), String> {
+        match self {
+            Self::Echo { .. } => Ok((calls.echo, "echo")),
+            Self::Broadcast { burst: 1, .. } => Ok((calls.single, "one message in a send")),
+            Self::Broadcast { burst, .. } if burst == u64::from(COALESCED) => {
+                Ok((calls.coalesced, "eight in a send"))
+            }
+            Self::Broadcast { .. } => Err("the floor has --burst 1 and --burst 8".into()),
+        }
+    }
+
+    fn is_as(self, floor: &Floor) -> bool {
+        match self {
+            Self::Echo { bytes, depth } => {
+                floor.echo_bytes as usize == bytes && floor.depth == depth
+            }
+            Self::Broadcast { bytes, .. } => floor.size_bytes as usize == bytes,
+        }
+    }
+
+    /// What `loadtest floor` has to be told.
+    fn options(self) -> String {
+        match self {
+            Self::Echo { bytes, depth } => format!("--echo-size {bytes} --depth {depth}"),
+            Self::Broadcast { bytes, .. } => format!("--size {bytes}"),
+        }
+    }
+}
+
+impl Yardstick {
+    /// Adds what the floor is, and how many times that the server took for each of `count`.
+    pub(crate) fn report(&self, report: &mut Report, spent: &Spent, count: u64) {
+        let Some(server) = spent.server else { return };
+        let us = server.total_ns() / 1e3 / count.max(1) as f64;
+        let section = report.section("Against the floor");
+        let label = format!("the kernel alone: {}", self.name);
+        section.tell("floor_us", &label, self.cost.lowest_us, "us");
+        section.cost("floor_times", "the server takes so many times that", self.cost.times(us), "");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn floor() -> Floor {
+        let cost = |us| Cost { lowest_us: us, median_us: us, user_us: 0.0, system_us: us };
+        Floor {
+            connections: 5000,
+            size_bytes: 100,
+            rounds: 1,
+            depth: 1,
+            echo_bytes: 20,
+            kernel: String::new(),
+            processor: String::new(),
+            epoll: Calls { single: cost(6.0), coalesced: cost(1.0), echo: cost(7.0) },
+            io_uring: None,
+            io_uring_missing: None,
+        }
+    }
+
+    fn lowest(work: Work, connections: u64) -> Result<f64, String> {
+        find(&floor(), work, Backend::Epoll, connections).map(|found| found.cost.lowest_us)
+    }
+
+    #[test]
+    fn each_kind_of_work_has_its_own_cost() {
+        assert_eq!(lowest(Work::Broadcast { bytes: 100, burst: 1 }, 5000), Ok(6.0));
+        assert_eq!(lowest(Work::Broadcast { bytes: 100, burst: 8 }, 5000), Ok(1.0));
+        assert_eq!(lowest(Work::Echo { bytes: 20, depth: 1 }, 5000), Ok(7.0));
+    }
+
+    #[test]
+    fn what_was_measured_otherwise_is_refused_with_the_command() {
+        let error = lowest(Work::Echo { bytes: 125, depth: 16 }, 1000).expect_err("it differs");
+        assert!(error.ends_with("--connections 1000 --echo-size 125 --depth 16"), "{error}");
+        let broadcast = Work::Broadcast { bytes: 100, burst: 1 };
+        let error = lowest(broadcast, 4999).expect_err("connections differ");
+        assert!(error.ends_with("--connections 4999 --size 100"), "{error}");
+        assert!(lowest(Work::Broadcast { bytes: 100, burst: 3 }, 5000).is_err());
+        assert!(find(&floor(), broadcast, Backend::IoUring, 5000).is_err());
+    }
+
+    #[test]
+    fn a_report_has_the_floor_and_the_ratio() {
+        let mut report = Report::default();
+        let work = Work::Broadcast { bytes: 100, burst: 1 };
+        let found = find(&floor(), work, Backend::Epoll, 5000).expect("it is alike");
+        let server = crate::measure::process::CpuSpent { user_ns: 1e6, system_ns: 5.6e6 };
+        let spent = Spent { server: Some(server), ..Spent::default() };
+        found.report(&mut report, &spent, 1000);
+        let values: Vec<f64> = report.sections[0].figures.iter().map(|f| f.value).collect();
+        assert!((values[0] - 6.0).abs() < 1e-9 && (values[1] - 1.1).abs() < 1e-9, "{values:?}");
+    }
+}
