@@ -98,6 +98,11 @@ impl Server {
         self.counters.iter().map(single).collect()
     }
 
+    /// Wakes every worker and tells it nothing, for tests of what a wake may not do.
+    pub fn wake(&self) {
+        self.stopper.wakers.iter().for_each(Wake::wake);
+    }
+
     /// What stops this server, from any thread.
     #[must_use]
     pub fn stopper(&self) -> Stopper {

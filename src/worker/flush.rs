@@ -32,6 +32,10 @@ impl<D: Driver> Worker<D> {
         }
         if connection.has(flag::PAUSED) && !connection.has(flag::STALLED) {
             connection.clear(flag::PAUSED);
+            if matches!(connection.ping, Ping::Awaiting(_)) {
+                // We did not listen while it was paused.
+                connection.ping = Ping::None;
+            }
             self.driver.resume(conn);
         }
         if connection.has(flag::SENDING) {

@@ -15,6 +15,7 @@ use crate::support::{config, holds_within, report, seconds, start, stop};
 on_both!(
     messages_are_encoded_once_however_many_get_them,
     messages_of_one_write_leave_in_one_send_to_each_receiver,
+    four_workers_send_once_to_each_receiver_and_turn,
 );
 
 const PAYLOAD: &[u8] = b"some of the bytes of a message";
@@ -83,6 +84,32 @@ fn messages_of_one_write_leave_in_one_send_to_each_receiver(backend: Backend) {
     report(&format!("{in_one_turn} of {ROUNDS} writes left in one send to each receiver"));
     // One write of 272 bytes arrives as one piece.
     assert_eq!(in_one_turn, ROUNDS);
+    swarm.reset_all();
+    stop(server);
+}
+
+fn four_workers_send_once_to_each_receiver_and_turn(backend: Backend) {
+    const ROUNDS: usize = 50;
+    const MEMBERS: usize = 52;
+    let (server, address) = start(config(backend, 4));
+    let (mut swarm, mut received) = (Swarm::new(), Received::default());
+    swarm.open(MEMBERS, &[room(address)], &mut received);
+    for round in 0..ROUNDS {
+        settled(&server);
+        let before = server.counts_by_worker();
+        received.0 = 0;
+        // From another member, and so from any worker, each time.
+        swarm.link(round).queue(&frames(8));
+        let is_done =
+            swarm.run(seconds(20), &mut received, |_, received| received.0 == 8 * MEMBERS);
+        assert!(is_done, "{} of {} messages in round {round}", received.0, 8 * MEMBERS);
+        settled(&server);
+        for (before, after) in before.iter().zip(server.counts_by_worker()) {
+            let (sends, turns) = (after.sends - before.sends, after.turns - before.turns);
+            let most = after.connections() * turns;
+            assert!(sends <= most, "{sends} sends in {turns} turns: {after:?}");
+        }
+    }
     swarm.reset_all();
     stop(server);
 }

@@ -1,7 +1,8 @@
 //! A megabyte through each of a thousand echoes, in random pieces.
 
 use std::collections::VecDeque;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use testkit::swarm::{BINARY, Link, Pattern, Rng, Swarm, TEXT, Target, Visitor, put_frame};
 use throng::config::Backend;
@@ -17,26 +18,10 @@ const BYTES: usize = 1 << 20;
 const CUT_BYTES_MAX: usize = 300_000;
 
 fn every_byte_comes_back(backend: Backend) {
-    let seed = seed();
     let (server, address) = start(config(backend, 2));
-    let mut echoes = Echoes {
-        seed,
-        text: Pattern::text(BYTES),
-        binary: Pattern::binary(BYTES),
-        clients: (0..CLIENTS).map(|tag| Client::new(seed.0, tag)).collect(),
-        complete: 0,
-    };
     let mut swarm = Swarm::new();
-    swarm.open(CLIENTS, &[Target::new(address, "/echo")], &mut echoes);
-    let began = Instant::now();
-    for key in 0..CLIENTS {
-        echoes.drained(swarm.link(key));
-    }
-    let is_done = swarm.run(seconds(120), &mut echoes, |_, echoes| echoes.complete == CLIENTS);
-    let (took, counts) = (began.elapsed(), server.counts());
-    assert!(is_done, "{} clients in {took:?}; {counts:?}", echoes.complete);
-    swarm.run_for(seconds(1) / 5, &mut echoes);
-    let sent: u64 = echoes.clients.iter().map(|client| client.messages).sum();
+    let (sent, took) = exchange(&mut swarm, address);
+    let counts = server.counts();
     assert_eq!((counts.messages_received, counts.closed), (sent, 0));
     report(&format!(
         "{CLIENTS} x 1 MiB in {sent} messages in {took:.1?}, paused {} times",
@@ -44,6 +29,29 @@ fn every_byte_comes_back(backend: Backend) {
     ));
     swarm.reset_all();
     stop(server);
+}
+
+/// Lets every client of a new swarm send its megabyte and get it back; gives the number of messages
+/// and the time.
+pub(crate) fn exchange(swarm: &mut Swarm, address: SocketAddr) -> (u64, Duration) {
+    let seed = seed();
+    let mut echoes = Echoes {
+        seed,
+        text: Pattern::text(BYTES),
+        binary: Pattern::binary(BYTES),
+        clients: (0..CLIENTS).map(|tag| Client::new(seed.0, tag)).collect(),
+        complete: 0,
+    };
+    swarm.open(CLIENTS, &[Target::new(address, "/echo")], &mut echoes);
+    let began = Instant::now();
+    for key in 0..CLIENTS {
+        echoes.drained(swarm.link(key));
+    }
+    let is_done = swarm.run(seconds(120), &mut echoes, |_, echoes| echoes.complete == CLIENTS);
+    let took = began.elapsed();
+    assert!(is_done, "{} clients in {took:?}", echoes.complete);
+    swarm.run_for(seconds(1) / 5, &mut echoes);
+    (echoes.clients.iter().map(|client| client.messages).sum(), took)
 }
 
 /// What decides every length; a failure shows it, and `THRONG_TEST_SEED` sets it.

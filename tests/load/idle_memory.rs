@@ -22,16 +22,19 @@ fn an_idle_connection_costs_at_most_256_bytes(backend: Backend) {
     assert!(idle.slope() <= memory::BYTES_MAX, "{idle}");
 }
 
-/// How often the figures may be taken: when the allocator gives memory back varies by a second.
+/// The median of three tries counts, as when the allocator gives memory back varies by a second:
+/// two that are good make it good.
 const TRIES: usize = 3;
+const GOOD: usize = 2;
 
 fn a_message_leaves_nothing_behind_in_its_connection(backend: Backend) {
-    let server = || memory::server(Path::new(PROGRAM), name(backend));
-    let is_back = (0..TRIES).any(|_| {
+    let server = || memory::server_that_pings_often(Path::new(PROGRAM), name(backend));
+    let is_back = |_: &usize| {
         let used = memory::used(&server(), &server());
         report(&used.to_string());
         assert!(used.slope() <= memory::BYTES_MAX, "{used}");
         used.slope_used() <= used.slope() * 1.1
-    });
-    assert!(is_back, "more than a tenth stays behind each time");
+    };
+    let good = (0..TRIES).filter(is_back).take(GOOD).count();
+    assert_eq!(good, GOOD, "more than a tenth stays behind in the median try");
 }

@@ -1,5 +1,5 @@
-//! Two workers with mailboxes of two envelopes that publish to each other flat out: nobody stalls
-//! and nothing is lost.
+//! Workers with mailboxes of two envelopes that publish to each other flat out: nobody stalls,
+//! nobody is closed, and nothing is lost.
 
 use std::time::{Duration, Instant};
 
@@ -9,9 +9,11 @@ use throng::server::Server;
 
 use crate::support::{config, must_run_all, report, seconds, start, stop};
 
-on_both!(full_mailboxes_delay_and_never_drop);
+on_both!(
+    full_mailboxes_of_two_workers_delay_and_never_drop,
+    full_mailboxes_of_four_workers_delay_and_never_drop,
+);
 
-const WORKERS: usize = 2;
 const ROOMS: usize = 2;
 
 /// In each room on each worker: publishers, who are members like all others, and silent ones.
@@ -24,13 +26,14 @@ const SPAN: Duration = Duration::from_secs(2);
 /// A publisher queues so much whenever all has gone.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// It is so many messages, three megabytes, ahead of the slowest receiver. Without that, and with
-/// clients that take longer to check a message than a worker to deliver it, what waits for them
-/// would grow until they are closed, rightly.
-const WINDOW: u32 = 20_000;
+/// The publishers of a room are together so many bytes ahead of the slowest receiver: as many as
+/// may wait for it by default. Without that, and with clients that take longer to check a message
+/// than a worker to deliver it, what waits for them would grow until they are closed, rightly.
+const WINDOW_BYTES: usize = 1 << 20;
 
 const HEAD_BYTES: usize = 5;
 const BYTES_MAX: usize = 300;
+const FRAME_BYTES_MAX: usize = BYTES_MAX + 4;
 
 /// What a client is: its place in the order of places.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,41 +43,70 @@ struct Place {
     member: usize,
 }
 
-const PLACES: usize = ROOMS * WORKERS * (PUBLISHERS + SUBSCRIBERS);
-
 struct Rooms {
     pattern: Pattern,
     places: Vec<Place>,
     is_publishing: bool,
-    sent: [u32; PLACES],
-    seen: Vec<[u32; PLACES]>,
+    /// Messages that each may be ahead.
+    window: u32,
+    sent: Vec<u32>,
+    seen: Vec<Vec<u32>>,
     /// Who was closed, and how.
     ended: Vec<String>,
 }
 
-fn full_mailboxes_delay_and_never_drop(backend: Backend) {
-    // Four publishers' windows: more never waits for a receiver.
-    let config = Config { mailbox_capacity: 2, max_backlog: 16 << 20, ..config(backend, WORKERS) };
+fn full_mailboxes_of_two_workers_delay_and_never_drop(backend: Backend) {
+    run(backend, 2, if must_run_all() { 60 } else { 5 });
+}
+
+fn full_mailboxes_of_four_workers_delay_and_never_drop(backend: Backend) {
+    run(backend, 4, if must_run_all() { 20 } else { 5 });
+}
+
+fn run(backend: Backend, workers: usize, default_seconds: u64) {
+    // Pings and what may wait for a connection are as they are for everybody.
+    let ping_interval = Config::default().ping_interval;
+    let config = Config { mailbox_capacity: 2, ping_interval, ..config(backend, workers) };
     let (server, address) = start(config);
-    let (mut swarm, mut rooms) = (Swarm::new(), Rooms::new());
-    for tag in 0..PLACES {
+    let (mut swarm, mut rooms) = (Swarm::new(), Rooms::new(workers));
+    for tag in 0..rooms.places.len() {
         let Place { room, worker, .. } = rooms.places[tag];
         let target = Target::new(address, &format!("/room/{room}"));
         connect_to(worker, &server, &target, tag, &mut swarm, &mut rooms);
     }
-    let dropped = server.counts().accepted - PLACES as u64;
-    rooms.is_publishing = true;
-    let publishers: Vec<usize> = (0..PLACES).filter(|tag| rooms.is_publisher(*tag)).collect();
-    let keys = swarm.links().map(|link| (link.key(), link.tag));
-    let keys: Vec<_> = keys.filter(|(_, tag)| publishers.contains(tag)).collect();
-    let default = if must_run_all() { 60 } else { 5 };
+    let dropped = server.counts().accepted - rooms.places.len() as u64;
     let time = std::env::var("THRONG_TEST_SECONDS").ok();
-    let time = seconds(time.map_or(default, |time| time.parse().expect("a number of seconds")));
-    let mut spans = 0;
-    while SPAN * spans < time {
-        let before: Vec<u32> = (0..PLACES).map(|tag| rooms.seen[tag][tag]).collect();
+    let time = time.map_or(default_seconds, |time| time.parse().expect("a number of seconds"));
+    publish(&mut swarm, &mut rooms, &server, seconds(time));
+    let is_done = swarm.run(seconds(60), &mut rooms, |_, rooms| rooms.have_all());
+    let counts = server.counts();
+    assert!(rooms.ended.is_empty(), "{:?}; {counts:?}", rooms.ended);
+    assert!(is_done, "sent {:?}, seen {:?}, {counts:?}", rooms.sent, rooms.seen);
+    assert_eq!(counts.closed, dropped, "nobody is closed");
+    assert_eq!((counts.closed_unresponsive, counts.closed_slow), (0, 0), "{counts:?}");
+    assert!(counts.mailbox_full > 0 && counts.paused > 0, "{counts:?}");
+    let sent: u64 = rooms.sent.iter().map(|sent| u64::from(*sent)).sum();
+    assert_eq!(counts.messages_encoded, sent);
+    let least = rooms.publishers().map(|tag| rooms.sent[tag]).min();
+    report(&format!(
+        "{sent} messages in {time} s, the slowest publisher {least:?}; mailbox full {} times, \
+         paused {} times, overshoot {} messages, {} pings",
+        counts.mailbox_full, counts.paused, counts.overshoot, counts.pings
+    ));
+    swarm.reset_all();
+    stop(server);
+}
+
+/// Lets the publishers publish for so long; none may stall meanwhile.
+fn publish(swarm: &mut Swarm, rooms: &mut Rooms, server: &Server, time: Duration) {
+    rooms.is_publishing = true;
+    let keys = swarm.links().map(|link| (link.key(), link.tag));
+    let keys: Vec<_> = keys.filter(|(_, tag)| rooms.is_publisher(*tag)).collect();
+    let began = Instant::now();
+    while began.elapsed() < time {
+        let before: Vec<u32> = (0..rooms.places.len()).map(|tag| rooms.seen[tag][tag]).collect();
         let until = Instant::now() + SPAN;
-        swarm.run(SPAN * 2, &mut rooms, |swarm, rooms| {
+        swarm.run(SPAN * 2, rooms, |swarm, rooms| {
             for (key, tag) in &keys {
                 if swarm.has(*key) && rooms.may_publish(*tag) && swarm.link(*key).queued() == 0 {
                     rooms.drained(swarm.link(*key));
@@ -82,33 +114,13 @@ fn full_mailboxes_delay_and_never_drop(backend: Backend) {
             }
             Instant::now() >= until
         });
-        spans += 1;
         assert!(rooms.ended.is_empty(), "{:?}; {:?}", rooms.ended, server.counts());
-        for tag in &publishers {
-            let now = rooms.seen[*tag][*tag];
-            assert!(now > before[*tag], "{:?} stalls at {now}", rooms.places[*tag]);
+        for tag in rooms.publishers() {
+            let now = rooms.seen[tag][tag];
+            assert!(now > before[tag], "{:?} stalls at {now}", rooms.places[tag]);
         }
     }
     rooms.is_publishing = false;
-    let is_done = swarm.run(seconds(60), &mut rooms, |_, rooms| rooms.have_all());
-    let counts = server.counts();
-    assert!(rooms.ended.is_empty(), "{:?}; {counts:?}", rooms.ended);
-    assert!(is_done, "sent {:?}, seen {:?}, {counts:?}", rooms.sent, rooms.seen);
-    assert_eq!(counts.closed, dropped, "nobody is closed");
-    assert!(counts.mailbox_full > 0 && counts.paused > 0, "{counts:?}");
-    let sent: u64 = rooms.sent.iter().map(|sent| u64::from(*sent)).sum();
-    assert_eq!(counts.messages_encoded, sent);
-    let least = publishers.iter().map(|tag| rooms.sent[*tag]).min();
-    report(&format!(
-        "{sent} messages in {} s, the slowest publisher {least:?}; mailbox full {} times, paused \
-         {} times, overshoot {} messages",
-        (SPAN * spans).as_secs(),
-        counts.mailbox_full,
-        counts.paused,
-        counts.overshoot
-    ));
-    swarm.reset_all();
-    stop(server);
 }
 
 /// Connects until the kernel has given the connection to that worker.
@@ -137,20 +149,26 @@ fn connect_to(
 }
 
 impl Rooms {
-    fn new() -> Self {
+    fn new(workers: usize) -> Self {
         let place = |tag| Place {
             room: tag % ROOMS,
-            worker: tag / ROOMS % WORKERS,
-            member: tag / ROOMS / WORKERS,
+            worker: tag / ROOMS % workers,
+            member: tag / ROOMS / workers,
         };
+        let places = ROOMS * workers * (PUBLISHERS + SUBSCRIBERS);
         Self {
             pattern: Pattern::binary(BYTES_MAX),
-            places: (0..PLACES).map(place).collect(),
+            places: (0..places).map(place).collect(),
             is_publishing: false,
-            sent: [0; PLACES],
-            seen: vec![[0; PLACES]; PLACES],
+            window: (WINDOW_BYTES / (PUBLISHERS * workers * FRAME_BYTES_MAX)) as u32,
+            sent: vec![0; places],
+            seen: vec![vec![0; places]; places],
             ended: Vec::new(),
         }
+    }
+
+    fn publishers(&self) -> impl Iterator<Item = usize> {
+        (0..self.places.len()).filter(|tag| self.is_publisher(*tag))
     }
 
     fn is_publisher(&self, tag: usize) -> bool {
@@ -159,15 +177,17 @@ impl Rooms {
 
     fn may_publish(&self, tag: usize) -> bool {
         let room = self.places[tag].room;
-        let mates = (0..PLACES).filter(|mate| self.places[*mate].room == room);
+        let mates = (0..self.places.len()).filter(|mate| self.places[*mate].room == room);
         let slowest = mates.map(|mate| self.seen[mate][tag]).min();
-        self.is_publishing && slowest.is_some_and(|seen| self.sent[tag] - seen < WINDOW)
+        self.is_publishing && slowest.is_some_and(|seen| self.sent[tag] - seen < self.window)
     }
 
     fn have_all(&self) -> bool {
-        (0..PLACES).all(|tag| {
-            let mates = (0..PLACES).filter(|from| self.places[*from].room == self.places[tag].room);
-            mates.into_iter().all(|from| self.seen[tag][from] == self.sent[from])
+        let places = || 0..self.places.len();
+        places().all(|tag| {
+            let mut mates =
+                places().filter(|from| self.places[*from].room == self.places[tag].room);
+            mates.all(|from| self.seen[tag][from] == self.sent[from])
         })
     }
 

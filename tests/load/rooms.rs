@@ -58,6 +58,9 @@ fn run(backend: Backend, workers: usize) {
     assert_eq!(rooms.of_100_kib, CLIENTS * MEMBERS);
     assert_eq!((counts.messages_encoded, counts.messages_delivered), (400_000, all as u64));
     assert_eq!((counts.closed, counts.closed_slow, counts.closed_violation), (0, 0, 0));
+    for counts in server.counts_by_worker() {
+        assert!(counts.sends <= counts.connections() * counts.turns, "one a turn: {counts:?}");
+    }
     report(&format!(
         "{all} deliveries, {} MiB, in {took:.1?}; {:.1} messages a send, {} turns",
         counts.bytes_sent >> 20,

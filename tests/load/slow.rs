@@ -5,7 +5,10 @@ use throng::config::Backend;
 
 use crate::support::{config, report, seconds, start, stop};
 
-on_both!(a_client_that_stops_reading_is_closed_and_the_others_lose_nothing);
+on_both!(
+    one_worker_closes_who_stops_reading_and_the_others_lose_nothing,
+    four_workers_close_who_stops_reading_and_the_others_lose_nothing,
+);
 
 const MEMBERS: usize = 20;
 const SENDERS: usize = 4;
@@ -43,8 +46,16 @@ fn run(
     })
 }
 
-fn a_client_that_stops_reading_is_closed_and_the_others_lose_nothing(backend: Backend) {
-    let (server, address) = start(config(backend, 2));
+fn one_worker_closes_who_stops_reading_and_the_others_lose_nothing(backend: Backend) {
+    check(backend, 1);
+}
+
+fn four_workers_close_who_stops_reading_and_the_others_lose_nothing(backend: Backend) {
+    check(backend, 4);
+}
+
+fn check(backend: Backend, workers: usize) {
+    let (server, address) = start(config(backend, workers));
     let mut swarm = Swarm::new();
     let mut room = Room {
         pattern: Pattern::binary(MESSAGE_BYTES),

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use testkit::swarm::{BINARY, End, Link, Spawned, Swarm, Target, Visitor, put_frame};
+use testkit::swarm::{BINARY, End, Link, Spawned, Swarm, Target, Visitor};
 use throng::config::Backend;
 
+use crate::echo;
 use crate::support::{
     PROGRAM, alone, config, has_io_uring, holds_within, report, seconds, skip, start, stop,
 };
@@ -17,8 +18,8 @@ const CLIENTS: usize = 1000;
 const MESSAGES: usize = 200;
 const ALL: usize = CLIENTS * MESSAGES;
 
-/// Messages of each client in one write.
-const PIPELINED: usize = 10;
+/// One that is busy. Several beside one thread of clients would each sleep after every message.
+const WORKERS: usize = 1;
 
 /// What moves bytes or waits for them, by other means than the ring.
 const FORBIDDEN: [&str; 14] = [
@@ -33,9 +34,8 @@ impl Visitor for Echoes {
     fn frame(&mut self, link: &mut Link, first: u8, payload: &[u8]) {
         assert_eq!((first, payload), (BINARY, &b"ping"[..]));
         self.0 += 1;
-        let count = link.frames as usize;
-        if count.is_multiple_of(PIPELINED) && count < MESSAGES {
-            pipeline(link);
+        if (link.frames as usize) < MESSAGES {
+            link.frame(BINARY, &[b"ping"]);
         }
     }
 
@@ -44,16 +44,11 @@ impl Visitor for Echoes {
     }
 }
 
-fn pipeline(link: &mut Link) {
-    let mut bytes = Vec::new();
-    (0..PIPELINED).for_each(|_| put_frame(&mut bytes, BINARY, 0x0506_0708, &[b"ping"]));
-    link.queue(&bytes);
-}
-
+/// Each client has one message on its way.
 fn exchange(address: std::net::SocketAddr) {
     let (mut swarm, mut echoes) = (Swarm::new(), Echoes::default());
     swarm.open(CLIENTS, &[Target::new(address, "/echo")], &mut echoes);
-    (0..CLIENTS).for_each(|key| pipeline(swarm.link(key)));
+    (0..CLIENTS).for_each(|key| swarm.link(key).frame(BINARY, &[b"ping"]));
     let is_done = swarm.run(seconds(60), &mut echoes, |_, echoes| echoes.0 == ALL);
     assert!(is_done, "{} of {ALL} echoes", echoes.0);
     swarm.reset_all();
@@ -65,7 +60,7 @@ fn io_uring_has_a_tenth_as_many_turns_as_messages() {
     if !has_io_uring() {
         return;
     }
-    let (server, address) = start(config(Backend::IoUring, 2));
+    let (server, address) = start(config(Backend::IoUring, WORKERS));
     exchange(address);
     let counts = server.counts();
     assert_eq!(counts.messages_received, ALL as u64);
@@ -78,25 +73,53 @@ fn io_uring_has_a_tenth_as_many_turns_as_messages() {
 #[test]
 fn io_uring_makes_no_system_call_per_message() {
     let _alone = alone();
-    if !has_io_uring() {
+    if !can_trace() {
         return;
     }
-    if Command::new("strace").arg("-V").output().is_err() {
-        return skip("strace is not installed");
+    let busy = check(0, |server| exchange(server.address()));
+    let enters = busy.get("io_uring_enter").copied().unwrap_or(0);
+    let share = enters as f64 / ALL as f64;
+    report(&format!("{enters} io_uring_enter for {ALL} messages: {share:.4} each; {busy:?}"));
+    assert!(enters > 0 && share < 0.1, "{busy:?}");
+}
+
+#[test]
+fn io_uring_moves_a_thousand_megabytes_through_the_ring_alone() {
+    let _alone = alone();
+    if !can_trace() {
+        return;
     }
-    let (idle, busy) = (trace(|_| {}), trace(|server| exchange(server.address())));
+    // Who gives much memory back: glibc reads /proc/sys/vm/overcommit_memory before, once.
+    let busy = check(1, |server| {
+        let mut swarm = Swarm::new();
+        echo::exchange(&mut swarm, server.address());
+        swarm.reset_all();
+    });
+    report(&format!("{busy:?}"));
+}
+
+fn can_trace() -> bool {
+    let has_strace = Command::new("strace").arg("-V").output().is_ok();
+    if !has_strace {
+        skip("strace is not installed");
+    }
+    has_strace && has_io_uring()
+}
+
+/// The calls of a server while something is done to it: none moves bytes but by the ring. So many
+/// files may be read.
+fn check(files: u64, what: impl FnOnce(&Spawned)) -> BTreeMap<String, u64> {
+    let (idle, busy) = (trace(|_| {}), trace(what));
     for (call, count) in &busy {
         let is_forbidden = FORBIDDEN.iter().any(|name| match name.strip_suffix('_') {
             Some(_) => call.starts_with(name),
             None => call == name,
         });
-        let before = idle.get(call).copied().unwrap_or(0);
+        let of_files = if matches!(&call[..], "read" | "close") { files } else { 0 };
+        let before = idle.get(call).copied().unwrap_or(0) + of_files;
         assert!(!is_forbidden || *count <= before, "{call}: {count}, without traffic {before}");
     }
-    let enters = busy.get("io_uring_enter").copied().unwrap_or(0);
-    let share = enters as f64 / ALL as f64;
-    report(&format!("{enters} io_uring_enter for {ALL} messages: {share:.4} each; {busy:?}"));
-    assert!(enters > 0 && share < 0.1, "{busy:?}");
+    busy
 }
 
 /// Calls of all threads of a server, from its start to its end.
@@ -105,7 +128,8 @@ fn trace(what: impl FnOnce(&Spawned)) -> BTreeMap<String, u64> {
     let path = summary.0.to_str().expect("paths of this test are UTF-8");
     // -D: strace is the child, so that the server is ours to stop.
     let wrapper = ["strace", "-D", "-f", "-c", "-o", path];
-    let args = ["--backend", "io_uring", "--workers", "2", "--ping-interval", "0"];
+    let workers = WORKERS.to_string();
+    let args = ["--backend", "io_uring", "--workers", &workers, "--ping-interval", "0"];
     let mut server = Spawned::start_wrapped(&wrapper, Path::new(PROGRAM), &args);
     what(&server);
     std::thread::sleep(Duration::from_millis(300));

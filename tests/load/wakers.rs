@@ -19,6 +19,9 @@ const ROOMS: usize = 10;
 const ROUNDS: usize = 400;
 const PAYLOAD_BYTES: usize = 9;
 
+/// The main thread wakes all workers in each of so many rounds, too.
+const ROUNDS_PER_WAKE: usize = 10;
+
 /// A close frame with 1001 and "server stops".
 const CLOSE_BYTES: u64 = 2 + 2 + 12;
 
@@ -53,24 +56,35 @@ fn streams_hold_the_frames_that_were_sent_and_nothing_else(backend: Backend) {
         let worker = (0..WORKERS).find(|worker| after[*worker].upgraded > before[*worker].upgraded);
         on_worker[worker.expect("one of them has it")].push(tag);
     }
+    let mut woke_all = [0; WORKERS];
     for round in 0..ROUNDS {
-        let clients = &on_worker[round % WORKERS];
+        let (worker, before) = (round % WORKERS, server.counts_by_worker());
+        let clients = &on_worker[worker];
         let publisher = clients[round / WORKERS % clients.len()];
         streams.publish(swarm.link(publisher));
         let expected = streams.received + CLIENTS / ROOMS;
         let have_all = |_: &mut Swarm, streams: &mut Streams| streams.received == expected;
         assert!(swarm.run(seconds(10), &mut streams, have_all), "round {round}");
+        // One envelope for each of the others: so many wakes are one of each.
+        let wakes = server.counts_by_worker()[worker].wakes - before[worker].wakes;
+        woke_all[worker] += usize::from(wakes == WORKERS as u64 - 1);
+        if round % ROUNDS_PER_WAKE == 0 {
+            server.wake();
+        }
         // The workers fall asleep.
         thread::sleep(Duration::from_millis(3));
     }
     let wakes: Vec<u64> = server.counts_by_worker().iter().map(|counts| counts.wakes).collect();
-    report(&format!("{ROUNDS} rounds; each worker woke others {wakes:?} times"));
+    report(&format!(
+        "{ROUNDS} rounds; each worker woke others {wakes:?} times, all of them in {woke_all:?}"
+    ));
+    assert!(woke_all.iter().all(|rounds| *rounds > 0), "every worker woke every other");
     for wakes in wakes {
         // In its rounds each worker has three others to wake; some may be awake for a moment.
         let possible = (ROUNDS / WORKERS * (WORKERS - 1)) as u64;
         assert!(wakes >= possible / 2, "{wakes} of {possible}");
     }
-    // Now the main thread wakes all of them.
+    // Now the main thread wakes all of them for the last time.
     server.stop();
     assert!(swarm.run(seconds(10), &mut streams, |swarm, _| swarm.is_empty()));
     server.join().expect("no worker fails");

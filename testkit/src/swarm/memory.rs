@@ -28,7 +28,7 @@ const MESSAGE_BYTES: usize = 64 * 1024;
 /// allows all sockets together (`net.ipv4.tcp_mem`): it drops segments then, for minutes.
 const AT_ONCE: usize = 1000;
 
-/// Pings come so often; the default would only take longer.
+/// Pings come so often where it makes no difference; the default takes longer.
 const PING_INTERVAL: &str = "2s";
 
 /// A step of the measurement may take so long.
@@ -75,9 +75,15 @@ impl Visitor for Counting {
     }
 }
 
-/// A server as it is by default, but for the interval of its pings.
+/// A server as it is by default.
 #[must_use]
 pub fn server(program: &Path, backend: &str) -> Spawned {
+    Spawned::start(program, &["--backend", backend])
+}
+
+/// A server as it is by default, but for the interval of its pings.
+#[must_use]
+pub fn server_that_pings_often(program: &Path, backend: &str) -> Spawned {
     Spawned::start(program, &["--backend", backend, "--ping-interval", PING_INTERVAL])
 }
 
