@@ -74,8 +74,8 @@ counters! {
     bytes_received,
     /// Bytes handed to the driver.
     bytes_sent,
-    /// Sends handed to the driver: at most one per connection and turn, except that what an echo
-    /// owes for bytes that do not fit into one receive leaves receive by receive.
+    /// Sends handed to the driver: at most one per connection and turn, but an echo's leave with
+    /// each receive.
     sends,
     /// Heartbeats queued.
     pings,

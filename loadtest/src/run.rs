@@ -164,7 +164,10 @@ impl Run {
     pub(crate) fn calibrate(&mut self) {
         match calibration::loader_end(self.limit) {
             Ok(end) if end.bytes > 0.0 => self.loader_end = Some(end),
-            Ok(_) => self.report.note("kernel memory is not shown: /proc/slabinfo is for root"),
+            Ok(_) => self.report.note(
+                "the loader's end of a connection is not shown: /proc/slabinfo is for root, or \
+                 the kernel gave slabs back while it was measured",
+            ),
             Err(error) => self.report.note(format!("the kernel's share is not known: {error}")),
         }
     }

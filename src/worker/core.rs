@@ -165,9 +165,11 @@ impl<W: Wake> Core<W> {
     pub(super) fn arm(&mut self, conn: ConnId, delay: Duration) {
         let due = self.timers.tick_after(self.now, delay);
         if let Some(connection) = self.table.get_mut(conn) {
-            connection.deadline = due;
             connection.clear(flag::REPRIEVED | flag::HEARD);
-            self.timers.enter(conn, due);
+            // Many requests in one receive are one deadline.
+            if std::mem::replace(&mut connection.deadline, due) != due {
+                self.timers.enter(conn, due);
+            }
         }
     }
 

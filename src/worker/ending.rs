@@ -112,8 +112,9 @@ impl<W: Wake> Core<W> {
                 }
             }
             (Phase::Lingering { .. } | Phase::Closed, _) => self.close_soon(conn),
-            // What it had to say in time was read, and that was not it.
-            _ if connection.has(flag::HEARD) => self.condemn(conn),
+            // What it had to say in time was read, and that was not it; or it is not read because
+            // it does not take what it has caused.
+            _ if connection.has(flag::HEARD | flag::PAUSED) => self.condemn(conn),
             _ => self.suspects.push(conn),
         }
     }
@@ -131,6 +132,8 @@ impl<W: Wake> Core<W> {
         let Some(connection) = self.table.get_mut(conn) else { return };
         match &connection.phase {
             Phase::Session(session, _) if session.is_open() => self.end_unresponsive(conn),
+            // It was suspected twice in the same turn.
+            Phase::Lingering { .. } | Phase::Closed => {}
             _ => self.close_soon(conn),
         }
     }

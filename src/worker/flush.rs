@@ -1,4 +1,5 @@
-//! Where bytes leave a connection, once a turn, and where the driver is told what became of it.
+//! Where bytes leave a connection, once a turn unless it is an echo's, and where the driver is told
+//! what became of it.
 
 use super::Worker;
 use super::table::{Connection, Phase, Ping, flag};

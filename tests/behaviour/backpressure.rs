@@ -15,6 +15,7 @@ on_both!(
     an_echo_client_that_never_reads_is_paused_and_then_gets_every_byte,
     a_ping_flood_that_never_reads_is_paused_and_then_gets_every_pong,
     a_flood_of_requests_that_never_reads_is_paused_and_then_gets_every_page,
+    who_asks_for_pages_and_never_reads_them_is_closed_in_the_end,
     a_paused_client_that_gives_up_is_forgotten,
     others_are_served_while_one_is_paused,
     a_paused_client_that_finishes_still_gets_everything,
@@ -194,4 +195,20 @@ fn a_paused_client_that_finishes_still_gets_everything(backend: Backend) {
 fn flood_is_stuck(flood: &Flood) -> bool {
     flood.wait_until_paused();
     true
+}
+
+/// What it has sent and was not read must not put off the deadline of its requests for ever.
+fn who_asks_for_pages_and_never_reads_them_is_closed_in_the_end(backend: Backend) {
+    let server = server(backend, &OPTIONS);
+    let before = server.sockets();
+    let client = Client::connect_with(server.address(), Some(16 << 10));
+    let client = client.expect("the server listens");
+    let mut writer = client.writer();
+    let asking = thread::spawn(move || {
+        let requests = b"GET / HTTP/1.1\r\nHost: throng.test\r\n\r\n".repeat(1000);
+        while writer.try_write(&requests).is_ok() {}
+    });
+    assert!(holds_within(ms(2000), || server.sockets() > before), "it is connected");
+    assert!(holds_within(ms(20_000), || server.sockets() == before), "it holds its place for ever");
+    asking.join().expect("writing fails, but does not panic");
 }

@@ -57,6 +57,7 @@ macro_rules! hold_against {
                 pausing: nothing_is_received_while_paused
                     what_had_arrived_before_the_pause_waits
                     a_pause_while_another_is_received
+                    a_pause_behind_many_that_are_readable
                     pausing_twice_is_pausing_twice
                     sends_go_on_while_paused
                     a_writer_has_to_wait

@@ -106,6 +106,26 @@ pub(crate) fn a_pause_while_another_is_received<H: Harness>(rig: &mut Rig<H>) {
     }
 }
 
+/// More are readable than are received from at once, and one of those behind is paused.
+pub(crate) fn a_pause_behind_many_that_are_readable<H: Harness>(rig: &mut Rig<H>) {
+    const MANY: usize = 40;
+    let mut all: Vec<_> = (0..MANY).map(|_| rig.connect()).collect();
+    let bytes = pattern(7, 3000);
+    let (mut written, mut paused) = (vec![0; MANY], 0);
+    rig.log.pause(all[paused].0);
+    rig.log.together("all is received", |log| {
+        for ((_, peer), written) in all.iter_mut().zip(&mut written) {
+            *written += peer.write(&bytes[*written..]);
+        }
+        log.resume(all[paused].0);
+        paused = (paused + 7) % MANY;
+        log.pause(all[paused].0);
+        all.iter().all(|(conn, _)| log.received(*conn).len() == bytes.len())
+    });
+    assert!(all.iter().all(|(conn, _)| rig.log.received(*conn) == bytes));
+    rig.log.resume(all[paused].0);
+}
+
 pub(crate) fn pausing_twice_is_pausing_twice<H: Harness>(rig: &mut Rig<H>) {
     let (conn, mut peer) = rig.connect();
     let bytes = pattern(6, 3000);

@@ -66,8 +66,8 @@ pub struct UringDriver {
     lent: Lent,
     /// Receives whose completion was not handled yet: each may hold a buffer.
     receives: usize,
-    /// Connections of `readable` that are received from in this turn; not known before all that
-    /// the wait brought was handled.
+    /// Connections of `readable` that are received from in this turn. If nobody was readable before
+    /// the wait, that is not known before all that it brought was handled.
     quota: Option<usize>,
     /// What went wrong in the middle of a turn.
     failure: Option<io::Error>,
@@ -295,11 +295,13 @@ impl UringDriver {
         let at_once = left.min(RECEIVES_AT_ONCE);
         let before = self.readable.len();
         let issued = self.issue_receives(at_once);
-        self.quota = Some(left - (before - self.readable.len()));
-        if issued > 0 {
-            self.failure = self.ring.submit(issued).err();
+        // Those that are not received from any more count for nothing: others may come instead.
+        self.quota = Some(left.saturating_sub(before - self.readable.len()));
+        if issued == 0 {
+            return false;
         }
-        issued > 0
+        self.failure = self.ring.submit(issued).err();
+        self.failure.is_none()
     }
 
     fn begin_turn(&mut self) -> Option<Duration> {
@@ -397,13 +399,13 @@ impl Driver for UringDriver {
 
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         let retry = self.begin_turn();
-        if let Some(failure) = self.failure.take() {
-            return Err(failure);
-        }
         let must_look = self.arm_polls_again();
         self.quota = (!self.readable.is_empty()).then_some(self.readable.len());
         if self.quota.is_some() && self.receive_more() {
-            return self.failure.take().map_or(Ok(()), Err);
+            return Ok(());
+        }
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
         }
         let has_work =
             !self.done.is_empty() || !self.unstashed.is_empty() || self.ring.has_completions();
