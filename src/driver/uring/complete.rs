@@ -51,7 +51,7 @@ impl UringDriver {
             Operation::Receive => self.received(conn, entry),
             Operation::Send => self.sent(conn, entry),
             Operation::Cancel => {
-                self.slot(conn).clear(flag::CANCEL);
+                self.cancelled(conn, entry.result());
                 Told::Nothing
             }
             _ => {
@@ -61,6 +61,16 @@ impl UringDriver {
         };
         self.leave_if_quiet(conn);
         told
+    }
+
+    /// A send that was just woken, because the peer has finished, is in nobody's list until it rests
+    /// again: who is not found is looked for again.
+    fn cancelled(&mut self, conn: ConnId, found: i32) {
+        let slot = self.slot(conn);
+        slot.clear(flag::CANCEL);
+        if (found.max(0) as usize) < slot.requests() {
+            self.cancel(conn);
+        }
     }
 
     /// The memory of the last lent bytes goes back to where it came from.

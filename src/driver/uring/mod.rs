@@ -242,12 +242,17 @@ impl UringDriver {
         assert!(!slot.has(flag::CLOSING | flag::RELEASING), "close or release, and once");
         slot.set(how);
         if slot.has(flag::IN_KERNEL) {
-            slot.set(flag::CANCEL);
-            let entry = opcode::AsyncCancel2::new(CancelBuilder::fd(slot.fd()).all()).build();
-            self.push(Operation::Cancel, conn.index, entry);
+            self.cancel(conn);
         } else {
             self.leave_if_quiet(conn);
         }
+    }
+
+    fn cancel(&mut self, conn: ConnId) {
+        let slot = self.slot(conn);
+        slot.set(flag::CANCEL);
+        let entry = opcode::AsyncCancel2::new(CancelBuilder::fd(slot.fd()).all()).build();
+        self.push(Operation::Cancel, conn.index, entry);
     }
 
     fn leave_if_quiet(&mut self, conn: ConnId) {

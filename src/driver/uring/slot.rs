@@ -90,6 +90,11 @@ impl Slot {
         self.flags &= !flags;
     }
 
+    /// Requests that a cancel by descriptor should find.
+    pub(super) fn requests(&self) -> usize {
+        [flag::POLL, flag::RECEIVE, flag::SEND].iter().filter(|flag| self.has(**flag)).count()
+    }
+
     /// Whether it must be put into the queue of those to read.
     pub(super) fn must_queue(&mut self) -> bool {
         const NOT: u32 = flag::QUEUED
