@@ -60,7 +60,7 @@ fn full_mailboxes_of_two_workers_delay_and_never_drop(backend: Backend) {
 }
 
 fn full_mailboxes_of_four_workers_delay_and_never_drop(backend: Backend) {
-    run(backend, 4, if must_run_all() { 20 } else { 5 });
+    run(backend, 4, 5);
 }
 
 fn run(backend: Backend, workers: usize, default_seconds: u64) {
