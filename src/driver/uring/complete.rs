@@ -63,8 +63,8 @@ impl UringDriver {
         told
     }
 
-    /// A send that was just woken, because the peer has finished, is in nobody's list until it rests
-    /// again: who is not found is looked for again.
+    /// A send that was just woken, because the peer has finished, is in no list until it rests
+    /// again: what was not found is looked for again.
     fn cancelled(&mut self, conn: ConnId, found: i32) {
         let slot = self.slot(conn);
         slot.clear(flag::CANCEL);
