@@ -14,10 +14,6 @@ use crate::floor::echo;
 use crate::floor::frames::{Echoed, RECEIVE_BYTES, Whole};
 use crate::floor::pairs::STALL;
 
-/// Completions worth waking for at once, and how long the kernel may gather them: as the server.
-const WAIT_FOR: usize = 512;
-const GATHER_USEC: u32 = 20;
-
 const POLL: u64 = 0;
 const RECEIVE: u64 = 1;
 const SEND: u64 = 2;
@@ -33,13 +29,11 @@ pub(in crate::floor) struct Echo<'a> {
     reaped: Vec<cqueue::Entry>,
     /// Receives that are queued.
     receives: usize,
-    can_gather: bool,
 }
 
 impl<'a> Echo<'a> {
     /// Arms a poll on every socket.
     pub(super) fn new(ring: &'a mut Ring, sockets: &[OwnedFd], echoed: Echoed) -> io::Result<Self> {
-        let can_gather = ring.ring.params().is_feature_min_timeout();
         let scratch = vec![0_u8; RECEIVE_BYTES].leak().as_mut_ptr();
         let whole = vec![Whole::default(); sockets.len()];
         let mut echo = Self {
@@ -50,7 +44,6 @@ impl<'a> Echo<'a> {
             whole,
             reaped: Vec::new(),
             receives: 0,
-            can_gather,
         };
         for (at, socket) in sockets.iter().enumerate() {
             echo.arm(at, Fd(socket.as_raw_fd()))?;
@@ -65,19 +58,14 @@ impl<'a> Echo<'a> {
     }
 
     /// Submits what is queued and takes what has completed. Receives of readable sockets complete
-    /// while they are submitted; only where there are none, it waits.
+    /// while they are submitted; only where there are none, it waits, and as the server does it not
+    /// longer than for the first completion.
     fn turn(&mut self) -> Result<()> {
         let receives = std::mem::take(&mut self.receives);
         let timeout = Timespec::from(if receives > 0 { Duration::ZERO } else { STALL });
         let args = SubmitArgs::new().timespec(&timeout);
         let submitter = self.ring.ring.submitter();
-        let result = match receives {
-            0 if self.can_gather => {
-                submitter.submit_with_args(WAIT_FOR, &args.min_wait_usec(GATHER_USEC))
-            }
-            0 => submitter.submit_with_args(1, &args),
-            _ => submitter.submit_with_args(receives, &args),
-        };
+        let result = submitter.submit_with_args(receives.max(1), &args);
         self.reaped.extend(self.ring.ring.completion());
         match result {
             Err(error) if receives == 0 && error.raw_os_error() == Some(libc::ETIME) => {
