@@ -7,12 +7,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use testkit::swarm::{BINARY, End, Link, Spawned, Swarm, Target, Visitor};
-use throng::config::Backend;
 
 use crate::echo;
-use crate::support::{
-    PROGRAM, alone, config, has_io_uring, holds_within, report, seconds, skip, start, stop,
-};
+use crate::support::{PROGRAM, alone, has_io_uring, holds_within, report, seconds, skip};
 
 const CLIENTS: usize = 1000;
 const MESSAGES: usize = 200;
@@ -54,22 +51,8 @@ fn exchange(address: std::net::SocketAddr) {
     swarm.reset_all();
 }
 
-#[test]
-fn io_uring_has_a_tenth_as_many_turns_as_messages() {
-    let _alone = alone();
-    if !has_io_uring() {
-        return;
-    }
-    let (server, address) = start(config(Backend::IoUring, WORKERS));
-    exchange(address);
-    let counts = server.counts();
-    assert_eq!(counts.messages_received, ALL as u64);
-    let share = counts.turns as f64 / counts.messages_received as f64;
-    report(&format!("{} turns for {ALL} messages: {share:.4} each", counts.turns));
-    assert!(share < 0.1, "{counts:?}");
-    stop(server);
-}
-
+/// Traced, the server is slower than its clients. Without that a server that keeps up with them
+/// sleeps after every message, rightly, and there is nothing to count.
 #[test]
 fn io_uring_makes_no_system_call_per_message() {
     let _alone = alone();
