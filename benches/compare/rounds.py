@@ -29,8 +29,8 @@ class Results:
     def __init__(self):
         # Workload, then server, then measure: the values of the rounds.
         self.values = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
-        # Workload, then backend: the lowest of each round.
-        self.floors = defaultdict(lambda: defaultdict(list))
+        # Workload, then measure, then backend: the lowest of each round.
+        self.floors = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
         self.problems = []
         self.rate = None
 
@@ -58,12 +58,14 @@ def loadtest(arguments):
         return json.loads(path.read_text())
 
 
-def measure_floor(workload):
-    """The cheapest round of each backend, by the figure that the workload is compared with."""
+def measure_floor(results, workload):
+    """The cheapest round of each backend, by the figure that each measure is compared with."""
     report = loadtest(["floor", *workload.floor, "--rounds", str(FLOOR_ROUNDS)])
-    name = workload.measures[0].floor
-    backends = {backend: report[backend] for backend in ("epoll", "io_uring") if report[backend]}
-    return {backend: calls[name]["lowest_us"] for backend, calls in backends.items()}
+    for wanted in workload.measures:
+        for backend in ("epoll", "io_uring"):
+            if report[backend]:
+                us = wanted.of_floor(report[backend][wanted.floor])
+                results.floors[workload.name][wanted.name][backend].append(us)
 
 
 def measure(server, workload, seconds, rate=None):
@@ -119,8 +121,7 @@ def run_workload(results, servers, workload, options):
         rate = results.rate
     if workload.floor:
         try:
-            for backend, us in measure_floor(workload).items():
-                results.floors[workload.name][backend].append(us)
+            measure_floor(results, workload)
         except (Failure, subprocess.TimeoutExpired) as failure:
             results.note(workload.name, "the floor", str(failure))
     for server in servers:

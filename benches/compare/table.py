@@ -30,14 +30,15 @@ def block(results, servers, workload, measure):
     if results.rate and workload.name == "p999":
         title += f", {results.rate:,}/s"
     lines = [title, f"  {measure.title:<{NAME_COLUMNS}}", line("", heads)]
-    for backend, values in results.floors[workload.name].items():
+    floors = results.floors[workload.name][measure.name]
+    for backend, values in floors.items():
         cells = [number(median(values)), number(min(values)), number(max(values))]
         lines.append(line(f"(floor, {backend})", cells))
     for server in servers:
         values = rows[server.name]
         cells = numbers(values[measure.name], ours.values())
         if measure.floor:
-            floor = results.floors[workload.name].get(server.backend)
+            floor = floors.get(server.backend)
             cells.append(ratio(middle(values, measure.name), median(floor) if floor else None))
         if beside:
             cells.append(number(middle(values, "beside")))

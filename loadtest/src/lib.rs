@@ -4,3 +4,4 @@
 
 pub mod floor;
 pub mod html;
+pub mod softirq;

@@ -156,7 +156,8 @@ impl Run {
 
     /// Begins a measurement.
     pub(crate) fn window(&self) -> Window {
-        Window::begin(self.clock, self.server_pid(), &self.cpus)
+        let server_cpus = self.common.server_cpus.as_ref().map_or(&[][..], |cpus| &cpus.0);
+        Window::begin(self.clock, self.server_pid(), &self.cpus, server_cpus)
     }
 
     /// Finds out what the loader's end of a connection costs the kernel. To be done when all

@@ -94,11 +94,12 @@ fn passes(connections: u32) -> u32 {
 fn pass(pairs: &Pairs, sender: &mut impl Sender, bytes: &'static [u8]) -> Result<Used> {
     pairs.peers.order(Order::Receive(bytes.len() as u64 * pairs.sockets.len() as u64));
     cpu::settle()?;
-    let before = Used::so_far()?;
+    let before = pairs.meter.so_far()?;
     let sent = sender.send_all(&pairs.sockets, bytes).context("a broadcast failed");
-    let used = Used::since(before)?;
+    let mut used = pairs.meter.since(before)?;
     sent.map_err(|error| pairs.peers.explain(error))?;
     pairs.peers.wait()?;
+    pairs.meter.settle_softirq(before, &mut used);
     Ok(used)
 }
 

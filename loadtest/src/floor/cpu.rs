@@ -11,6 +11,7 @@ use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{Pid, getpid};
 
 use super::figures::Cost;
+use crate::softirq::SoftirqThreads;
 
 /// Which processor is whose.
 #[derive(Clone, Copy, Debug)]
@@ -51,25 +52,56 @@ pub(super) struct Used {
     /// As the kernel divides it, which it does by looking at every tick.
     user: Duration,
     system: Duration,
+    /// What ksoftirqd used beside it.
+    softirq: Duration,
 }
 
-impl Used {
-    /// What this thread has used so far.
-    pub(super) fn so_far() -> Result<Self> {
+/// Reads the time of this thread and of ksoftirqd on its processor.
+#[derive(Debug)]
+pub(super) struct Meter {
+    /// `None` if it is hidden.
+    softirq: Option<SoftirqThreads>,
+}
+
+impl Meter {
+    /// For a thread that is held on that processor.
+    pub(super) fn on(cpu: usize) -> Self {
+        Self { softirq: SoftirqThreads::of(&[cpu]) }
+    }
+
+    fn softirq(&self) -> Duration {
+        Duration::from_nanos(self.softirq.as_ref().map_or(0, SoftirqThreads::ns))
+    }
+
+    /// What was used so far.
+    pub(super) fn so_far(&self) -> Result<Used> {
         let usage = getrusage(UsageWho::RUSAGE_THREAD)?;
         let micros = |time: TimeVal| Duration::from_micros(time.num_microseconds() as u64);
         let total = clock()?;
-        Ok(Self { total, user: micros(usage.user_time()), system: micros(usage.system_time()) })
+        let (user, system) = (micros(usage.user_time()), micros(usage.system_time()));
+        Ok(Used { total, user, system, softirq: self.softirq() })
     }
 
     /// What this thread has used since then.
-    pub(super) fn since(before: Self) -> Result<Self> {
-        let now = Self::so_far()?;
-        Ok(Self {
+    pub(super) fn since(&self, before: Used) -> Result<Used> {
+        let now = self.so_far()?;
+        Ok(Used {
             total: now.total.saturating_sub(before.total),
             user: now.user.saturating_sub(before.user),
             system: now.system.saturating_sub(before.system),
+            softirq: now.softirq.saturating_sub(before.softirq),
         })
+    }
+
+    /// Counts for `used` also what ksoftirqd has done later: now nothing is left to it.
+    pub(super) fn settle_softirq(&self, before: Used, used: &mut Used) {
+        used.softirq = self.softirq().saturating_sub(before.softirq);
+    }
+}
+
+impl Used {
+    fn both(self) -> Duration {
+        self.total + self.softirq
     }
 }
 
@@ -78,6 +110,7 @@ impl AddAssign for Used {
         self.total += other.total;
         self.user += other.user;
         self.system += other.system;
+        self.softirq += other.softirq;
     }
 }
 
@@ -101,7 +134,7 @@ fn clock() -> Result<Duration> {
 #[derive(Debug)]
 pub(super) struct Samples {
     messages_per_round: u64,
-    rounds: Vec<Duration>,
+    rounds: Vec<Used>,
     all: Used,
 }
 
@@ -112,21 +145,23 @@ impl Samples {
     }
 
     pub(super) fn add(&mut self, round: Used) {
-        self.rounds.push(round.total);
+        self.rounds.push(round);
         self.all += round;
     }
 
     /// User time is a share of the lowest as it is of all rounds: one is too short for its ticks.
     pub(super) fn cost(&self) -> Cost {
         let mut rounds = self.rounds.clone();
-        rounds.sort_unstable();
+        rounds.sort_unstable_by_key(|round| round.both());
         let us = |round: Duration| round.as_secs_f64() * 1e6 / self.messages_per_round as f64;
-        let lowest_us = us(*rounds.first().expect("there is at least one round"));
-        let median_us = us(rounds[rounds.len() / 2]);
+        let lowest = *rounds.first().expect("there is at least one round");
+        let (thread_us, softirq_us) = (us(lowest.total), us(lowest.softirq));
+        let median_us = us(rounds[rounds.len() / 2].both());
         let both = (self.all.user + self.all.system).as_secs_f64();
         let user_share = if both > 0.0 { self.all.user.as_secs_f64() / both } else { 0.0 };
-        let user_us = lowest_us * user_share;
-        Cost { lowest_us, median_us, user_us, system_us: lowest_us - user_us }
+        let user_us = thread_us * user_share;
+        let system_us = thread_us - user_us;
+        Cost { lowest_us: thread_us + softirq_us, median_us, user_us, system_us, softirq_us }
     }
 }
 
@@ -139,6 +174,7 @@ mod tests {
             total: Duration::from_micros(total_us),
             user: Duration::from_micros(user_us),
             system: Duration::from_micros(system_us),
+            softirq: Duration::from_micros(2 * total_us),
         }
     }
 
@@ -149,7 +185,7 @@ mod tests {
         samples.add(used(50, 10, 0));
         samples.add(used(60, 30, 80));
         let cost = samples.cost();
-        assert_eq!((cost.lowest_us, cost.median_us), (5.0, 6.0));
+        assert_eq!((cost.lowest_us, cost.median_us, cost.softirq_us), (15.0, 18.0, 10.0));
         assert_eq!((cost.user_us, cost.system_us), (1.25, 3.75));
     }
 
@@ -158,7 +194,7 @@ mod tests {
         let mut samples = Samples::new(2);
         samples.add(used(1, 0, 0));
         let cost = samples.cost();
-        assert_eq!((cost.user_us, cost.system_us), (0.0, 0.5));
+        assert_eq!((cost.user_us, cost.system_us, cost.softirq_us), (0.0, 0.5, 1.0));
     }
 
     #[test]
@@ -170,9 +206,10 @@ mod tests {
 
     #[test]
     fn the_clock_runs_once_it_is_settled() {
-        let before = Used::so_far().expect("the kernel has these clocks");
+        let meter = Meter::on(0);
+        let before = meter.so_far().expect("the kernel has these clocks");
         settle().expect("as before");
-        let used = Used::since(before).expect("as before");
+        let used = meter.since(before).expect("as before");
         assert!(used.total >= Duration::from_micros(20), "{used:?}");
     }
 }

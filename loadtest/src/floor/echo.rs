@@ -8,7 +8,7 @@ use nix::sys::epoll::{self, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeo
 use nix::sys::socket::{MsgFlags, recv, send};
 
 use super::Options;
-use super::cpu::{self, Samples, Used};
+use super::cpu::{self, Samples};
 use super::frames::{Echoed, RECEIVE_BYTES, Whole};
 use super::pairs::{Pairs, STALL};
 use super::peers::Order;
@@ -35,11 +35,12 @@ pub(super) fn measure(pairs: &Pairs, options: &Options, echo: &mut impl Echo) ->
     for round in 0..=options.rounds {
         pairs.peers.order(Order::Exchange { messages: each, depth, echoed: options.echoed() });
         cpu::settle()?;
-        let before = Used::so_far()?;
+        let before = pairs.meter.so_far()?;
         let answered = echo.answer(&pairs.sockets, messages).context("an echo failed");
-        let used = Used::since(before)?;
+        let mut used = pairs.meter.since(before)?;
         answered.map_err(|error| pairs.peers.explain(error))?;
         pairs.peers.wait()?;
+        pairs.meter.settle_softirq(before, &mut used);
         if round > 0 {
             samples.add(used);
         }

@@ -97,7 +97,7 @@ pub fn run(options: &Options) -> Result<Floor> {
 fn measure(options: &Options, placement: Placement) -> Result<Floor> {
     table::part().context("no descriptor table for the senders")?;
     cpu::pin(placement.server)?;
-    let pairs = Pairs::open(options.connections, placement.clients)?;
+    let pairs = Pairs::open(options.connections, placement)?;
     let mut ring = Ring::new();
     let broadcast = broadcast::measure(&pairs, options, ring.as_mut().ok())?;
     let by_epoll = {

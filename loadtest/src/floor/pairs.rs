@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::cpu::{Meter, Placement};
 use super::peers::{Order, Peers};
 
 /// Connections in the accept queue at most, which every host's `somaxconn` allows.
@@ -22,14 +23,16 @@ pub(super) struct Pairs {
     /// Accepted, in the order of their descriptors; `TCP_NODELAY` is on.
     pub(super) sockets: Vec<OwnedFd>,
     pub(super) peers: Peers,
+    /// Of the thread that is measured, which opens them.
+    pub(super) meter: Meter,
 }
 
 impl Pairs {
     /// Opens them, some at a time so that no SYN finds the accept queue full.
-    pub(super) fn open(connections: u32, peers_cpu: usize) -> Result<Self> {
+    pub(super) fn open(connections: u32, placement: Placement) -> Result<Self> {
         let listener = listen().context("cannot listen on 127.0.0.1")?;
         let address = listener.local_addr()?.as_socket().context("an address of IPv4")?;
-        let peers = Peers::start(address, connections, peers_cpu)?;
+        let peers = Peers::start(address, connections, placement.clients)?;
         let mut sockets = Vec::with_capacity(connections as usize);
         while sockets.len() < connections as usize {
             let chunk = CHUNK.min(connections - sockets.len() as u32);
@@ -43,7 +46,7 @@ impl Pairs {
             }
         }
         peers.wait()?;
-        Ok(Self { sockets, peers })
+        Ok(Self { sockets, peers, meter: Meter::on(placement.server) })
     }
 }
 

@@ -1,5 +1,6 @@
 //! What server and loader use between two moments.
 
+use loadtest::softirq::SoftirqThreads;
 use nix::unistd::Pid;
 
 use super::kernel::{CpuTicks, tcp_data_segments};
@@ -14,6 +15,7 @@ pub(crate) struct Window {
     clock: Clock,
     begin_ns: u64,
     server: Option<(Pid, CpuTime)>,
+    softirq: Option<(SoftirqThreads, u64)>,
     loader: CpuTime,
     threads: Vec<(u32, u64)>,
     cpus: Vec<usize>,
@@ -27,6 +29,8 @@ pub(crate) struct Spent {
     pub(crate) seconds: f64,
     /// `None` if no server is watched.
     pub(crate) server: Option<CpuSpent>,
+    /// By the softirq threads of the server's CPUs; `None` if they are not known.
+    pub(crate) softirq_ns: Option<f64>,
     pub(crate) loader: CpuSpent,
     /// How much of its CPUs was left to the loader: of the CPUs that it may run on, or of the time
     /// of its busiest thread, whichever is less.
@@ -36,11 +40,21 @@ pub(crate) struct Spent {
 }
 
 impl Window {
-    /// Begins; `cpus` are those that the loader may run on.
-    pub(crate) fn begin(clock: Clock, server: Option<Pid>, cpus: &[usize]) -> Self {
+    /// Begins; `cpus` are those that the loader may run on, `server_cpus` those of the server alone.
+    pub(crate) fn begin(
+        clock: Clock,
+        server: Option<Pid>,
+        cpus: &[usize],
+        server_cpus: &[usize],
+    ) -> Self {
+        let softirq = match server_cpus {
+            [] => None,
+            cpus => SoftirqThreads::of(cpus),
+        };
         Self {
             clock,
             begin_ns: clock.now_ns(),
+            softirq: softirq.map(|threads| (threads.clone(), threads.ns())),
             server: server.and_then(|pid| Some((pid, CpuTime::of(pid).ok()?))),
             loader: CpuTime::of(Pid::this()).unwrap_or_default(),
             threads: own_threads(),
@@ -55,12 +69,14 @@ impl Window {
         let ns = self.clock.now_ns() - self.begin_ns;
         let server =
             self.server.and_then(|(pid, before)| Some(CpuTime::of(pid).ok()?.since(before)));
+        let softirq = self.softirq.as_ref();
+        let softirq_ns = softirq.map(|(of, before)| of.ns().saturating_sub(*before) as f64);
         let loader = CpuTime::of(Pid::this()).unwrap_or_default().since(self.loader);
         let busiest = busiest(&self.threads, &own_threads()) as f64 / ns as f64;
         let idle = CpuTicks::read(&self.cpus).idle_share_since(self.ticks);
         let idle_share = idle.min(1.0 - busiest).max(0.0);
         let segments = tcp_data_segments().saturating_sub(self.segments);
-        Spent { seconds: seconds(ns), server, loader, idle_share, segments }
+        Spent { seconds: seconds(ns), server, softirq_ns, loader, idle_share, segments }
     }
 }
 

@@ -129,11 +129,17 @@ impl Yardstick {
     /// Adds what the floor is, and how many times that the server took for each of `count`.
     pub(crate) fn report(&self, report: &mut Report, spent: &Spent, count: u64) {
         let Some(server) = spent.server else { return };
-        let us = server.total_ns() / 1e3 / count.max(1) as f64;
+        let softirq_ns = spent.softirq_ns.unwrap_or_default();
+        let us = (server.total_ns() + softirq_ns) / 1e3 / count.max(1) as f64;
+        // Like with like: where the softirq threads are not known, they are not in the floor either.
+        let floor_us = match spent.softirq_ns {
+            Some(_) => self.cost.lowest_us,
+            None => self.cost.thread_us(),
+        };
         let section = report.section("Against the floor");
         let label = format!("the kernel alone: {}", self.name);
-        section.tell("floor_us", &label, self.cost.lowest_us, "us");
-        section.cost("floor_times", "the server takes so many times that", self.cost.times(us), "");
+        section.tell("floor_us", &label, floor_us, "us");
+        section.cost("floor_times", "the server takes so many times that", us / floor_us, "");
     }
 }
 
@@ -142,7 +148,13 @@ mod tests {
     use super::*;
 
     fn floor() -> Floor {
-        let cost = |us| Cost { lowest_us: us, median_us: us, user_us: 0.0, system_us: us };
+        let cost = |us| Cost {
+            lowest_us: us + 1.0,
+            median_us: us + 1.0,
+            user_us: 0.0,
+            system_us: us,
+            softirq_us: 1.0,
+        };
         Floor {
             connections: 5000,
             size_bytes: 100,
@@ -158,7 +170,7 @@ mod tests {
     }
 
     fn lowest(work: Work, connections: u64) -> Result<f64, String> {
-        find(&floor(), work, Backend::Epoll, connections).map(|found| found.cost.lowest_us)
+        find(&floor(), work, Backend::Epoll, connections).map(|found| found.cost.thread_us())
     }
 
     #[test]
@@ -180,14 +192,17 @@ mod tests {
     }
 
     #[test]
-    fn a_report_has_the_floor_and_the_ratio() {
-        let mut report = Report::default();
+    fn a_report_has_the_floor_and_the_ratio_with_softirqs_or_without() {
         let work = Work::Broadcast { bytes: 100, burst: 1 };
         let found = find(&floor(), work, Backend::Epoll, 5000).expect("it is alike");
         let server = crate::measure::process::CpuSpent { user_ns: 1e6, system_ns: 5.6e6 };
-        let spent = Spent { server: Some(server), ..Spent::default() };
-        found.report(&mut report, &spent, 1000);
-        let values: Vec<f64> = report.sections[0].figures.iter().map(|f| f.value).collect();
-        assert!((values[0] - 6.0).abs() < 1e-9 && (values[1] - 1.1).abs() < 1e-9, "{values:?}");
+        for (softirq_ns, floor_us, times) in [(None, 6.0, 1.1), (Some(1.1e6), 7.0, 1.1)] {
+            let spent = Spent { server: Some(server), softirq_ns, ..Spent::default() };
+            let mut report = Report::default();
+            found.report(&mut report, &spent, 1000);
+            let values: Vec<f64> = report.sections[0].figures.iter().map(|f| f.value).collect();
+            let is_right = |(value, wanted): (&f64, f64)| (value - wanted).abs() < 1e-9;
+            assert!(values.iter().zip([floor_us, times]).all(is_right), "{values:?}");
+        }
     }
 }

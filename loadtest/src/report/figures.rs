@@ -58,6 +58,10 @@ pub(crate) fn spent(report: &mut Report, spent: &Spent, count: u64, what: &str) 
         section.cost("server_cpu_us", &label("all"), per(server.total_ns()), "us");
         section.cost("server_user_us", &label("user"), per(server.user_ns), "us");
         section.cost("server_system_us", &label("system"), per(server.system_ns), "us");
+        if let Some(softirq) = spent.softirq_ns {
+            let label = format!("all per {what}, with ksoftirqd of its CPUs");
+            section.cost("server_core_us", &label, per(server.total_ns() + softirq), "us");
+        }
         let cpus = server.total_ns() / 1e9 / spent.seconds;
         section.tell("server_cpus", "CPUs in use", cpus, "");
     }
@@ -196,7 +200,8 @@ mod tests {
     fn report_of(idle_share: f64) -> Report {
         let server = Some(CpuSpent { user_ns: 1e6, system_ns: 3e6 });
         let loader = CpuSpent { user_ns: 2e6, system_ns: 0.0 };
-        let window = Spent { seconds: 1.0, server, loader, idle_share, segments: 0 };
+        let window =
+            Spent { seconds: 1.0, server, softirq_ns: Some(1e6), loader, idle_share, segments: 0 };
         let mut report = Report::default();
         spent(&mut report, &window, 1000, "echo");
         report
@@ -221,7 +226,13 @@ mod tests {
     #[test]
     fn cpu_time_is_divided_by_what_was_handled() {
         let report = report_of(0.5);
-        for (id, us) in [("server_cpu_us", 4.0), ("server_user_us", 1.0), ("loader_cpu_us", 2.0)] {
+        let figures = [
+            ("server_cpu_us", 4.0),
+            ("server_user_us", 1.0),
+            ("server_core_us", 5.0),
+            ("loader_cpu_us", 2.0),
+        ];
+        for (id, us) in figures {
             let value = report.value(id).expect("it is there");
             assert!((value - us).abs() < 1e-9, "{id} is {value}");
         }
