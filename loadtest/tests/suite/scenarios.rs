@@ -1,5 +1,7 @@
 //! Each scenario against Throng: what it counts is what was there.
 
+use std::time::{Duration, Instant};
+
 use crate::support::{Throng, figure, free_port, measure, throng_program};
 
 #[test]
@@ -85,6 +87,24 @@ fn chat_in_one_room_for_all_is_found() {
     let (code, report) = measure(&args);
     assert_eq!(code, 1);
     assert!(figure(&report, "misdirected") > 0.0);
+}
+
+/// A schedule that is always behind must not keep its thread from all else.
+#[test]
+fn a_rate_that_cannot_be_kept_ends_in_time() {
+    for (scenario, path) in [("chat", "/room/{room}"), ("echo", "/echo")] {
+        let server = Throng::start(&[]);
+        let url = server.url(path);
+        let mut args = vec![scenario, "-n", "40", "--rate", "2000000", "--url", &url];
+        args.extend(["--duration", "1s", "--threads", "1"]);
+        let start = Instant::now();
+        let (_, report) = measure(&args);
+        let took = start.elapsed();
+        assert!(took < Duration::from_secs(12), "{scenario} took {took:?}");
+        let rate = if scenario == "chat" { "said" } else { "echoes" };
+        let (sent, all) = (figure(&report, rate), 2e6 * took.as_secs_f64());
+        assert!(sent > 1000.0 && sent < all / 2.0, "{scenario}: {sent} of {all} were possible");
+    }
 }
 
 #[test]
