@@ -165,7 +165,7 @@ mod tests {
         for round in 0..20_000_u32 {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let choice = (random >> 33) as usize;
-            if choice % 100 == 0 {
+            if choice.is_multiple_of(100) {
                 sweep.cohort = (sweep.cohort + 1) % cohorts.members.len();
             }
             // Now more come than leave, now fewer.

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::frames::COALESCED;
 
-/// What the kernel alone costs on one machine. Every cost is the CPU time of the measured thread and
-/// of ksoftirqd on its processor.
+/// What the kernel alone costs on one machine. Every cost is the CPU time of the measured thread
+/// and of ksoftirqd on its processor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Floor {
     /// Connections that were sent to.

@@ -40,7 +40,7 @@ pub(crate) struct Spent {
 }
 
 impl Window {
-    /// Begins; `cpus` are those that the loader may run on, `server_cpus` those of the server alone.
+    /// Begins; `cpus` are those that the loader may run on, `server_cpus` those of the server.
     pub(crate) fn begin(
         clock: Clock,
         server: Option<Pid>,

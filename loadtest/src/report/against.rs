@@ -131,7 +131,7 @@ impl Yardstick {
         let Some(server) = spent.server else { return };
         let softirq_ns = spent.softirq_ns.unwrap_or_default();
         let us = (server.total_ns() + softirq_ns) / 1e3 / count.max(1) as f64;
-        // Like with like: where the softirq threads are not known, they are not in the floor either.
+        // Like with like: where the softirq threads are not known, they are left out of the floor.
         let floor_us = match spent.softirq_ns {
             Some(_) => self.cost.lowest_us,
             None => self.cost.thread_us(),
