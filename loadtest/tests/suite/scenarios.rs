@@ -96,7 +96,7 @@ fn a_rate_that_cannot_be_kept_ends_in_time() {
         let server = Throng::start(&[]);
         let url = server.url(path);
         let mut args = vec![scenario, "-n", "40", "--rate", "2000000", "--url", &url];
-        args.extend(["--duration", "1s", "--threads", "1"]);
+        args.extend(["--duration", "1s", "--threads", "1", "--timeout", "2s"]);
         let start = Instant::now();
         let (_, report) = measure(&args);
         let took = start.elapsed();
