@@ -19,6 +19,19 @@ pub(super) struct Place {
 pub(super) struct Cohorts {
     /// Slots of connections, in dense arrays.
     members: Vec<Vec<u32>>,
+    search: Search,
+}
+
+/// A search for the emptiest cohort that goes on where it was, so that a rush of connections costs
+/// one look at each.
+#[derive(Debug, Default)]
+struct Search {
+    /// No cohort has fewer members.
+    least: usize,
+    /// Cohorts that were looked at, from `swept` downwards.
+    looked: usize,
+    /// Where the sweep was.
+    swept: usize,
 }
 
 /// A walk over all cohorts in each interval, cut into turns.
@@ -34,25 +47,48 @@ pub(super) struct Sweep {
 
 impl Cohorts {
     pub(super) fn new(interval: Duration) -> Self {
-        Self { members: vec![Vec::new(); count(interval)] }
+        Self { members: vec![Vec::new(); count(interval)], search: Search::default() }
     }
 
     /// Adds a connection to the emptiest cohort. Of several it takes the one that the sweep comes
     /// to last, so that on a quiet server the first ping is an interval away.
     pub(super) fn join(&mut self, slot: u32, sweep: Option<&Sweep>) -> Place {
-        let swept = sweep.map_or(0, |sweep| sweep.cohort);
-        let last_first = (0..=swept).rev().chain((swept + 1..self.members.len()).rev());
-        let sizes = last_first.map(|cohort| (cohort, self.members[cohort].len()));
-        let (cohort, size) = sizes.min_by_key(|(_, size)| *size).expect("there is one at least");
-        self.members[cohort].push(slot);
-        Place { index: size as u32, cohort: cohort as u16 }
+        let cohort = self.emptiest(sweep.map_or(0, |sweep| sweep.cohort));
+        let members = &mut self.members[cohort];
+        members.push(slot);
+        Place { index: members.len() as u32 - 1, cohort: cohort as u16 }
+    }
+
+    fn emptiest(&mut self, swept: usize) -> usize {
+        let (search, count) = (&mut self.search, self.members.len());
+        if search.swept != swept {
+            (search.swept, search.looked) = (swept, 0);
+        }
+        loop {
+            while search.looked < count {
+                let cohort = (swept + count - search.looked) % count;
+                if self.members[cohort].len() == search.least {
+                    return cohort;
+                }
+                search.looked += 1;
+            }
+            search.least = self.members.iter().map(Vec::len).min().unwrap_or_default();
+            search.looked = 0;
+        }
     }
 
     /// Takes a connection out; the slot that now stands in its place, if any, is returned.
     pub(super) fn leave(&mut self, place: Place) -> Option<u32> {
-        let members = &mut self.members[usize::from(place.cohort)];
+        let cohort = usize::from(place.cohort);
+        let members = &mut self.members[cohort];
         members.swap_remove(place.index as usize);
-        members.get(place.index as usize).copied()
+        let moved = members.get(place.index as usize).copied();
+        let (size, count) = (members.len(), self.members.len());
+        if size < self.search.least {
+            self.search.least = size;
+            self.search.looked = (self.search.swept + count - cohort) % count;
+        }
+        moved
     }
 
     pub(super) fn sweep(&self, interval: Duration, first: Instant) -> Sweep {
@@ -117,6 +153,37 @@ mod tests {
         }
         (1000..1500).for_each(|slot| places.push(cohorts.join(slot, None)));
         assert_eq!(sizes(&cohorts), (Some(4), Some(4)), "who comes fills the gaps");
+    }
+
+    #[test]
+    fn who_comes_always_joins_one_of_the_emptiest() {
+        let start = sim::Net::new(1).driver().now();
+        let mut cohorts = Cohorts::new(INTERVAL);
+        let mut sweep = cohorts.sweep(INTERVAL, start);
+        let mut places: Vec<Option<Place>> = Vec::new();
+        let mut random = 1_u64;
+        for round in 0..20_000_u32 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let choice = (random >> 33) as usize;
+            if choice.is_multiple_of(100) {
+                sweep.cohort = (sweep.cohort + 1) % cohorts.members.len();
+            }
+            // Now more come than leave, now fewer.
+            let is_flood = round % 4000 < 2500;
+            if choice % 10 < if is_flood { 7 } else { 2 } || places.is_empty() {
+                let least = cohorts.members.iter().map(Vec::len).min();
+                let place = cohorts.join(places.len() as u32, Some(&sweep));
+                assert_eq!(Some(place.index as usize), least, "in round {round}");
+                places.push(Some(place));
+                continue;
+            }
+            let leaver = choice % places.len();
+            if let Some(place) = places[leaver].take()
+                && let Some(moved) = cohorts.leave(place)
+            {
+                places[moved as usize].as_mut().expect("it has not left").index = place.index;
+            }
+        }
     }
 
     #[test]
