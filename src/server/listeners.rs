@@ -7,6 +7,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use nix::sys::socket::setsockopt;
+use nix::{setsockopt_impl, sockopt_impl};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::StartError;
@@ -15,6 +17,20 @@ use crate::driver::Listener;
 
 /// Connects that may wait for an accept; the kernel bounds it by net.core.somaxconn.
 const BACKLOG: i32 = 65_535;
+
+/// Seconds that the kernel keeps a connection to itself until the first bytes have come. They are
+/// then accepted and read in one turn, by one wake; a client that says nothing is accepted when the
+/// time is over, and meanwhile costs the server nothing.
+const DEFER_ACCEPT_SECONDS: i32 = 1;
+
+sockopt_impl!(
+    /// TCP_DEFER_ACCEPT of tcp(7): accept a connection when it has something to read.
+    DeferAccept,
+    SetOnly,
+    libc::IPPROTO_TCP,
+    libc::TCP_DEFER_ACCEPT,
+    i32
+);
 
 /// What the server holds of its addresses.
 #[derive(Debug)]
@@ -139,6 +155,7 @@ fn listen_tcp(address: SocketAddr, only_v6: bool) -> io::Result<Listener> {
     // Accepted sockets inherit it: one call for all of them.
     socket.set_tcp_nodelay(true)?;
     socket.set_nonblocking(true)?;
+    setsockopt(&socket, DeferAccept, &DEFER_ACCEPT_SECONDS)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(Listener::new(socket))

@@ -49,8 +49,9 @@ fn one_over_the_limit_reads_why_and_when_to_come_back(backend: Backend) {
 
 fn requests_count_as_connections_too(backend: Backend) {
     let server = server(backend, &["--max-connections", "2"]);
+    let before = server.sockets();
     let silent = [(); 2].map(|()| Client::connect(server.address()).expect("it listens"));
-    thread::sleep(ms(200));
+    assert!(holds_within(ms(5000), || server.sockets() == before + 2), "both are accepted");
     let (_, response) = try_upgrade(&server).expect("it is told");
     assert_eq!(response.status, 503);
     drop(silent);

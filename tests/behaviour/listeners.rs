@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixListener;
+use std::thread;
 
 use testkit::client::{Address, Client, text};
 use testkit::process::Signal;
@@ -17,6 +18,7 @@ on_both!(
     the_wildcard_of_ipv6_takes_ipv4_too,
     port_zero_becomes_a_real_one_and_the_same_for_all_workers,
     a_list_of_addresses_is_one_option_too,
+    a_client_that_says_nothing_is_accepted_after_a_second,
     a_stale_unix_path_is_replaced,
     a_unix_path_where_somebody_answers_is_in_use,
     a_file_at_a_unix_path_is_left_alone,
@@ -109,6 +111,15 @@ fn a_list_of_addresses_is_one_option_too(backend: Backend) {
         server.addresses().iter().map(|to| Client::open(to, "/room/a")).collect();
     assert_eq!(clients.len(), 2);
     all_meet(&mut clients);
+}
+
+fn a_client_that_says_nothing_is_accepted_after_a_second(backend: Backend) {
+    let server = server(backend, &[]);
+    let before = server.sockets();
+    let _silent = Client::connect(server.address()).expect("it listens");
+    thread::sleep(ms(300));
+    assert_eq!(server.sockets(), before, "the kernel keeps it");
+    assert!(holds_within(ms(5000), || server.sockets() == before + 1), "it is accepted at last");
 }
 
 fn a_stale_unix_path_is_replaced(backend: Backend) {

@@ -19,6 +19,7 @@ on_both!(
     new_connects_are_refused_from_the_first_signal_on,
     what_was_said_before_the_signal_is_delivered,
     connections_between_requests_are_closed,
+    who_has_only_connected_when_it_stops_is_refused_at_the_first_word,
     a_request_that_was_begun_is_answered_with_503,
     nothing_is_answered_behind_the_goodbye,
     a_paused_client_does_not_hold_the_stop_up,
@@ -146,15 +147,26 @@ fn stop_begins(server: &Process) -> bool {
 
 fn connections_between_requests_are_closed(backend: Backend) {
     let mut server = server(backend, &[]);
+    let before = server.sockets();
     let silent = Client::connect(server.address()).expect("the server listens");
     let mut kept = Client::connect(server.address()).expect("the server listens");
     kept.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(kept.response().status, 200);
+    assert!(holds_within(ms(5000), || server.sockets() == before + 2), "both are accepted");
     server.signal(Signal::SIGTERM);
     assert_eq!(server.exit_code(ms(1500)), 0, "nobody has to wait for them");
     for mut client in [silent, kept] {
         assert_ne!(client.rest(ms(500)).end, End::Open);
     }
+}
+
+fn who_has_only_connected_when_it_stops_is_refused_at_the_first_word(backend: Backend) {
+    let mut server = server(backend, &[]);
+    let mut client = Client::connect(server.address()).expect("the server listens");
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.exit_code(ms(1500)), 0, "nobody has to wait for it");
+    let _ = client.try_write(handshake("/room/a", &[]).as_bytes());
+    assert_ne!(client.rest(ms(500)).end, End::Open, "it need not wait for an answer");
 }
 
 fn a_request_that_was_begun_is_answered_with_503(backend: Backend) {
