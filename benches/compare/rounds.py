@@ -9,6 +9,7 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
+import urgent
 from servers import LOADTEST
 from workloads import ECHO_1, figure
 
@@ -46,11 +47,11 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def loadtest(arguments):
+def loadtest(arguments, before=()):
     """What loadtest has measured. It fails where something was lost, too, with a report."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.json"
-        command = [str(LOADTEST), *arguments, "--json", str(path)]
+        command = [*before, str(LOADTEST), *arguments, "--json", str(path)]
         run = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
         if not path.exists():
             lines = run.stderr.strip().splitlines() or [f"status {run.returncode}"]
@@ -72,7 +73,7 @@ def measure(server, workload, seconds, rate=None):
     """A report of one server under one workload."""
     arguments = workload.arguments(seconds, rate)
     arguments += server.arguments(workload.place, free_port(), workload.sends)
-    return loadtest(arguments)
+    return loadtest(arguments, urgent.prefix() if workload.is_urgent else ())
 
 
 def keep(results, server, workload, report):

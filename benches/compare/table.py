@@ -2,6 +2,8 @@
 
 from statistics import median
 
+import urgent
+
 BACKENDS = ("io_uring", "epoll")
 NAME_COLUMNS = 20
 
@@ -29,6 +31,8 @@ def block(results, servers, workload, measure):
     title = f"{workload.name}: {workload.title}"
     if results.rate and workload.name == "p999":
         title += f", {results.rate:,}/s"
+    if workload.is_urgent:
+        title += ", real-time priority" if urgent.is_allowed() else ", no right to real-time priority"
     lines = [title, f"  {measure.title:<{NAME_COLUMNS}}", line("", heads)]
     floors = results.floors[workload.name][measure.name]
     for backend, values in floors.items():

@@ -58,6 +58,8 @@ class Workload:
     times: int = 1
     # A figure that is shown beside the first measure, not compared.
     beside: tuple[str, object] = ()
+    # Whether loader and server go before whatever else the machine does.
+    is_urgent: bool = False
 
     def arguments(self, seconds, rate=None):
         """What of loadtest's command line is the workload's."""
@@ -147,10 +149,13 @@ ALL = [
     ),
     Workload(
         "p999",
-        "echo, 200 connections, 20 B, open loop at one rate for all",
-        ("echo", "-n", "200", "--size", "20"),
+        "echo, 200 connections, 20 B, open loop at one rate for all, 20 at a time",
+        # In bursts, or to sleep and wake for each message would be all that the loader does.
+        ("echo", "-n", "200", "--size", "20", "--burst", "20"),
         "echo",
         (Measure("echo_p999_ms", "ms to the echo, p99.9", percentile("echo_latency", 99.9)),),
         beside=("echoes/s", figure("echo_rate")),
+        # Any process that gets a slice of 3 ms in a run of 2 s decides this percentile.
+        is_urgent=True,
     ),
 ]

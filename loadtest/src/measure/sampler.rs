@@ -39,6 +39,8 @@ pub(crate) struct Sampler {
     interval_ns: u64,
     due_ns: u64,
     last: (u64, CpuTime, CpuTime),
+    /// With how many connections there were.
+    slabs: Option<(u64, KernelMemory)>,
     pub(crate) samples: Vec<Sample>,
 }
 
@@ -50,6 +52,7 @@ impl Sampler {
             interval_ns: INTERVAL_NS,
             due_ns: 0,
             last: Default::default(),
+            slabs: None,
             samples: Vec::new(),
         };
         sampler.last = sampler.read_cpu();
@@ -62,6 +65,18 @@ impl Sampler {
         (self.clock.now_ns(), server, loader)
     }
 
+    /// Slabs are counted while connections come or go; what they hold changes little otherwise.
+    fn read_kernel(&mut self, connections: u64) -> KernelMemory {
+        let memory = match &self.slabs {
+            Some((as_many, before)) if *as_many == connections => {
+                KernelMemory::read_without_slabs(before)
+            }
+            _ => KernelMemory::read(),
+        };
+        self.slabs = Some((connections, memory));
+        memory
+    }
+
     /// Takes a sample if one is due.
     pub(crate) fn sample_if_due(&mut self, connections: u64, messages: u64) {
         let (now, server, loader) = self.read_cpu();
@@ -72,7 +87,7 @@ impl Sampler {
         let factor = if connections > MANY_CONNECTIONS { 8 } else { 1 };
         self.due_ns = now + factor * self.interval_ns;
         let since = now.saturating_sub(self.last.0).max(1) as f64;
-        let memory = KernelMemory::read();
+        let memory = self.read_kernel(connections);
         self.samples.push(Sample {
             at_s: seconds(now),
             connections,

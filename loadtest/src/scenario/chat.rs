@@ -171,7 +171,7 @@ impl Behaviour for Chatters {
 
     fn order(&mut self, net: &mut Net, order: Order) {
         self.schedule = match order {
-            Order::Begin => Some(Schedule::new(net, self.interval_ns)),
+            Order::Begin => Some(Schedule::new(net, self.interval_ns, 1)),
             Order::Stop => None,
         };
     }

@@ -32,6 +32,12 @@ pub(crate) struct EchoArgs {
     #[arg(conflicts_with_all = ["depth", "floor"])]
     rate: Option<f64>,
 
+    /// With --rate: messages that are meant at the same time, each of another client. The loader
+    /// wakes up less often, and a latency has the place in its burst in it
+    #[arg(long, value_name = "N", default_value = "1", requires = "rate")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
+    burst: u32,
+
     /// Bytes of a message; 20 at least
     #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "100")]
     size: usize,
@@ -68,7 +74,10 @@ impl EchoArgs {
 
     fn pace(&self, threads: usize) -> Result<Pace, String> {
         match self.rate {
-            Some(rate) if rate > 0.0 => Ok(Pace::Every(1e9 * threads as f64 / rate)),
+            Some(rate) if rate > 0.0 => {
+                let interval_ns = 1e9 * threads as f64 / rate;
+                Ok(Pace::Every { interval_ns, burst: self.burst })
+            }
             Some(_) => Err("--rate 0 would send nothing; leave it out for a closed loop".into()),
             None => Ok(Pace::Depth(self.depth)),
         }
@@ -90,8 +99,9 @@ pub(crate) struct Form {
 pub(crate) enum Pace {
     /// So many are under way on each connection.
     Depth(u32),
-    /// One of this thread's clients sends each so many nanoseconds.
-    Every(f64),
+    /// One of this thread's clients sends each so many nanoseconds, or so many of them after as
+    /// many times that.
+    Every { interval_ns: f64, burst: u32 },
 }
 
 /// What echo clients are told.
@@ -180,7 +190,9 @@ impl Echo {
     fn begin(&mut self, net: &mut Net) {
         self.is_sending = true;
         match self.pace {
-            Pace::Every(interval_ns) => self.schedule = Schedule::new(net, interval_ns),
+            Pace::Every { interval_ns, burst } => {
+                self.schedule = Schedule::new(net, interval_ns, burst);
+            }
             Pace::Depth(depth) => {
                 for key in net.open_keys() {
                     let now = net.clock.now_ns();
@@ -256,7 +268,7 @@ impl Behaviour for Echo {
 
     fn tick(&mut self, net: &mut Net) -> u64 {
         match self.pace {
-            Pace::Every(_) if self.is_sending => self.send_due(net),
+            Pace::Every { .. } if self.is_sending => self.send_due(net),
             _ => u64::MAX,
         }
     }
@@ -339,6 +351,7 @@ fn report(report: &mut Report, all: &Outcome, echoed: u64, seconds: f64, args: &
     match args.rate {
         Some(rate) => {
             section.tell("rate_asked", "asked for, open loop", rate, "/s");
+            section.tell("burst", "meant at the same time", f64::from(args.burst), "");
             let measured = "open loop: from the intended send time of the schedule to the reply";
             report.latency(("echo_latency", "echo"), measured, &all.latencies);
         }
@@ -350,7 +363,10 @@ fn report(report: &mut Report, all: &Outcome, echoed: u64, seconds: f64, args: &
     }
     report.parameter("message_bytes", size);
     match args.rate {
-        Some(rate) => report.parameter("rate", rate),
+        Some(rate) => {
+            report.parameter("rate", rate);
+            report.parameter("burst", f64::from(args.burst));
+        }
         None => report.parameter("depth", f64::from(args.depth)),
     }
     if all.wrong > 0 {

@@ -16,14 +16,19 @@ pub(crate) struct Schedule {
     next: usize,
     due_ns: f64,
     interval_ns: f64,
+    /// Sends that are meant at the same time.
+    burst: u32,
+    /// Of a burst, those that have left.
+    burst_sent: u32,
     at_once: u32,
 }
 
 impl Schedule {
-    /// All open clients of a thread, from now on.
-    pub(crate) fn new(net: &Net, interval_ns: f64) -> Self {
+    /// All open clients of a thread, from now on: one after each interval, or `burst` of them after
+    /// as many intervals.
+    pub(crate) fn new(net: &Net, interval_ns: f64, burst: u32) -> Self {
         let due_ns = net.clock.now_ns() as f64;
-        Self { keys: net.open_keys(), next: 0, due_ns, interval_ns, at_once: 0 }
+        Self { keys: net.open_keys(), due_ns, interval_ns, burst, ..Self::default() }
     }
 
     /// A client and the time at which it was meant to send, if one is due; else when to ask again,
@@ -42,11 +47,35 @@ impl Schedule {
             }
             self.next = (self.next + 1) % self.keys.len();
             if net.is_open(key) {
-                let intended_ns = self.due_ns as u64;
-                self.due_ns += self.interval_ns;
-                return Ok((key, intended_ns));
+                return Ok((key, self.take_due()));
             }
         }
         Err(u64::MAX)
+    }
+
+    /// When the send that is due was meant; the next one is due then.
+    fn take_due(&mut self) -> u64 {
+        let intended_ns = self.due_ns as u64;
+        self.burst_sent += 1;
+        if self.burst_sent == self.burst {
+            self.burst_sent = 0;
+            self.due_ns += self.interval_ns * f64::from(self.burst);
+        }
+        intended_ns
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_of_a_burst_are_meant_at_one_time() {
+        let mut schedule = Schedule { interval_ns: 10.0, burst: 3, ..Schedule::default() };
+        let times: Vec<u64> = (0..7).map(|_| schedule.take_due()).collect();
+        assert_eq!(times, [0, 0, 0, 30, 30, 30, 60]);
+        let mut schedule = Schedule { interval_ns: 10.0, burst: 1, ..Schedule::default() };
+        let times: Vec<u64> = (0..4).map(|_| schedule.take_due()).collect();
+        assert_eq!(times, [0, 10, 20, 30]);
     }
 }

@@ -131,7 +131,7 @@ fn start_others(args: &SoakArgs, run: &Run, part: u64) -> Result<Others, String>
         1 | 2 => Ok(()),
         _ => Err("a tenth of --connections must fit into one descriptor table".to_owned()),
     })?;
-    let pace = Pace::Every(1e9 / args.echo_rate);
+    let pace = Pace::Every { interval_ns: 1e9 / args.echo_rate, burst: 1 };
     let form = Form {
         size: args.size.max(STAMP_BYTES),
         opcode: wire::TEXT,

@@ -6,12 +6,13 @@ use crate::support::{Throng, figure, free_port, measure, throng_program};
 
 #[test]
 fn echo_gets_every_reply() {
-    for (more, size) in [(["--depth", "4"], "20"), (["--rate", "2000"], "200")] {
+    let paces = ["--depth=4", "--rate=2000", "--rate=2000 --burst=50"];
+    for (pace, size) in paces.into_iter().zip(["20", "200", "100"]) {
         let server = Throng::start(&[]);
         let (url, pid) = (server.url("/echo"), server.pid());
         let mut args = vec!["echo", "-n", "20", "--url", &url, "--server-pid", &pid];
         args.extend(["--duration", "1s", "--warm-up", "100ms", "--size", size]);
-        args.extend(more);
+        args.extend(pace.split(' '));
         let (code, report) = measure(&args);
         assert_eq!(code, 0);
         assert!(figure(&report, "echoes") > 500.0);
