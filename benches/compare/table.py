@@ -32,7 +32,7 @@ def block(results, servers, workload, measure):
     if results.rate and workload.name == "p999":
         title += f", {results.rate:,}/s"
     if workload.is_urgent:
-        title += ", real-time priority" if urgent.is_allowed() else ", no right to real-time priority"
+        title += ", real-time priority" if urgent.is_allowed() else ", no real-time priority"
     lines = [title, f"  {measure.title:<{NAME_COLUMNS}}", line("", heads)]
     floors = results.floors[workload.name][measure.name]
     for backend, values in floors.items():
