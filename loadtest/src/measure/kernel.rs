@@ -23,24 +23,23 @@ pub(crate) struct KernelMemory {
 impl KernelMemory {
     pub(crate) fn read() -> Self {
         let slabs = read("/proc/slabinfo");
-        let slab_bytes_of = |is_of: fn(&str) -> bool| slab_bytes(&slabs, is_of);
-        Self::read_with(slab_bytes_of(|_| true), slab_bytes_of(|name| name.starts_with("tcp_bind")))
+        let slabs = Self {
+            slab_bytes: slab_bytes(&slabs, |_| true),
+            port_bytes: slab_bytes(&slabs, |name| name.starts_with("tcp_bind")),
+            ..Self::default()
+        };
+        slabs.but_read_the_rest()
     }
 
-    /// The same, but with the slabs of another time: to count them takes the kernel up to a
-    /// millisecond, which shows in the latencies of the CPU that does it.
-    pub(crate) fn read_without_slabs(before: &Self) -> Self {
-        Self::read_with(before.slab_bytes, before.port_bytes)
-    }
-
-    fn read_with(slab_bytes: u64, port_bytes: u64) -> Self {
+    /// The slabs stay those of another time: to count them takes the kernel up to a millisecond,
+    /// which shows in the latencies of the CPU that does it.
+    pub(crate) fn but_read_the_rest(self) -> Self {
         let meminfo = read("/proc/meminfo");
         Self {
-            slab_bytes,
-            port_bytes,
             tcp_bytes: tcp_pages(&read("/proc/net/sockstat")) * PAGE_BYTES,
             page_table_bytes: meminfo_bytes(&meminfo, "PageTables:"),
             available_bytes: meminfo_bytes(&meminfo, "MemAvailable:"),
+            ..self
         }
     }
 }

@@ -16,6 +16,9 @@ const INTERVAL_NS: u64 = 250_000_000;
 /// From here on samples are taken more rarely.
 const MANY_CONNECTIONS: u64 = 100_000;
 
+/// Between two counts of the slabs while no connection comes or goes.
+const SLABS_NS: u64 = 10_000_000_000;
+
 /// One moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
@@ -39,9 +42,28 @@ pub(crate) struct Sampler {
     interval_ns: u64,
     due_ns: u64,
     last: (u64, CpuTime, CpuTime),
-    /// With how many connections there were.
-    slabs: Option<(u64, KernelMemory)>,
+    slabs: Option<Slabs>,
     pub(crate) samples: Vec<Sample>,
+}
+
+/// The slabs as they were last counted.
+#[derive(Clone, Copy)]
+struct Slabs {
+    at_ns: u64,
+    connections: u64,
+    memory: KernelMemory,
+}
+
+impl Slabs {
+    fn count(at_ns: u64, connections: u64) -> Self {
+        Self { at_ns, connections, memory: KernelMemory::read() }
+    }
+
+    /// While connections come or go every count is another; what else the slabs hold changes
+    /// slowly.
+    fn are_fresh(&self, now_ns: u64, connections: u64) -> bool {
+        self.connections == connections && now_ns < self.at_ns + SLABS_NS
+    }
 }
 
 impl Sampler {
@@ -65,16 +87,13 @@ impl Sampler {
         (self.clock.now_ns(), server, loader)
     }
 
-    /// Slabs are counted while connections come or go; what they hold changes little otherwise.
-    fn read_kernel(&mut self, connections: u64) -> KernelMemory {
-        let memory = match &self.slabs {
-            Some((as_many, before)) if *as_many == connections => {
-                KernelMemory::read_without_slabs(before)
-            }
-            _ => KernelMemory::read(),
-        };
-        self.slabs = Some((connections, memory));
-        memory
+    fn read_kernel(&mut self, now_ns: u64, connections: u64) -> KernelMemory {
+        if let Some(slabs) = &self.slabs
+            && slabs.are_fresh(now_ns, connections)
+        {
+            return slabs.memory.but_read_the_rest();
+        }
+        self.slabs.insert(Slabs::count(now_ns, connections)).memory
     }
 
     /// Takes a sample if one is due.
@@ -87,7 +106,7 @@ impl Sampler {
         let factor = if connections > MANY_CONNECTIONS { 8 } else { 1 };
         self.due_ns = now + factor * self.interval_ns;
         let since = now.saturating_sub(self.last.0).max(1) as f64;
-        let memory = self.read_kernel(connections);
+        let memory = self.read_kernel(now, connections);
         self.samples.push(Sample {
             at_s: seconds(now),
             connections,
@@ -108,5 +127,18 @@ impl Sampler {
             });
             self.interval_ns *= 2;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slabs_are_counted_again_when_connections_change_or_time_passes() {
+        let slabs = Slabs { at_ns: 5, connections: 7, memory: KernelMemory::default() };
+        assert!(slabs.are_fresh(5 + SLABS_NS - 1, 7));
+        assert!(!slabs.are_fresh(6, 8));
+        assert!(!slabs.are_fresh(5 + SLABS_NS, 7));
     }
 }
