@@ -49,6 +49,13 @@ pub enum Event<'a> {
     Close(Option<CloseCode>),
 }
 
+/// A frame that came in one piece, without its mask.
+struct Whole<'i> {
+    header: Header,
+    payload: &'i [u8],
+    is_ascii: bool,
+}
+
 impl Session {
     /// A connection whose handshake was just accepted.
     #[must_use]
@@ -92,10 +99,10 @@ impl Session {
         }
         if self.partial.is_none() {
             match self.whole_frame(input, max_message_size)? {
-                Some((header, payload)) if header.rsv1 => {
-                    return self.inflated(header, payload, scratch, max_message_size).map(Some);
+                Some(frame) if frame.header.rsv1 => {
+                    return self.inflated(&frame, scratch, max_message_size).map(Some);
                 }
-                Some((header, payload)) => return self.event(header, payload).map(Some),
+                Some(frame) => return self.event(frame).map(Some),
                 None => self.partial = Some(scratch.partial()),
             }
         }
@@ -150,7 +157,7 @@ impl Session {
         &self,
         input: &mut &'i mut [u8],
         max_message_size: usize,
-    ) -> Result<Option<(Header, &'i mut [u8])>, Violation> {
+    ) -> Result<Option<Whole<'i>>, Violation> {
         let Some((header, taken)) = Header::parse(input)? else { return Ok(None) };
         partial::check(header, false, self.window_bits > 0)?;
         if header.length > max_message_size as u64 && !header.opcode.is_control() {
@@ -163,29 +170,30 @@ impl Session {
         let (frame, rest) = std::mem::take(input).split_at_mut(end as usize);
         *input = rest;
         let payload = &mut frame[taken..];
-        mask::unmask(payload, header.mask, 0);
-        Ok(Some((header, payload)))
+        let is_ascii = mask::unmask(payload, header.mask, 0);
+        Ok(Some(Whole { header, payload, is_ascii }))
     }
 
-    fn event<'a>(&mut self, header: Header, payload: &'a [u8]) -> Result<Event<'a>, Violation> {
-        let kind = match header.opcode {
-            Opcode::Text if !utf8::is_utf8(payload) => return Err(Violation::BadUtf8),
+    fn event<'i>(&mut self, frame: Whole<'i>) -> Result<Event<'i>, Violation> {
+        let kind = match frame.header.opcode {
+            Opcode::Text if !frame.is_ascii && !utf8::is_utf8(frame.payload) => {
+                return Err(Violation::BadUtf8);
+            }
             Opcode::Text => Kind::Text,
             Opcode::Binary => Kind::Binary,
-            control => return control_event(&mut self.state, control, payload),
+            control => return control_event(&mut self.state, control, frame.payload),
         };
-        Ok(Event::Message(kind, payload))
+        Ok(Event::Message(kind, frame.payload))
     }
 
     fn inflated<'a>(
         &mut self,
-        header: Header,
-        payload: &[u8],
+        frame: &Whole<'_>,
         scratch: &'a mut Scratch,
         max_message_size: usize,
     ) -> Result<Event<'a>, Violation> {
-        let kind = if header.opcode == Opcode::Text { Kind::Text } else { Kind::Binary };
-        let message = scratch.inflate(payload, kind, max_message_size)?;
+        let kind = if frame.header.opcode == Opcode::Text { Kind::Text } else { Kind::Binary };
+        let message = scratch.inflate(frame.payload, kind, max_message_size)?;
         Ok(Event::Message(kind, message))
     }
 }

@@ -168,13 +168,14 @@ impl Partial {
         let count = missing.min(input.len() as u64) as usize;
         let (bytes, rest) = std::mem::take(input).split_at_mut(count);
         *input = rest;
-        mask::unmask(bytes, frame.header.mask, (frame.received % 4) as usize);
+        let is_ascii = mask::unmask(bytes, frame.header.mask, (frame.received % 4) as usize);
         if frame.header.opcode.is_control() {
             debug_assert!(self.control.len() + bytes.len() <= CONTROL_BYTES_MAX);
             self.control.extend_from_slice(bytes);
         } else {
             let message = self.message.expect("a data frame stands in a message");
-            if message.kind == Kind::Text && !message.deflated {
+            let is_checked = is_ascii && self.utf8.is_complete();
+            if message.kind == Kind::Text && !message.deflated && !is_checked {
                 self.utf8.feed(bytes).map_err(|_| Violation::BadUtf8)?;
             }
             buffer::append(&mut self.payload, bytes);
