@@ -1,5 +1,7 @@
 //! Masking (RFC 6455, 5.3).
 
+use super::vectors::by_widest;
+
 /// Bytes that are handled at once where there are as many.
 const BLOCK: usize = 64;
 
@@ -18,7 +20,7 @@ pub fn unmask(bytes: &mut [u8], key: [u8; 4], offset: usize) -> bool {
         8..16 => both_ends::<8>(bytes, key),
         16..32 => both_ends::<16>(bytes, key),
         32..BLOCK => both_ends::<32>(bytes, key),
-        _ => by_vectors(bytes, key),
+        _ => by_widest(bytes, key),
     };
     seen & HIGH == 0
 }
@@ -69,32 +71,10 @@ fn seen_in(bytes: &[u8]) -> u32 {
     bytes.as_chunks::<4>().0.iter().fold(0, |seen, word| seen | u32::from_ne_bytes(*word))
 }
 
-#[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code, reason = "the compiler does not know which processor it will be")]
-fn by_vectors(bytes: &mut [u8], key: u32) -> u32 {
-    if std::arch::is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has AVX2.
-        unsafe { by_avx2(bytes, key) }
-    } else {
-        by_blocks(bytes, key)
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn by_vectors(bytes: &mut [u8], key: u32) -> u32 {
-    by_blocks(bytes, key)
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn by_avx2(bytes: &mut [u8], key: u32) -> u32 {
-    by_blocks(bytes, key)
-}
-
 /// A block at least, the rest like [`both_ends`]. Inlined, so that the compiler makes the widest
 /// vectors of it that its caller may use.
 #[inline(always)]
-fn by_blocks(bytes: &mut [u8], key: u32) -> u32 {
+pub(super) fn by_blocks(bytes: &mut [u8], key: u32) -> u32 {
     let Some(last) = bytes.last_chunk::<BLOCK>() else { unreachable!("there is a block") };
     let last = unmasked(*last, rotated(key, bytes.len()));
     let mut seen = [0; BLOCK / 4];

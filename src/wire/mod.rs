@@ -13,6 +13,8 @@ pub mod frame;
 pub mod head;
 pub mod mask;
 pub mod utf8;
+#[allow(unsafe_code, reason = "the compiler does not know which processor it will be")]
+mod vectors;
 
 pub use close::{CloseCode, Violation};
 pub use encoded::{Encoded, Form};
