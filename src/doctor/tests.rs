@@ -98,7 +98,7 @@ const SMALLEST: &[(&str, Setup, &str, &str, u64)] = &[
 const FEW_FILES: &str = "Max open files  1024  4096  files\nMax locked memory  0  0  bytes\n";
 const LITTLE_MEMORY: &str = "\
 Max open files            1024                 900000000            files
-Max locked memory         1638400              8388608              bytes
+Max locked memory         1600000              8388608              bytes
 ";
 const WATCHES: &str = "proc/sys/fs/epoll/max_user_watches";
 const CONNTRACK: &str = "proc/sys/net/netfilter/nf_conntrack_max";

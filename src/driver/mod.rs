@@ -143,7 +143,7 @@ pub struct Tuning {
     pub submissions: u32,
     /// io_uring: entries of the completion queue.
     pub completions: u32,
-    /// io_uring: receive buffers that the kernel may choose from, a power of two.
+    /// io_uring: receive buffers; no more receives are under way.
     pub buffers: u16,
     /// io_uring: bytes of each receive buffer.
     pub buffer_bytes: usize,

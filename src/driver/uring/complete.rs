@@ -10,19 +10,6 @@ use super::{ACCEPT_RETRY, Operation, UringDriver, clock};
 use crate::driver::{Completion, End, ListenerId};
 use crate::id::ConnId;
 
-/// Where the bytes are that were lent with the last completion.
-#[derive(Debug)]
-pub(super) enum Lent {
-    Nothing,
-    /// In a buffer of the kernel's choice.
-    Buffer {
-        id: u16,
-        length: usize,
-    },
-    /// In what a paused connection had received.
-    Stash(Box<Vec<u8>>),
-}
-
 /// What a completion tells the worker.
 pub(super) enum Told {
     Nothing,
@@ -71,42 +58,6 @@ impl UringDriver {
         if (found.max(0) as usize) < slot.requests() {
             self.cancel(conn);
         }
-    }
-
-    /// The memory of the last lent bytes goes back to where it came from.
-    pub(super) fn take_back_lent(&mut self) {
-        if let Lent::Buffer { id, .. } = std::mem::replace(&mut self.lent, Lent::Nothing) {
-            self.buffers.give_back(id);
-        }
-    }
-
-    pub(super) fn lend(&mut self, conn: ConnId) -> Completion<'_> {
-        let bytes = match &mut self.lent {
-            Lent::Buffer { id, length } => self.buffers.filled(*id, *length),
-            Lent::Stash(bytes) => &mut bytes[..],
-            Lent::Nothing => &mut [],
-        };
-        Completion::Received(conn, bytes)
-    }
-
-    /// The next stash to be lent, of a connection that was resumed or is given away.
-    pub(super) fn take_unstashed(&mut self) -> Option<ConnId> {
-        while let Some(conn) = self.unstashed.pop_front() {
-            let Some(slot) = self.slots.get_mut(conn.index as usize) else { continue };
-            if slot.generation != conn.generation
-                || slot.has(flag::PAUSED) && !slot.has(flag::RELEASING)
-            {
-                continue;
-            }
-            let Some(stash) = slot.stash.take() else { continue };
-            self.lent = Lent::Stash(stash);
-            if slot.must_queue() {
-                self.readable.push_back(conn);
-            }
-            self.leave_if_quiet(conn);
-            return Some(conn);
-        }
-        None
     }
 
     fn conn(&self, index: u32) -> ConnId {
@@ -186,72 +137,7 @@ impl UringDriver {
         Told::Nothing
     }
 
-    fn received(&mut self, conn: ConnId, entry: &Entry) -> Told {
-        self.receives -= 1;
-        let buffer_bytes = self.buffers.bytes();
-        let slot = self.slot(conn);
-        slot.clear(flag::RECEIVE);
-        let length = match entry.result() {
-            // It shows again by the receive that follows resume.
-            0 if slot.has(flag::PAUSED) => {
-                slot.set(flag::HUNG_UP);
-                return Told::Nothing;
-            }
-            0 => return self.end(conn, End::Finished),
-            length if length > 0 => length as usize,
-            errno => return self.receive_failed(conn, -errno),
-        };
-        // A short read means drained, unless the kernel says that there is more or the end is
-        // known to be behind it.
-        let is_more = length == buffer_bytes
-            || cqueue::sock_nonempty(entry.flags())
-            || slot.has(flag::HUNG_UP);
-        if !is_more {
-            slot.clear(flag::READABLE);
-        }
-        let id = cqueue::buffer_select(entry.flags()).expect("bytes came in a buffer");
-        self.lent = Lent::Buffer { id, length };
-        self.hand_over(conn)
-    }
-
-    /// Lends what was received, or keeps it while the connection is paused. Nobody wants it any
-    /// more after close, or after a failure that was told while paused.
-    fn hand_over(&mut self, conn: ConnId) -> Told {
-        let slot = self.slot(conn);
-        if slot.has(flag::CLOSING | flag::ENDED) {
-            self.take_back_lent();
-            return Told::Nothing;
-        }
-        if slot.has(flag::PAUSED) && !slot.has(flag::RELEASING) {
-            let Completion::Received(_, bytes) = self.lend(conn) else { return Told::Nothing };
-            let stash = Box::new(bytes.to_vec());
-            self.take_back_lent();
-            self.slot(conn).stash = Some(stash);
-            return Told::Nothing;
-        }
-        if slot.must_queue() {
-            self.readable.push_back(conn);
-        }
-        Told::Received(conn)
-    }
-
-    fn receive_failed(&mut self, conn: ConnId, errno: i32) -> Told {
-        let slot = self.slot(conn);
-        match errno {
-            libc::EAGAIN if slot.failure.is_none() => slot.clear(flag::READABLE),
-            // Buffers ran out: again when some have come back.
-            libc::ENOBUFS | libc::EINTR => {
-                if slot.must_queue() {
-                    self.readable.push_back(conn);
-                }
-            }
-            libc::ECANCELED => {}
-            errno => return self.end(conn, End::Failed(kind_of(errno))),
-        }
-        Told::Nothing
-    }
-
-    fn end(&mut self, conn: ConnId, end: End) -> Told {
+    pub(super) fn end(&mut self, conn: ConnId, end: End) -> Told {
         let slot = self.slot(conn);
         slot.clear(flag::READABLE);
         if slot.has(flag::ENDED | flag::CLOSING | flag::RELEASING) {
@@ -320,6 +206,6 @@ impl UringDriver {
     }
 }
 
-fn kind_of(errno: i32) -> ErrorKind {
+pub(super) fn kind_of(errno: i32) -> ErrorKind {
     io::Error::from_raw_os_error(errno).kind()
 }

@@ -1,5 +1,5 @@
-//! The driver on io_uring(7): idle sockets rest on a multishot poll, receives take a buffer that
-//! the kernel chooses, requests go in batches.
+//! The driver on io_uring(7): idle sockets rest on a multishot poll, only who is readable borrows a
+//! buffer, requests go in batches.
 //!
 //! It never arms a receive on an idle socket: that costs 864 bytes of kernel memory, a poll 256.
 //! It never closes a descriptor that a request names, since then no FIN would be sent.
@@ -10,6 +10,7 @@ mod message;
 mod operation;
 mod polls;
 mod probe;
+mod receive;
 mod ring;
 mod slot;
 
@@ -28,16 +29,12 @@ use slab::Slab;
 use super::{Completion, Driver, End, EventWaker, Listener, ListenerId, Outgoing, Tuning, clock};
 use crate::id::ConnId;
 use crate::limits::ACCEPT_RETRY;
-use buffers::{Buffers, GROUP};
-use complete::Lent;
+use buffers::Buffers;
 use message::Message;
 use operation::Operation;
+use receive::Lent;
 use ring::Ring;
 use slot::{Slot, flag};
-
-/// Receives in one submission. What is sent in answer goes with the next one, so that so many
-/// sockets' memory must stay in the processor's caches between the two.
-const RECEIVES_AT_ONCE: usize = 32;
 
 /// Messages kept for reuse; one is a kilobyte.
 const MESSAGES_MAX: usize = 64;
@@ -64,8 +61,6 @@ pub struct UringDriver {
     messages: Vec<Box<Message>>,
     /// Where the bytes are that the last completion lent.
     lent: Lent,
-    /// Receives whose completion was not handled yet: each may hold a buffer.
-    receives: usize,
     /// Connections of `readable` that are received from in this turn. If nobody was readable before
     /// the wait, that is not known before all that it brought was handled.
     quota: Option<usize>,
@@ -97,7 +92,6 @@ enum Done {
 #[must_use]
 pub fn locked_bytes(tuning: &Tuning) -> u64 {
     Ring::locked_bytes(tuning.submissions, tuning.completions)
-        + Buffers::locked_bytes(tuning.buffers)
 }
 
 impl UringDriver {
@@ -105,10 +99,10 @@ impl UringDriver {
     ///
     /// # Errors
     ///
-    /// If the kernel gives no ring or no buffers.
+    /// If the kernel gives no ring.
     pub fn new(waker: EventWaker, tuning: Tuning) -> io::Result<Self> {
         let ring = Ring::new(tuning.submissions, tuning.completions)?;
-        let buffers = Buffers::register(ring.inner(), tuning.buffers, tuning.buffer_bytes)?;
+        let buffers = Buffers::new(tuning.buffers, tuning.buffer_bytes);
         let mut driver = Self {
             ring: ManuallyDrop::new(ring),
             buffers: ManuallyDrop::new(buffers),
@@ -123,7 +117,6 @@ impl UringDriver {
             done: VecDeque::new(),
             messages: Vec::new(),
             lent: Lent::Nothing,
-            receives: 0,
             quota: None,
             failure: None,
             stalled_until: None,
@@ -176,36 +169,6 @@ impl UringDriver {
             let entry = opcode::AcceptMulti::new(fd).flags(libc::SOCK_CLOEXEC).build();
             self.push(Operation::Accept, id as u32, entry);
         }
-    }
-
-    /// Receives from some of the connections that are readable, no more at once than there are
-    /// buffers.
-    fn issue_receives(&mut self, max: usize) -> usize {
-        let mut issued = 0;
-        while self.receives < self.buffers.count() && issued < max {
-            let Some(conn) = self.readable.pop_front() else { break };
-            let Some(slot) = self.slots.get_mut(conn.index as usize) else { continue };
-            if slot.generation != conn.generation {
-                continue;
-            }
-            slot.clear(flag::QUEUED);
-            if !slot.must_queue() {
-                continue;
-            }
-            slot.clear(flag::QUEUED);
-            slot.set(flag::RECEIVE);
-            // MSG_DONTWAIT, or a socket that turns out to be drained would stay armed.
-            let bytes = self.buffers.bytes() as u32;
-            let entry = opcode::Recv::new(slot.fd(), std::ptr::null_mut(), bytes)
-                .buf_group(GROUP)
-                .flags(libc::MSG_DONTWAIT)
-                .build()
-                .flags(squeue::Flags::BUFFER_SELECT);
-            self.push(Operation::Receive, conn.index, entry);
-            self.receives += 1;
-            issued += 1;
-        }
-        issued
     }
 
     /// Submits the rest of what a connection is sending. MSG_WAITALL makes the kernel go on by
@@ -291,22 +254,6 @@ impl UringDriver {
             Done::Closed(conn) => Completion::Closed(conn),
             Done::Released(conn, socket, rest) => Completion::Released(conn, socket, rest),
         }
-    }
-
-    /// Submits what is queued together with the receives that are next in this turn; false if
-    /// there are none.
-    fn receive_more(&mut self) -> bool {
-        let left = self.quota.unwrap_or(self.readable.len());
-        let at_once = left.min(RECEIVES_AT_ONCE);
-        let before = self.readable.len();
-        let issued = self.issue_receives(at_once);
-        // Those that are not received from any more count for nothing: others may come instead.
-        self.quota = Some(left.saturating_sub(before - self.readable.len()));
-        if issued == 0 {
-            return false;
-        }
-        self.failure = self.ring.submit(issued).err();
-        self.failure.is_none()
     }
 
     fn begin_turn(&mut self) -> Option<Duration> {

@@ -28,9 +28,19 @@ impl Operation {
         (self as u64) << 32 | u64::from(index)
     }
 
+    /// The name of a receive, and which buffer it fills.
+    pub(super) fn receive(index: u32, buffer: u16) -> u64 {
+        Self::Receive.name(index) | u64::from(buffer) << 48
+    }
+
+    /// The buffer in the name of a receive.
+    pub(super) fn buffer(name: u64) -> u16 {
+        (name >> 48) as u16
+    }
+
     /// What a name means.
     pub(super) fn parse(name: u64) -> (Self, u32) {
-        let operation = match name >> 32 {
+        let operation = match name >> 32 & 0xffff {
             1 => Self::Accept,
             2 => Self::Wake,
             3 => Self::Poll,
@@ -55,5 +65,7 @@ mod tests {
         for operation in [Accept, Wake, Poll, Receive, Send, Cancel, Close, Unlisten] {
             assert_eq!(Operation::parse(operation.name(u32::MAX)), (operation, u32::MAX));
         }
+        let name = Operation::receive(7, u16::MAX);
+        assert_eq!((Operation::parse(name), Operation::buffer(name)), ((Receive, 7), u16::MAX));
     }
 }
