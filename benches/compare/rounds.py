@@ -7,11 +7,14 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
+import company
 import urgent
 from servers import LOADTEST
-from workloads import ECHO_1, figure
+from workloads import ECHO_1, SERVER_CPU, figure
 
 # No run takes nearly that long unless it stands still.
 TIMEOUT_S = 300
@@ -59,9 +62,15 @@ def loadtest(arguments, before=()):
         return json.loads(path.read_text())
 
 
+def meanwhile(workload):
+    """What else is to run meanwhile."""
+    return company.on(SERVER_CPU, TIMEOUT_S) if workload.has_company else nullcontext()
+
+
 def measure_floor(results, workload):
     """The cheapest round of each backend, by the figure that each measure is compared with."""
-    report = loadtest(["floor", *workload.floor, "--rounds", str(FLOOR_ROUNDS)])
+    with meanwhile(workload):
+        report = loadtest(["floor", *workload.floor, "--rounds", str(FLOOR_ROUNDS)])
     for wanted in workload.measures:
         for backend in ("epoll", "io_uring"):
             if report[backend]:
@@ -73,7 +82,8 @@ def measure(server, workload, seconds, rate=None):
     """A report of one server under one workload."""
     arguments = workload.arguments(seconds, rate)
     arguments += server.arguments(workload.place, free_port(), workload.sends)
-    return loadtest(arguments, urgent.prefix() if workload.is_urgent else ())
+    with meanwhile(workload):
+        return loadtest(arguments, urgent.prefix() if workload.is_urgent else ())
 
 
 def keep(results, server, workload, report):
@@ -99,12 +109,10 @@ def keep(results, server, workload, report):
 
 def find_rate(results, servers, seconds):
     """Half of the rate that the slowest of throng and of the best peer reaches in a closed loop."""
-    most = {}
+    alone, most = replace(ECHO_1, has_company=False), {}
     for server in servers:
-        known = results.values[ECHO_1.name][server.name]["beside"]
         try:
-            report = None if known else measure(server, ECHO_1, seconds)
-            most[server.name] = known[0] if known else figure("echo_rate")(report)
+            most[server.name] = figure("echo_rate")(measure(server, alone, seconds))
         except (Failure, subprocess.TimeoutExpired) as failure:
             results.note(ECHO_1.name, server.name, str(failure))
     ours = [rate for name, rate in most.items() if name.startswith("throng ")]

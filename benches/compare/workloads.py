@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+SERVER_CPU = 0
 # Loader and server have a core each; Bun's queue of connects is 512 and cannot be longer.
-COMMON = ["--server-cpus", "0", "--cpus", "1", "--threads", "1", "--connecting", "400"]
+COMMON = ["--server-cpus", str(SERVER_CPU), "--cpus", "1", "--threads", "1", "--connecting", "400"]
 
 
 def figure(name):
@@ -60,6 +61,8 @@ class Workload:
     beside: tuple[str, object] = ()
     # Whether loader and server go before whatever else the machine does.
     is_urgent: bool = False
+    # Whether something else wants the server's core as well.
+    has_company: bool = False
 
     def arguments(self, seconds, rate=None):
         """What of loadtest's command line is the workload's."""
@@ -101,13 +104,14 @@ def broadcast(name, title, burst, floor):
 def echo(name, connections, depth, size):
     return Workload(
         name,
-        f"{connections:,} connections, {depth} in flight, {size:,} B",
+        f"{connections:,} connections, {depth} in flight, {size:,} B, the server's core shared",
         ("echo", "-n", str(connections), "--depth", str(depth), "--size", str(size)),
         "echo",
         cpu("echo", "echo"),
         floor=("--connections", str(connections), "--depth", str(depth))
         + ("--echo-size", str(size)),
         beside=("echoes/s", figure("echo_rate")),
+        has_company=True,
     )
 
 
