@@ -5,7 +5,7 @@
 #                      [--servers NAME,...] [--peer NAME=COMMAND=URLBASE]... [--json FILE]
 #
 #   --no-build   take what was built before
-#   --rounds     each measures every server once; medians are printed (3)
+#   --rounds     each measures every server; medians are printed (3)
 #   --seconds    of each run (5)
 #   --only       of broadcast, chat8, echo-1, echo-16, echo-16k, connect, last, p999
 #   --servers    only these, such as 'throng epoll,Bun'
@@ -14,7 +14,8 @@
 #   --json       also write the values of all rounds to this file
 #
 # The server has processor 0 and the loader processor 1, so the machine needs two that nobody else
-# uses meanwhile. All servers and workloads take some 40 minutes. Exit status: 1 if anything was
+# uses meanwhile. In echoes a busy loop takes a third of the server's, or the loader would be what
+# binds. All servers and workloads take some 45 minutes. Exit status: 1 if anything was
 # lost or could not be measured, which the end of the table says.
 set -euo pipefail
 

@@ -1,7 +1,6 @@
 """Company on the server's core, so that the server and not the loader is what binds."""
 
 import contextlib
-import signal
 import subprocess
 import sys
 
@@ -10,9 +9,16 @@ import sys
 # a third of the loader's core is idle.
 NICE = 3
 
-# Ends by itself, should nobody be left to end it.
-SPIN = "import os, signal; signal.alarm({seconds}); os.sched_setaffinity(0, {{{cpu}}}); " \
-    "os.nice({nice})\nwhile True: pass"
+# Ends by itself, should nobody be left to end it: with us (PR_SET_PDEATHSIG), or after a while.
+SPIN = """
+import ctypes, os, signal
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+signal.alarm({seconds})
+os.sched_setaffinity(0, {{{cpu}}})
+os.nice({nice})
+while True:
+    pass
+"""
 
 
 @contextlib.contextmanager
@@ -22,6 +28,8 @@ def on(cpu, seconds):
     spinning = subprocess.Popen([sys.executable, "-c", program])
     try:
         yield
+        if spinning.poll() is not None:
+            raise RuntimeError(f"the company on CPU {cpu} has ended by itself")
     finally:
-        spinning.send_signal(signal.SIGKILL)
+        spinning.kill()
         spinning.wait()

@@ -63,6 +63,8 @@ class Workload:
     is_urgent: bool = False
     # Whether something else wants the server's core as well.
     has_company: bool = False
+    # Runs in a round, of which the one in the middle counts.
+    runs: int = 1
 
     def arguments(self, seconds, rate=None):
         """What of loadtest's command line is the workload's."""
@@ -159,7 +161,9 @@ ALL = [
         "echo",
         (Measure("echo_p999_ms", "ms to the echo, p99.9", percentile("echo_latency", 99.9)),),
         beside=("echoes/s", figure("echo_rate")),
-        # Any process that gets a slice of 3 ms in a run of 2 s decides this percentile.
+        # Whatever takes 3 ms of a run of 2 s decides this percentile: another process, or a host
+        # that stands still, which it seldom does in two runs of three.
         is_urgent=True,
+        runs=3,
     ),
 ]

@@ -42,10 +42,11 @@ fn carried() -> u64 {
 
 #[test]
 fn large_messages_are_carried_both_ways_whole() {
-    let options = Options { echo_size: 16_384, rounds: 1, ..options(200) };
+    let options = Options { echo_size: 16_384, rounds: 1, size: 1, ..options(200) };
     let before = carried();
     let floor = run(&options).expect("a host that runs the tests has two processors");
     assert_eq!(floor.echo_bytes, 16_384);
+    assert!(floor.io_uring.is_some(), "{:?}", floor.io_uring_missing);
     // 100 on each connection, by epoll and by io_uring, once to warm up and once to count.
     let messages = 200 * 100 * 2 * 2;
     let (there, back) = (8 + 16_384, 4 + 16_384);

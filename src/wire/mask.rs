@@ -108,6 +108,16 @@ mod tests {
         }
     }
     #[test]
+    fn other_processors_unmask_alike() {
+        for length in BLOCK..200 {
+            let masked: Vec<u8> = (0..length).map(|i| (i * 5) as u8).collect();
+            let (mut here, mut elsewhere) = (masked.clone(), masked);
+            let seen = (by_widest(&mut here, 0x37fa_213d), by_blocks(&mut elsewhere, 0x37fa_213d));
+            assert_eq!((here, seen.0 & HIGH), (elsewhere, seen.1 & HIGH), "{length}");
+        }
+    }
+
+    #[test]
     fn a_byte_that_is_not_ascii_is_seen_wherever_it_stands() {
         let key = [0xb7, 0x7a, 0xa1, 0x3d];
         for length in 0..200 {

@@ -127,7 +127,7 @@ fn with_little_locked_memory_io_uring_has_as_many_workers_as_it_says() {
         return;
     }
     // Just enough for three, and just not: the formula is the kernel's accounting.
-    for (kib, workers, fits) in [(612, "3", true), (611, "3", false)] {
+    for (kib, workers, fits) in [(596, "3", true), (595, "3", false)] {
         let wrap = |launch: Launch| launch.wrapped(unprivileged(kib)).wrapped(["sh"]);
         let args = ["--workers", workers, "--backend", "io_uring"];
         let report = json(wrap(doctor(&args).args(["--connections", "1000"])));
@@ -139,7 +139,7 @@ fn with_little_locked_memory_io_uring_has_as_many_workers_as_it_says() {
             assert_eq!(report["binding"], "memlock", "{report:#}");
             assert!(log.contains("ulimit -l"), "{log}");
             let told = remedy(&report, "memlock");
-            assert!(told.starts_with("ulimit -l 612 "), "{told}");
+            assert!(told.starts_with("ulimit -l 596 "), "{told}");
         }
     }
 }

@@ -16,7 +16,7 @@ const INTERVAL_NS: u64 = 250_000_000;
 /// From here on samples are taken more rarely.
 const MANY_CONNECTIONS: u64 = 100_000;
 
-/// Between two counts of the slabs while no connection comes or goes.
+/// Between two counts of the slabs while the number of connections stays.
 const SLABS_NS: u64 = 10_000_000_000;
 
 /// One moment.
@@ -47,7 +47,6 @@ pub(crate) struct Sampler {
 }
 
 /// The slabs as they were last counted.
-#[derive(Clone, Copy)]
 struct Slabs {
     at_ns: u64,
     connections: u64,
@@ -59,8 +58,7 @@ impl Slabs {
         Self { at_ns, connections, memory: KernelMemory::read() }
     }
 
-    /// While connections come or go every count is another; what else the slabs hold changes
-    /// slowly.
+    /// With as many connections as before the slabs change slowly.
     fn are_fresh(&self, now_ns: u64, connections: u64) -> bool {
         self.connections == connections && now_ns < self.at_ns + SLABS_NS
     }

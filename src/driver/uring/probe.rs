@@ -62,11 +62,9 @@ fn check_opcodes(ring: &Ring) -> Result<(), String> {
 }
 
 /// Both ends through the ring: where it works, nothing else moves a byte.
-fn receive_a_byte(ring: Ring) -> io::Result<()> {
+fn receive_a_byte(mut ring: Ring) -> io::Result<()> {
     const BYTE: &[u8] = b"!";
     let mut byte = [0_u8];
-    // Gone before the byte that it may write to.
-    let mut ring = ring;
     let (near, far) = UnixStream::pair()?;
     let send = opcode::Send::new(Fd(far.as_raw_fd()), BYTE.as_ptr(), 1).build();
     // SAFETY: the byte is a constant.
@@ -76,7 +74,7 @@ fn receive_a_byte(ring: Ring) -> io::Result<()> {
     let receive = opcode::Recv::new(Fd(near.as_raw_fd()), byte.as_mut_ptr(), 1)
         .flags(libc::MSG_DONTWAIT)
         .build();
-    // SAFETY: the byte outlives the ring, and without waiting the receive ends in this submission.
+    // SAFETY: a receive that does not wait ends in this submission, which is before the byte goes.
     unsafe { ring.push(&receive) };
     ring.submit(1)?;
     let received = ring.next().ok_or(io::ErrorKind::TimedOut)?;
