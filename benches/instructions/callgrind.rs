@@ -79,7 +79,7 @@ pub(crate) fn tools() -> Option<String> {
     Some(format!("{rustc}, {libc}, {valgrind}, {}", vectors()))
 }
 
-/// The widest vectors that callgrind has here: memcpy, unmasking and the UTF-8 check choose by them.
+/// The widest vectors that callgrind has here, by which much is chosen, memcpy and ours.
 fn vectors() -> &'static str {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
