@@ -29,7 +29,7 @@ def on(cpu, seconds):
     try:
         yield
         if spinning.poll() is not None:
-            raise RuntimeError(f"the company on CPU {cpu} has ended by itself")
+            raise subprocess.CalledProcessError(spinning.returncode, "the company on its core")
     finally:
         spinning.kill()
         spinning.wait()

@@ -123,7 +123,7 @@ def find_rate(results, servers, seconds):
     for server in servers:
         try:
             most[server.name] = figure("echo_rate")(measure(server, alone, seconds)) or 0
-        except (Failure, subprocess.TimeoutExpired) as failure:
+        except (Failure, subprocess.SubprocessError) as failure:
             results.note(ECHO_1.name, server.name, str(failure))
     ours = [rate for name, rate in most.items() if name.startswith("throng ")]
     peers = [rate for name, rate in most.items() if not name.startswith("throng ")]
@@ -141,13 +141,13 @@ def run_workload(results, servers, workload, options):
     if workload.floor:
         try:
             measure_floor(results, workload)
-        except (Failure, subprocess.TimeoutExpired) as failure:
+        except (Failure, subprocess.SubprocessError) as failure:
             results.note(workload.name, "the floor", str(failure))
     for server in servers:
         try:
             report = measure_round(results, server, workload, options.seconds, rate)
             said = keep(results, server, workload, report)
-        except (Failure, subprocess.TimeoutExpired) as failure:
+        except (Failure, subprocess.SubprocessError) as failure:
             said = f"failed: {failure}"
             results.note(workload.name, server.name, str(failure))
         print(f"  {workload.name}, {server.name}: {said}", file=sys.stderr, flush=True)
