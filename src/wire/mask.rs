@@ -107,6 +107,7 @@ mod tests {
             }
         }
     }
+
     #[test]
     fn other_processors_unmask_alike() {
         for length in BLOCK..200 {
