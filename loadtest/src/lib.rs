@@ -4,4 +4,5 @@
 
 pub mod floor;
 pub mod html;
+pub mod place;
 pub mod softirq;

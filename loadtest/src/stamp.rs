@@ -49,17 +49,22 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// Writes a message of `bytes` bytes, [`STAMP_BYTES`] at least.
-    pub(crate) fn write_message(self, bytes: usize, out: &mut Vec<u8>) {
+    /// The stamp itself.
+    pub(crate) fn bytes(self) -> [u8; STAMP_BYTES] {
         assert!(self.sender < SENDERS_MAX, "senders are counted before");
         assert!(self.time_ns <= TIME_NS_MAX, "runs are shorter");
-        let end = out.len() + bytes.max(STAMP_BYTES);
         let mut stamp = [0; STAMP_BYTES];
         stamp[..2].copy_from_slice(MARK);
         put(u64::from(self.sender), &mut stamp[2..6]);
         put(u64::from(self.number), &mut stamp[6..12]);
         put(self.time_ns, &mut stamp[12..]);
-        out.extend_from_slice(&stamp);
+        stamp
+    }
+
+    /// Writes a message of `bytes` bytes, [`STAMP_BYTES`] at least.
+    pub(crate) fn write_message(self, bytes: usize, out: &mut Vec<u8>) {
+        let end = out.len() + bytes.max(STAMP_BYTES);
+        out.extend_from_slice(&self.bytes());
         out.resize(end, FILLING);
     }
 

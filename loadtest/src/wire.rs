@@ -108,7 +108,12 @@ pub(crate) fn put_frame(opcode: u8, payload: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&MASK);
     let start = out.len();
     out.extend_from_slice(payload);
-    let mut words = out[start..].chunks_exact_mut(4);
+    mask(&mut out[start..]);
+}
+
+/// Masks a payload, or its first bytes.
+pub(crate) fn mask(payload: &mut [u8]) {
+    let mut words = payload.chunks_exact_mut(4);
     for word in &mut words {
         for (byte, mask) in word.iter_mut().zip(MASK) {
             *byte ^= mask;

@@ -21,6 +21,10 @@ use crate::wire;
 /// it is so.
 const OUTGOING_BYTES_MAX: usize = 1 << 20;
 
+/// Frames of so many bytes leave by themselves, as copying them behind others costs more than a
+/// write does.
+const AT_ONCE_BYTES: usize = 4096;
+
 /// Connects begun in one go, before what has happened to others is looked at.
 const BEGUN_AT_ONCE: usize = 256;
 
@@ -143,7 +147,7 @@ impl Net {
         if !self.is_open(key) {
             return false;
         }
-        if self.current == Some(key) {
+        if self.current == Some(key) && frames.len() < AT_ONCE_BYTES {
             self.scratch.extend_from_slice(frames);
             return true;
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, TryRecvError};
+use loadtest::place::Memory;
 use mio::event::Event;
 use mio::{Events, Poll, Token};
 
@@ -35,7 +36,7 @@ pub(super) struct LoaderThread<B: Behaviour> {
     commands: Receiver<Command<B::Order>>,
     behaviour: B,
     net: Net,
-    buffer: Box<[u8]>,
+    buffer: Memory,
     /// Connections that had more than one turn may read.
     again: Vec<usize>,
     nap: Duration,
@@ -54,7 +55,7 @@ impl<B: Behaviour> LoaderThread<B> {
         let alarm = Alarm::new(poll.registry(), ALARM)?;
         let nap = opening.nap;
         let net = Net::new(opening, poll.registry().try_clone()?, live, clock, place);
-        let buffer = vec![0; BUFFER_BYTES].into_boxed_slice();
+        let buffer = Memory::new(BUFFER_BYTES);
         Ok(Self { poll, alarm, commands, behaviour, net, buffer, again: Vec::new(), nap })
     }
 
@@ -185,14 +186,14 @@ impl<B: Behaviour> LoaderThread<B> {
                 }
                 return;
             }
-            match link.socket.read(&mut self.buffer) {
+            match link.socket.read(self.buffer.bytes()) {
                 Ok(0) => return self.end(key, "closed by the server without a close frame"),
                 Ok(count) => {
                     self.net.now_ns = self.net.clock.now_ns();
                     self.net.tally.received_bytes += count as u64;
                     let (net, behaviour) = (&mut self.net, &mut self.behaviour);
-                    frames::feed(net, behaviour, key, &self.buffer[..count]);
-                    if count < self.buffer.len() && !is_over {
+                    frames::feed(net, behaviour, key, &self.buffer.bytes()[..count]);
+                    if count < BUFFER_BYTES && !is_over {
                         return;
                     }
                 }

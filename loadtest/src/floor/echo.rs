@@ -12,6 +12,7 @@ use super::cpu::{self, Samples};
 use super::frames::{Echoed, RECEIVE_BYTES, Whole};
 use super::pairs::{Pairs, STALL};
 use super::peers::Order;
+use crate::place::Memory;
 
 /// Messages of a round at least, so that it lasts longer than what disturbs it.
 const ROUND_MESSAGES: u32 = 20_000;
@@ -52,7 +53,7 @@ pub(super) fn measure(pairs: &Pairs, options: &Options, echo: &mut impl Echo) ->
 pub(super) struct Epoll {
     epoll: epoll::Epoll,
     events: Vec<EpollEvent>,
-    buffer: Vec<u8>,
+    buffer: Memory,
     echoed: Echoed,
     replies: &'static [u8],
     whole: Vec<Whole>,
@@ -71,7 +72,7 @@ impl Epoll {
         Ok(Self {
             epoll,
             events: vec![EpollEvent::empty(); 1024],
-            buffer: vec![0; RECEIVE_BYTES],
+            buffer: Memory::new(RECEIVE_BYTES),
             echoed,
             replies: echoed.replies(),
             whole: vec![Whole::default(); sockets.len()],
@@ -98,7 +99,7 @@ impl Echo for Epoll {
             for event in 0..self.wait()? {
                 let at = self.events[event].data() as usize;
                 let socket = sockets[at].as_raw_fd();
-                let count = match recv(socket, &mut self.buffer, MsgFlags::MSG_DONTWAIT) {
+                let count = match recv(socket, self.buffer.bytes(), MsgFlags::MSG_DONTWAIT) {
                     Ok(0) => bail!("a client has closed its connection"),
                     Ok(count) => count,
                     Err(Errno::EAGAIN) => continue,

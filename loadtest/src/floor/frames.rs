@@ -1,5 +1,7 @@
 //! The bytes that are sent, encoded once. WebSocket frames, so that their sizes are the real ones.
 
+use crate::place::Memory;
+
 /// Messages that leave together in a coalesced send.
 pub const COALESCED: u32 = 8;
 
@@ -15,7 +17,7 @@ pub(super) const RECEIVE_BYTES: usize = 64 * 1024;
 pub(super) fn of_server(payload: usize, count: usize) -> &'static [u8] {
     let mut frame = head(payload, 0);
     frame.resize(frame.len() + payload, b'x');
-    frame.repeat(count).leak()
+    Box::leak(Box::new(Memory::with(&frame.repeat(count)))).bytes()
 }
 
 /// The head of a binary frame; the mask's bit and its key are the caller's.
@@ -58,10 +60,10 @@ impl Echoed {
     }
 
     /// `count` frames of a client, one behind the other, with a mask of zeros.
-    pub(super) fn requests(self, count: usize) -> Vec<u8> {
+    pub(super) fn requests(self, count: usize) -> Memory {
         let mut frame = head(self.payload, 0x80);
         frame.resize(self.request_bytes, 0);
-        frame.repeat(count)
+        Memory::with(&frame.repeat(count))
     }
 }
 
@@ -97,11 +99,11 @@ mod tests {
     fn echoes_have_their_mask_on_one_way() {
         let small = Echoed::new(20);
         assert_eq!((small.request_bytes, small.reply_bytes), (26, 22));
-        assert_eq!(small.requests(3).len(), 3 * 26);
-        assert_eq!(small.requests(1)[..2], [0x82, 0x94]);
+        assert_eq!(small.requests(3).bytes().len(), 3 * 26);
+        assert_eq!(small.requests(1).bytes()[..2], [0x82, 0x94]);
         let large = Echoed::new(16_384);
         assert_eq!((large.request_bytes, large.reply_bytes), (16_392, 16_388));
-        assert_eq!(large.requests(1)[..4], [0x82, 0xfe, 64, 0]);
+        assert_eq!(large.requests(1).bytes()[..4], [0x82, 0xfe, 64, 0]);
     }
 
     #[test]

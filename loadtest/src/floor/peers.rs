@@ -16,6 +16,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::frames::{Echoed, Whole};
 use super::pairs::STALL;
 use super::{cpu, table};
+use crate::place::Memory;
 
 /// Connections from one source address: ports of one would not do for all.
 const PER_SOURCE: usize = 4000;
@@ -94,7 +95,7 @@ struct Ends {
     connections: usize,
     poll: Poll,
     events: Events,
-    buffer: Vec<u8>,
+    buffer: Memory,
     ends: Vec<End>,
 }
 
@@ -114,7 +115,7 @@ impl Ends {
             connections: connections as usize,
             poll: Poll::new()?,
             events: Events::with_capacity(EVENTS),
-            buffer: vec![0; RECEIVE_BYTES],
+            buffer: Memory::new(RECEIVE_BYTES),
             ends: Vec::with_capacity(connections as usize),
         })
     }
@@ -167,7 +168,7 @@ impl Ends {
             self.wait().with_context(|| format!("{received} of {bytes} bytes came"))?;
             for event in &self.events {
                 let end = &mut self.ends[event.token().0];
-                received += end.drain(&mut self.buffer)? as u64;
+                received += end.drain(self.buffer.bytes())? as u64;
             }
         }
         ensure!(received == bytes, "{received} bytes came instead of {bytes}");
@@ -175,20 +176,20 @@ impl Ends {
     }
 
     fn exchange(&mut self, messages: u32, depth: u32, echoed: Echoed) -> Result<()> {
-        let requests = echoed.requests(depth as usize);
+        let mut requests = echoed.requests(depth as usize);
         let mut awaited = u64::from(messages) * self.ends.len() as u64;
         for end in &mut self.ends {
             end.unsent = messages;
-            end.request(&requests, depth, echoed)?;
+            end.request(requests.bytes(), depth, echoed)?;
         }
         while awaited > 0 {
             self.wait().with_context(|| format!("{awaited} echoes are missing"))?;
             for event in &self.events {
                 let end = &mut self.ends[event.token().0];
-                let count = end.drain(&mut self.buffer)?;
+                let count = end.drain(self.buffer.bytes())?;
                 let back = end.whole.take(count, echoed.reply_bytes);
                 awaited = awaited.checked_sub(back as u64).context("more came back than went")?;
-                end.request(&requests, back as u32, echoed)?;
+                end.request(requests.bytes(), back as u32, echoed)?;
             }
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::schedule::Schedule;
+use super::stamped::StampedFrame;
 use crate::cli::Common;
 use crate::cli::units::{parse_duration, parse_rate, parse_size};
 use crate::clock::nanoseconds;
@@ -129,9 +130,11 @@ pub(crate) struct Echo {
     /// Of an open loop.
     schedule: Schedule,
     outcome: Outcome,
+    /// What is sent, unless a template says how it looks.
+    stamped: StampedFrame,
     payload: Vec<u8>,
     message: Vec<u8>,
-    frames: Vec<u8>,
+    frame: Vec<u8>,
 }
 
 /// What echo clients have found.
@@ -148,9 +151,11 @@ pub(crate) struct Outcome {
 
 impl Echo {
     pub(crate) fn new(pace: Pace, form: Form) -> Self {
+        let stamped = StampedFrame::new(form.opcode, form.size);
         Self {
             pace,
             form,
+            stamped,
             counts: Vec::new(),
             is_sending: false,
             measured_from_ns: u64::MAX,
@@ -158,33 +163,30 @@ impl Echo {
             outcome: Outcome::default(),
             payload: Vec::new(),
             message: Vec::new(),
-            frames: Vec::new(),
+            frame: Vec::new(),
         }
     }
 
-    /// Puts one message into `frames`.
-    fn encode(&mut self, net: &Net, key: usize, time_ns: u64) {
+    /// The next message of a client, in its frame.
+    fn encode(&mut self, net: &Net, key: usize, time_ns: u64) -> &[u8] {
         let sender = net.id(key) % SENDERS_MAX;
         let counts = &mut self.counts[key];
         let stamp = Stamp { sender, number: counts.sent, time_ns };
         counts.sent = counts.sent.wrapping_add(1);
         self.outcome.sent += 1;
+        let Some(template) = &self.form.template else { return self.stamped.with(stamp) };
         self.payload.clear();
         stamp.write_message(self.form.size, &mut self.payload);
-        let message = match &self.form.template {
-            None => &self.payload,
-            Some(template) => {
-                self.message.clear();
-                template.write(net.id(key), &self.payload, &mut self.message);
-                &self.message
-            }
-        };
-        wire::put_frame(self.form.opcode, message, &mut self.frames);
+        self.message.clear();
+        template.write(net.id(key), &self.payload, &mut self.message);
+        self.frame.clear();
+        wire::put_frame(self.form.opcode, &self.message, &mut self.frame);
+        &self.frame
     }
 
-    fn send(&mut self, net: &mut Net, key: usize) {
-        net.send_frames(key, &self.frames);
-        self.frames.clear();
+    fn send(&mut self, net: &mut Net, key: usize, time_ns: u64) {
+        let frame = self.encode(net, key, time_ns);
+        net.send_frames(key, frame);
     }
 
     fn begin(&mut self, net: &mut Net) {
@@ -194,10 +196,12 @@ impl Echo {
                 self.schedule = Schedule::new(net, interval_ns, burst);
             }
             Pace::Depth(depth) => {
+                let mut frames = Vec::new();
                 for key in net.open_keys() {
                     let now = net.clock.now_ns();
-                    (0..depth).for_each(|_| self.encode(net, key, now));
-                    self.send(net, key);
+                    frames.clear();
+                    (0..depth).for_each(|_| frames.extend_from_slice(self.encode(net, key, now)));
+                    net.send_frames(key, &frames);
                 }
             }
         }
@@ -207,10 +211,7 @@ impl Echo {
     fn send_due(&mut self, net: &mut Net) -> u64 {
         loop {
             match self.schedule.next(net) {
-                Ok((key, intended_ns)) => {
-                    self.encode(net, key, intended_ns);
-                    self.send(net, key);
-                }
+                Ok((key, intended_ns)) => self.send(net, key, intended_ns),
                 Err(due_ns) => return due_ns,
             }
         }
@@ -248,8 +249,7 @@ impl Behaviour for Echo {
             self.outcome.latencies.record(net.now_ns.saturating_sub(stamp.time_ns));
         }
         if self.is_sending && matches!(self.pace, Pace::Depth(_)) {
-            self.encode(net, key, net.now_ns);
-            self.send(net, key);
+            self.send(net, key, net.now_ns);
         }
     }
 

@@ -9,3 +9,4 @@ pub(crate) mod pings;
 pub(crate) mod schedule;
 pub(crate) mod slow;
 pub(crate) mod soak;
+mod stamped;

@@ -13,6 +13,7 @@ use super::{Ring, SEND_FLAGS};
 use crate::floor::echo;
 use crate::floor::frames::{Echoed, RECEIVE_BYTES, Whole};
 use crate::floor::pairs::STALL;
+use crate::place::Memory;
 
 const POLL: u64 = 0;
 const RECEIVE: u64 = 1;
@@ -34,7 +35,7 @@ pub(in crate::floor) struct Echo<'a> {
 impl<'a> Echo<'a> {
     /// Arms a poll on every socket.
     pub(super) fn new(ring: &'a mut Ring, sockets: &[OwnedFd], echoed: Echoed) -> io::Result<Self> {
-        let scratch = vec![0_u8; RECEIVE_BYTES].leak().as_mut_ptr();
+        let scratch = Box::leak(Box::new(Memory::new(RECEIVE_BYTES))).bytes().as_mut_ptr();
         let whole = vec![Whole::default(); sockets.len()];
         let mut echo = Self {
             ring,
