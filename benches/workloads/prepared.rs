@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -14,11 +15,11 @@ use throng::id::ConnId;
 pub(crate) struct Prepared {
     now: Instant,
     accepted: VecDeque<ConnId>,
-    sent: VecDeque<(ConnId, Outgoing)>,
+    sent: VecDeque<(ConnId, Option<Outgoing>)>,
     reset: VecDeque<ConnId>,
     closed: VecDeque<ConnId>,
-    /// What comes in every turn.
-    received: Vec<(ConnId, Vec<u8>)>,
+    /// What comes in every turn, and a copy that nobody changes.
+    received: Vec<(ConnId, Vec<u8>, Vec<u8>)>,
     /// How much of it has come in this one.
     at: usize,
 }
@@ -45,7 +46,7 @@ impl Prepared {
     /// Sets what comes in every turn from here on, in this order.
     pub(crate) fn receive(&mut self, bytes: impl Iterator<Item = (ConnId, Vec<u8>)>) {
         self.received.clear();
-        self.received.extend(bytes);
+        self.received.extend(bytes.map(|(conn, bytes)| (conn, bytes.clone(), bytes)));
     }
 
     /// Lets time pass; it stands still otherwise.
@@ -69,7 +70,15 @@ impl Driver for Prepared {
     fn unlisten(&mut self, _id: ListenerId) {}
 
     fn send(&mut self, conn: ConnId, bytes: Outgoing) {
-        self.sent.push_back((conn, bytes));
+        self.sent.push_back((conn, Some(bytes)));
+    }
+
+    /// What comes in the next turn is as it was.
+    fn send_lent(&mut self, conn: ConnId, _part: Range<usize>) -> bool {
+        let (_, bytes, original) = &mut self.received[self.at - 1];
+        bytes.copy_from_slice(original);
+        self.sent.push_back((conn, None));
+        false
     }
 
     fn pause(&mut self, _conn: ConnId) {}
@@ -109,7 +118,7 @@ impl Driver for Prepared {
         if let Some(conn) = self.closed.pop_front() {
             return Some(Completion::Closed(conn));
         }
-        let Some((conn, bytes)) = self.received.get_mut(self.at) else {
+        let Some((conn, bytes, _)) = self.received.get_mut(self.at) else {
             self.at = 0;
             return None;
         };

@@ -8,6 +8,7 @@ pub mod epoll;
 mod listener;
 mod outgoing;
 mod peek;
+mod place;
 pub mod sim;
 #[allow(unsafe_code, reason = "the kernel reads and writes memory of ours behind the compiler")]
 pub mod uring;
@@ -18,6 +19,7 @@ pub use outgoing::{Buffer, Outgoing, Part, Parts};
 pub use waker::EventWaker;
 
 use std::io;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -52,6 +54,11 @@ pub trait Driver {
 
     /// Sends all of the bytes, in order, as one write if the kernel takes them.
     fn send(&mut self, conn: ConnId, bytes: Outgoing);
+
+    /// Sends a part of the bytes that the last completion lent, which was `Received` of this
+    /// connection, without a copy where all of them go at once. If so it may say that they have
+    /// gone (true); else `Sent` follows.
+    fn send_lent(&mut self, conn: ConnId, part: Range<usize>) -> bool;
 
     /// Receives no more; what the kernel holds stays there, so a fast peer has to wait.
     fn pause(&mut self, conn: ConnId);
@@ -111,8 +118,8 @@ pub enum Completion<'a> {
     Accepted(ConnId, ListenerId),
     /// Bytes came; they may be changed in place.
     Received(ConnId, &'a mut [u8]),
-    /// Everything that `send` was given has gone; here is its memory.
-    Sent(ConnId, Outgoing),
+    /// Everything that `send` was given has gone; here is its memory. Nothing of `send_lent`.
+    Sent(ConnId, Option<Outgoing>),
     /// A direction has ended.
     Ended(ConnId, End),
     /// A connection that `close` was called for is gone.
@@ -143,7 +150,7 @@ pub struct Tuning {
     pub submissions: u32,
     /// io_uring: entries of the completion queue.
     pub completions: u32,
-    /// io_uring: receive buffers; no more receives are under way.
+    /// io_uring: receive buffers; no more receives and sends out of them are under way.
     pub buffers: u16,
     /// io_uring: bytes of each receive buffer.
     pub buffer_bytes: usize,
@@ -160,7 +167,7 @@ impl Tuning {
             connections,
             submissions: 1024,
             completions: 8192,
-            buffers: 32,
+            buffers: 64,
             buffer_bytes: 32 * 1024,
             receive_bytes: crate::limits::RECEIVE_BYTES,
         }

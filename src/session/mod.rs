@@ -8,6 +8,8 @@ mod scratch;
 
 pub use scratch::Scratch;
 
+use std::ops::Range;
+
 use crate::wire::close::CloseCode;
 use crate::wire::extension::Agreed;
 use crate::wire::frame::{self, Header, Kind, Opcode};
@@ -121,6 +123,35 @@ impl Session {
                 Ok(Some(Event::Message(kind, message)))
             }
         }
+    }
+
+    /// Where the payload is, unmasked, if these bytes begin with a whole message in one frame, not
+    /// compressed. Nothing is changed otherwise: [`Session::next`] takes whatever it is.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::next`].
+    pub fn whole_message(
+        &self,
+        bytes: &mut [u8],
+        max_message_size: usize,
+    ) -> Result<Option<(Kind, Range<usize>)>, Violation> {
+        let Some(kind) = frame::kind_of_plain_message(bytes) else { return Ok(None) };
+        if self.state != State::Open || self.partial.is_some() {
+            return Ok(None);
+        }
+        let Some((header, taken)) = Header::parse(bytes)? else { return Ok(None) };
+        let room = bytes.len() - taken;
+        if header.length > room.min(max_message_size) as u64 {
+            return Ok(None);
+        }
+        let place = taken..taken + header.length as usize;
+        let payload = &mut bytes[place.clone()];
+        let is_ascii = mask::unmask(payload, header.mask, 0);
+        if kind == Kind::Text && !is_ascii && !utf8::is_utf8(payload) {
+            return Err(Violation::BadUtf8);
+        }
+        Ok(Some((kind, place)))
     }
 
     /// Begins the closing handshake: appends the close frame unless one was sent.

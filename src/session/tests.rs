@@ -192,3 +192,60 @@ fn closing_from_either_side() {
 fn a_session_is_small() {
     assert!(size_of::<Session>() <= 16);
 }
+
+/// What the quick way makes of these bytes; it leaves what it does not take as it was.
+fn quick(session: &Session, bytes: &[u8]) -> Option<Seen> {
+    let mut changed = bytes.to_vec();
+    match session.whole_message(&mut changed, MAX) {
+        Ok(Some((kind, payload))) => Some(Seen::Message(kind, changed[payload].to_vec())),
+        Ok(None) => {
+            assert_eq!(changed, bytes, "nothing was taken");
+            None
+        }
+        Err(violation) => Some(Seen::Failed(violation)),
+    }
+}
+
+#[test]
+fn a_whole_message_is_what_next_gives() {
+    let taken = [
+        frame(0x81, b"hello"),
+        frame(0x81, "h\u{e9}llo".as_bytes()),
+        frame(0x82, &[0xff; 126]),
+        frame(0x82, &[7; MAX]),
+        frame(0x81, b""),
+        frame(0x81, &[0xff]),
+    ];
+    for bytes in taken {
+        let mut session = Session::new(None);
+        let seen = quick(&session, &bytes).expect("a whole message");
+        assert_eq!(feed(&mut session, &bytes, bytes.len()), [seen]);
+    }
+}
+
+#[test]
+fn what_is_not_a_whole_message_is_left_to_next() {
+    let hello = frame(0x81, b"hello");
+    let left = [
+        hello[..hello.len() - 1].to_vec(),
+        hello[..1].to_vec(),
+        frame(0x01, b"the first part"),
+        frame(0x80, b"the last part"),
+        frame(0x89, b"ping"),
+        frame(0x88, b""),
+        frame(0xc1, b"compressed"),
+        frame(0x82, &[7; MAX + 1]),
+    ];
+    let agreed = negotiate(std::iter::once("permessage-deflate"));
+    for bytes in &left {
+        for deflate in [None, agreed] {
+            assert_eq!(quick(&Session::new(deflate), bytes), None, "{bytes:02x?}");
+        }
+    }
+    let mut in_the_middle = Session::new(None);
+    feed(&mut in_the_middle, &frame(0x01, b"the first part"), 1);
+    assert_eq!(quick(&in_the_middle, &hello), None, "it is no part of that message");
+    let mut closing = Session::new(None);
+    closing.close(CloseCode::GOING_AWAY, "", &mut Vec::new());
+    assert_eq!(quick(&closing, &hello), None, "nobody answers any more");
+}

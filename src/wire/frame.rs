@@ -1,5 +1,7 @@
 //! WebSocket frames (RFC 6455, 5.2).
 
+use std::ops::Range;
+
 use super::buffer;
 use super::close::{CloseCode, Violation};
 
@@ -132,6 +134,19 @@ impl Header {
     }
 }
 
+/// What a message is whose first frame is its last, and not compressed; by the first byte alone.
+#[inline]
+#[must_use]
+pub fn kind_of_plain_message(bytes: &[u8]) -> Option<Kind> {
+    const TEXT: u8 = FIN | Opcode::Text as u8;
+    const BINARY: u8 = FIN | Opcode::Binary as u8;
+    match bytes.first() {
+        Some(&TEXT) => Some(Kind::Text),
+        Some(&BINARY) => Some(Kind::Binary),
+        _ => None,
+    }
+}
+
 /// Appends the header of a whole, unmasked frame.
 #[inline]
 pub fn put_header(out: &mut Vec<u8>, opcode: Opcode, rsv1: bool, length: usize) {
@@ -145,6 +160,44 @@ pub fn put_header(out: &mut Vec<u8>, opcode: Opcode, rsv1: bool, length: usize) 
         _ => {
             out.extend_from_slice(&[first, 127]);
             out.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+}
+
+/// Bytes of the header of a whole, unmasked frame.
+#[inline]
+#[must_use]
+pub fn header_bytes(length: usize) -> usize {
+    match length {
+        0..=125 => 2,
+        126..=0xffff => 4,
+        _ => 10,
+    }
+}
+
+/// Writes the header of a whole, unmasked frame right before its payload; where it begins.
+///
+/// # Panics
+///
+/// If there is no room; a client's header of the same frame is four bytes longer at least.
+#[inline]
+pub fn put_header_before(bytes: &mut [u8], opcode: Opcode, payload: &Range<usize>) -> usize {
+    let mut put = |header: &[u8]| {
+        let start = payload.start - header.len();
+        bytes[start..payload.start].copy_from_slice(header);
+        start
+    };
+    let first = FIN | opcode as u8;
+    match payload.len() {
+        short @ 0..=125 => put(&[first, short as u8]),
+        middle @ 126..=0xffff => {
+            let [high, low] = (middle as u16).to_be_bytes();
+            put(&[first, 126, high, low])
+        }
+        long => {
+            let mut header = [first, 127, 0, 0, 0, 0, 0, 0, 0, 0];
+            header[2..].copy_from_slice(&(long as u64).to_be_bytes());
+            put(&header)
         }
     }
 }
@@ -224,8 +277,12 @@ mod tests {
         for (length, expected) in [(0, 2), (125, 2), (126, 4), (65_535, 4), (65_536, 10)] {
             let mut out = Vec::new();
             put_header(&mut out, Opcode::Text, false, length);
-            assert_eq!(out.len(), expected, "{length}");
+            assert_eq!((out.len(), header_bytes(length)), (expected, expected), "{length}");
             assert_eq!(out[1] & MASKED, 0);
+            let mut bytes = vec![0; HEADER_BYTES_MAX + length];
+            let payload = HEADER_BYTES_MAX..bytes.len();
+            let start = put_header_before(&mut bytes, Opcode::Text, &payload);
+            assert_eq!(bytes[start..payload.start], out, "{length}");
         }
     }
 

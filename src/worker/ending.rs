@@ -9,8 +9,10 @@ use crate::limits::{CLOSE_TIMEOUT, TIMER_TICK};
 
 impl<W: Wake> Core<W> {
     /// The driver has sent what it was given.
-    pub(super) fn sent(&mut self, conn: ConnId, bytes: Outgoing) {
-        self.pool.recycle(bytes);
+    pub(super) fn sent(&mut self, conn: ConnId, bytes: Option<Outgoing>) {
+        if let Some(bytes) = bytes {
+            self.pool.recycle(bytes);
+        }
         let tick = self.timers.tick(self.now);
         let Some(connection) = self.table.get_mut(conn) else { return };
         connection.clear(flag::SENDING);

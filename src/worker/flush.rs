@@ -1,6 +1,8 @@
 //! Where bytes leave a connection, once a turn unless it is an echo's, and where the driver is told
 //! what became of it.
 
+use std::ops::Range;
+
 use super::Worker;
 use super::table::{Connection, Phase, Ping, flag};
 use crate::driver::Driver;
@@ -58,6 +60,15 @@ impl<D: Driver> Worker<D> {
             connection.set(flag::FINISHED);
             self.driver.finish(conn);
             self.core.arm(conn, LINGER_TIMEOUT);
+        }
+    }
+
+    /// Sends a part of what was received.
+    pub(super) fn reply(&mut self, conn: ConnId, part: Range<usize>) {
+        self.core.counters.sends.add(1);
+        self.core.counters.bytes_sent.add(part.len() as u64);
+        if self.driver.send_lent(conn, part) {
+            self.core.sent(conn, None);
         }
     }
 

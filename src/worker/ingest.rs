@@ -1,6 +1,7 @@
 //! Where bytes enter a connection.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use super::core::{Core, prove_life};
 use super::table::{Connection, Phase, Role, flag};
@@ -9,7 +10,7 @@ use crate::id::ConnId;
 use crate::limits::{HANDSHAKE_TIMEOUT, LINGER_BYTES_MAX};
 use crate::protocol::echo;
 use crate::session::Event;
-use crate::wire::frame::CONTROL_BYTES_MAX;
+use crate::wire::frame::{self, CONTROL_BYTES_MAX};
 use crate::wire::{CloseCode, buffer};
 
 /// Whether to look for more in the same bytes.
@@ -20,7 +21,7 @@ pub(super) enum Then {
 }
 
 /// What the driver is to do with a connection whose bytes were handled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum After {
     /// Nothing before the end of the turn.
     Nothing,
@@ -29,6 +30,8 @@ pub(super) enum After {
     /// Send the replies now, while what the kernel knows of the socket is still in the caches:
     /// nobody else adds to them.
     Answer,
+    /// As `Answer`, but the reply is this part of the bytes themselves.
+    Reply(Range<usize>),
 }
 
 /// An event that is not about a message, free of borrows.
@@ -66,12 +69,43 @@ impl<W: Wake> Core<W> {
             return After::Nothing;
         }
         let mut input = bytes;
+        if may_reply_in_place(connection, input) {
+            match self.reply_in_place(conn, &mut input) {
+                After::Nothing if input.is_empty() => return After::Nothing,
+                After::Nothing => {}
+                reply => return reply,
+            }
+        }
         self.consume(conn, &mut input);
         if self.stash(conn, input) {
             self.touch(conn);
             return After::Pause;
         }
         self.answer_or_wait(conn)
+    }
+
+    /// The quick way of an echo. Replies leave as they stand if they are all there is; else they
+    /// are queued, and the rest of the input is still to be handled.
+    fn reply_in_place(&mut self, conn: ConnId, input: &mut &mut [u8]) -> After {
+        let max_message_size = self.shared.config.max_message_size;
+        let Some(connection) = self.table.get_mut(conn) else { return After::Nothing };
+        let Phase::Session(session, _) = &connection.phase else { return After::Nothing };
+        let (replies, result) = echo::reply_in_place(input, session, max_message_size);
+        self.counters.messages_received.add(replies.messages as u64);
+        if replies.taken == input.len() {
+            connection.set(flag::SENDING);
+            return After::Reply(replies.place);
+        }
+        if replies.messages > 0 {
+            let replies = &input[replies.place];
+            self.pool.append(&mut connection.queue, |out| buffer::append(out, replies));
+        }
+        *input = &mut std::mem::take(input)[replies.taken..];
+        if let Err(violation) = result {
+            *input = &mut [];
+            self.fail(conn, violation);
+        }
+        After::Nothing
     }
 
     /// Whether a connection that has replies coming is not in the list of those to flush.
@@ -214,6 +248,15 @@ impl<W: Wake> Core<W> {
         }
         Then::Next
     }
+}
+
+/// Whether replies can leave out of the bytes that came: nothing else is under way.
+fn may_reply_in_place(connection: &Connection, bytes: &[u8]) -> bool {
+    let Phase::Session(session, Role::Echo) = &connection.phase else { return false };
+    let is_busy = connection.has(flag::TOUCHED | flag::SENDING | flag::STALLED);
+    let is_deflated = !echo::is_never_deflated(bytes.len(), session.window_bits());
+    let is_message = frame::kind_of_plain_message(bytes).is_some();
+    is_message && !is_busy && !is_deflated && connection.queue.is_none()
 }
 
 /// Puts a publisher on the list of those who go on when other workers have kept up.

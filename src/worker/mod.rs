@@ -160,6 +160,7 @@ impl<D: Driver> Worker<D> {
                     After::Nothing => {}
                     After::Pause => self.driver.pause(conn),
                     After::Answer => self.flush_one(conn),
+                    After::Reply(part) => self.reply(conn, part),
                 },
                 Completion::Sent(conn, bytes) => self.core.sent(conn, bytes),
                 Completion::Ended(conn, end) => self.core.ended(conn, end),

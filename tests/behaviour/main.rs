@@ -27,6 +27,7 @@ mod backpressure;
 mod close;
 mod compression;
 mod doctor;
+mod echo;
 mod forbidden;
 mod handshake;
 mod heartbeat;

@@ -1,6 +1,7 @@
 //! A driver whose every word is held against the contract.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -35,8 +36,12 @@ pub(crate) struct Conn {
     pub(crate) received: Vec<u8>,
     /// What the last send was given, until it is told to have gone.
     pub(crate) sending: Option<Vec<u8>>,
+    /// It is what was received.
+    sends_lent: bool,
     /// Sends that have gone.
     pub(crate) sent: usize,
+    /// Bytes that came with the last `Received`.
+    pub(crate) lent: usize,
     pub(crate) is_paused: bool,
     pub(crate) ended: Option<End>,
     pub(crate) stage: Stage,
@@ -53,6 +58,11 @@ pub(crate) enum Stage {
     Gone,
 }
 
+/// What a test makes of bytes that it is lent.
+pub(crate) fn lent_pattern(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().map(|byte| byte ^ 0xee).collect()
+}
+
 /// See the module.
 pub(crate) struct Log<D: Driver> {
     pub(crate) driver: D,
@@ -64,6 +74,8 @@ pub(crate) struct Log<D: Driver> {
     listeners: Vec<ListenerId>,
     pub(crate) woken: usize,
     told_in_turn: usize,
+    /// What the last completion lent, as we have changed it.
+    lent: Option<(ConnId, Vec<u8>)>,
 }
 
 impl<D: Driver> Log<D> {
@@ -77,6 +89,7 @@ impl<D: Driver> Log<D> {
             listeners: Vec::new(),
             woken: 0,
             told_in_turn: 0,
+            lent: None,
         }
     }
 
@@ -137,6 +150,19 @@ impl<D: Driver> Log<D> {
         self.send(conn, Outgoing::owned(bytes.to_vec()));
     }
 
+    /// Sends a part of what was received last.
+    pub(crate) fn send_lent(&mut self, conn: ConnId, part: Range<usize>) {
+        let (of, bytes) = self.lent.take().expect("tests send what is lent");
+        assert_eq!(of, conn, "tests send back to whom it came from");
+        let known = self.open_conn(conn);
+        assert!(known.sending.is_none(), "tests send one at a time");
+        known.sending = Some(bytes[part.clone()].to_vec());
+        known.sends_lent = true;
+        if self.driver.send_lent(conn, part) {
+            self.open_conn(conn).complete_send(None);
+        }
+    }
+
     pub(crate) fn pause(&mut self, conn: ConnId) {
         self.open_conn(conn).is_paused = true;
         self.driver.pause(conn);
@@ -190,6 +216,7 @@ impl<D: Driver> Log<D> {
 
     /// The next completion of the turn, after holding it against the contract.
     pub(crate) fn next(&mut self) -> Option<Event> {
+        self.lent = None;
         let completion = self.driver.next()?;
         self.told_in_turn += 1;
         assert!(self.told_in_turn <= self.budget, "a turn ends when its budget is spent");
@@ -208,12 +235,13 @@ impl<D: Driver> Log<D> {
                 let length = bytes.len();
                 let copy = bytes.to_vec();
                 // They are ours to change; nothing else may be seen to change with them.
-                bytes.fill(0xee);
+                bytes.copy_from_slice(&lent_pattern(&copy));
                 self.told(conn).receive(&copy);
+                self.lent = Some((conn, lent_pattern(&copy)));
                 (conn, Event::Received(conn, length))
             }
             Completion::Sent(conn, bytes) => {
-                self.told(conn).complete_send(&bytes);
+                self.told(conn).complete_send(bytes.as_ref());
                 (conn, Event::Sent(conn))
             }
             Completion::Ended(conn, end) => {
@@ -293,11 +321,14 @@ impl Conn {
         assert!(!self.is_paused || is_given_away, "received while paused");
         assert_eq!(self.ended, None, "received after the end");
         self.received.extend(bytes);
+        self.lent = bytes.len();
     }
 
-    fn complete_send(&mut self, bytes: &Outgoing) {
+    fn complete_send(&mut self, bytes: Option<&Outgoing>) {
         let given = self.sending.take().expect("one Sent for each send");
-        assert!(bytes.to_vec(0) == given, "Sent gives back what was sent");
+        let is_lent = std::mem::take(&mut self.sends_lent);
+        let bytes = bytes.map(|bytes| bytes.to_vec(0));
+        assert!(bytes == (!is_lent).then_some(given), "Sent gives back what was sent");
         self.sent += 1;
     }
 

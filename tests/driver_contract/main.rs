@@ -12,6 +12,7 @@ mod finishing;
 mod generations;
 mod harness;
 mod kernel;
+mod lending;
 mod listening;
 mod log;
 mod moving;
@@ -54,6 +55,12 @@ macro_rules! hold_against {
                     parts_arrive_in_order
                     frames_are_shared_by_many
                     sends_follow_each_other;
+                lending: a_part_of_what_came_goes_back
+                    many_lent_sends_do_not_mix
+                    a_lent_send_rests_until_the_peer_reads
+                    a_lent_send_that_rests_is_closed
+                    a_close_at_once_after_a_lent_send
+                    the_rest_of_a_lent_send_is_given_back;
                 pausing: nothing_is_received_while_paused
                     what_had_arrived_before_the_pause_waits
                     a_pause_while_another_is_received

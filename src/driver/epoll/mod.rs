@@ -8,6 +8,7 @@ mod slot;
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
+use super::place::Memory;
 use super::{Completion, Driver, End, EventWaker, Listener, ListenerId, Outgoing, Tuning, clock};
 use crate::id::ConnId;
 use accepting::Accepting;
@@ -42,14 +44,14 @@ pub struct EpollDriver {
     /// What happened by our own calls.
     done: VecDeque<Done>,
     is_woken: bool,
-    buffer: Box<[u8]>,
+    buffer: Memory,
     tuning: Tuning,
     budget: usize,
 }
 
 #[derive(Debug)]
 enum Done {
-    Sent(ConnId, Outgoing),
+    Sent(ConnId, Option<Outgoing>),
     Ended(ConnId, End),
     Closed(ConnId),
     Released(ConnId, OwnedFd, Option<Outgoing>),
@@ -98,7 +100,7 @@ impl Seed {
             readable: VecDeque::new(),
             done: VecDeque::new(),
             is_woken: false,
-            buffer: vec![0; tuning.receive_bytes].into(),
+            buffer: Memory::new(tuning.receive_bytes),
             tuning,
             budget: 0,
         }
@@ -224,7 +226,7 @@ impl EpollDriver {
 
     /// Reads one connection; `None` if it had nothing to tell.
     fn read(&mut self, conn: ConnId) -> Option<Result<usize, End>> {
-        let buffer = &mut self.buffer[..];
+        let buffer = self.buffer.bytes();
         let slot = self.slots.get_mut(conn.index as usize)?.as_mut()?;
         if slot.generation != conn.generation || !slot.begin_reading() {
             return None;
@@ -272,6 +274,20 @@ impl Driver for EpollDriver {
     fn send(&mut self, conn: ConnId, bytes: Outgoing) {
         self.slot(conn).begin_sending(bytes);
         self.write(conn);
+    }
+
+    fn send_lent(&mut self, conn: ConnId, part: Range<usize>) -> bool {
+        let slot = self.slots.get_mut(conn.index as usize).and_then(Option::as_mut);
+        let slot = slot.filter(|slot| slot.generation == conn.generation);
+        let bytes = &self.buffer.bytes()[part];
+        let sent = slot.expect("the connection is not closed").write_lent(bytes);
+        if sent == bytes.len() {
+            return true;
+        }
+        let rest = Outgoing::owned(bytes[sent..].to_vec());
+        self.slot(conn).begin_sending_copy(rest);
+        self.write(conn);
+        false
     }
 
     fn pause(&mut self, conn: ConnId) {
@@ -344,7 +360,7 @@ impl Driver for EpollDriver {
         while let Some(conn) = self.readable.pop_front() {
             match self.read(conn) {
                 Some(Ok(length)) => {
-                    return Some(Completion::Received(conn, &mut self.buffer[..length]));
+                    return Some(Completion::Received(conn, &mut self.buffer.bytes()[..length]));
                 }
                 Some(Err(end)) => return Some(Completion::Ended(conn, end)),
                 None => {}

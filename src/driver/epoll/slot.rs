@@ -33,6 +33,10 @@ const PAUSED: u8 = 1 << 3;
 const FINISH: u8 = 1 << 4;
 /// The end was told.
 const ENDED: u8 = 1 << 5;
+/// What is being sent is a copy of what was received.
+const COPY: u8 = 1 << 6;
+
+const SEND_FLAGS: i32 = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
 pub(super) enum Read {
     Some(usize),
@@ -41,7 +45,7 @@ pub(super) enum Read {
 }
 
 pub(super) enum Written {
-    All(Outgoing),
+    All(Option<Outgoing>),
     Blocked,
     Failed,
 }
@@ -158,6 +162,26 @@ impl Slot {
         self.sent = 0;
     }
 
+    /// Sends what the kernel takes at once; how much that was. Why it took no more shows when the
+    /// rest is sent.
+    pub(super) fn write_lent(&self, bytes: &[u8]) -> usize {
+        assert!(!self.is_sending(), "one send at a time");
+        SockRef::from(&self.socket).send_with_flags(bytes, SEND_FLAGS).unwrap_or(0)
+    }
+
+    /// As `begin_sending`, but nobody wants the memory back.
+    pub(super) fn begin_sending_copy(&mut self, bytes: Outgoing) {
+        self.begin_sending(bytes);
+        self.set(COPY, true);
+    }
+
+    /// What was being sent, if somebody wants it back.
+    fn end_sending(&mut self) -> Option<Outgoing> {
+        let bytes = self.sending.take().filter(|_| !self.has(COPY));
+        self.set(COPY, false);
+        bytes
+    }
+
     /// Sends until all has gone or the kernel takes no more.
     pub(super) fn write(&mut self) -> Written {
         let Some(bytes) = &self.sending else { return Written::Blocked };
@@ -169,13 +193,13 @@ impl Slot {
                 Err(error) => return self.fail(error.kind()),
             }
             if self.sent == bytes.len() {
-                return Written::All(self.sending.take().expect("it was there"));
+                return Written::All(self.end_sending());
             }
         }
     }
 
     fn fail(&mut self, kind: ErrorKind) -> Written {
-        let bytes = self.sending.take().expect("it was being sent");
+        let bytes = self.end_sending();
         if self.has(ENDED) {
             return Written::All(bytes);
         }
@@ -201,14 +225,13 @@ impl Slot {
 }
 
 fn write_once(socket: &OwnedFd, bytes: &Outgoing, sent: usize) -> io::Result<usize> {
-    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     let socket = SockRef::from(socket);
     if let Some(run) = bytes.contiguous(sent) {
-        return socket.send_with_flags(run, flags);
+        return socket.send_with_flags(run, SEND_FLAGS);
     }
     let mut slices = [IoSlice::new(&[]); SLICES_MAX];
     let count = bytes.slices(sent, &mut slices);
-    socket.send_vectored_with_flags(&slices[..count], flags)
+    socket.send_vectored_with_flags(&slices[..count], SEND_FLAGS)
 }
 
 fn kind_of(errno: Errno) -> ErrorKind {

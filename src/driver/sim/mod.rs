@@ -9,6 +9,7 @@ pub use net::{Client, Net, Rng};
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,6 +54,8 @@ struct Slot {
     generation: u32,
     sending: Option<Outgoing>,
     sent: usize,
+    /// What is being sent is a copy of what was received.
+    is_copy: bool,
     is_paused: bool,
     has_ended: bool,
     must_finish: bool,
@@ -61,9 +64,17 @@ struct Slot {
 
 #[derive(Debug)]
 enum Done {
-    Sent(ConnId, Outgoing),
+    Sent(ConnId, Option<Outgoing>),
     Closed(ConnId),
     Released(ConnId, OwnedFd, Option<Outgoing>),
+}
+
+impl Slot {
+    /// What was being sent, if somebody wants it back.
+    fn end_sending(&mut self) -> Option<Outgoing> {
+        let is_copy = std::mem::take(&mut self.is_copy);
+        self.sending.take().filter(|_| !is_copy)
+    }
 }
 
 impl SimDriver {
@@ -98,6 +109,7 @@ impl SimDriver {
             generation,
             sending: None,
             sent: 0,
+            is_copy: false,
             is_paused: false,
             has_ended: false,
             must_finish: false,
@@ -134,15 +146,15 @@ impl SimDriver {
                 Ok(count) => slot.sent += count,
                 Err(kind) => {
                     slot.failure = Some(kind);
-                    let bytes = slot.sending.take();
+                    let bytes = slot.end_sending();
                     if slot.has_ended {
-                        self.done.extend(bytes.map(|bytes| Done::Sent(conn, bytes)));
+                        self.done.push_back(Done::Sent(conn, bytes));
                     }
                     continue;
                 }
             }
             if slot.sent == bytes.len() {
-                let bytes = slot.sending.take().expect("it was being sent");
+                let bytes = slot.end_sending();
                 if slot.must_finish {
                     self.net.finish_by_server(slot.link);
                 }
@@ -206,6 +218,20 @@ impl Driver for SimDriver {
         assert!(!bytes.is_empty(), "there is something to send");
         slot.sending = Some(bytes);
         slot.sent = 0;
+    }
+
+    fn send_lent(&mut self, conn: ConnId, part: Range<usize>) -> bool {
+        let bytes = self.lent[part].to_vec();
+        let slot = self.slot(conn);
+        assert!(slot.sending.is_none(), "one send at a time");
+        let link = slot.link;
+        let sent = self.net.carry(link, &bytes).unwrap_or(0);
+        if sent == bytes.len() {
+            return true;
+        }
+        self.send(conn, Outgoing::owned(bytes[sent..].to_vec()));
+        self.slot(conn).is_copy = true;
+        false
     }
 
     fn pause(&mut self, conn: ConnId) {

@@ -1,14 +1,20 @@
 //! Memory that receives go to. What was used last, and lies in the caches, is used first.
 
+use std::ops::Range;
 use std::ptr::NonNull;
+
+use crate::driver::place;
 
 /// Buffers of equal size. They live until the ring is gone.
 #[derive(Debug)]
 pub(super) struct Buffers {
-    memory: NonNull<u8>,
+    memory: NonNull<[u8]>,
+    first: NonNull<u8>,
     count: usize,
     bytes: usize,
     free: Vec<u16>,
+    /// What is being sent of each.
+    parts: Box<[Range<usize>]>,
 }
 
 impl Buffers {
@@ -17,8 +23,13 @@ impl Buffers {
         assert!(count > 0 && bytes > 0);
         let free = (0..count).rev().collect();
         let count = usize::from(count);
-        let memory = Box::leak(vec![0_u8; count * bytes].into_boxed_slice());
-        Self { memory: NonNull::from(memory).cast(), count, bytes, free }
+        let memory = Box::leak(vec![0_u8; count * bytes + place::MORE].into_boxed_slice());
+        let at = place::find(memory);
+        let memory = NonNull::from(memory);
+        // SAFETY: that place is less than `MORE` into the memory.
+        let first = unsafe { memory.cast().add(at) };
+        let parts = vec![0..0; count].into();
+        Self { memory, first, count, bytes, free, parts }
     }
 
     /// Bytes of each.
@@ -50,20 +61,30 @@ impl Buffers {
         unsafe { std::slice::from_raw_parts_mut(self.start(id).as_ptr(), length) }
     }
 
+    /// Notes what is to be sent of a buffer that was taken, and gives these bytes.
+    pub(super) fn begin_sending(&mut self, id: u16, part: Range<usize>) -> &[u8] {
+        self.parts[usize::from(id)] = part;
+        self.being_sent(id)
+    }
+
+    /// The bytes that are being sent of a buffer.
+    pub(super) fn being_sent(&mut self, id: u16) -> &[u8] {
+        let part = self.parts[usize::from(id)].clone();
+        &self.filled(id, part.end)[part]
+    }
+
     fn start(&self, id: u16) -> NonNull<u8> {
         assert!(usize::from(id) < self.count);
         // SAFETY: the id is in bounds, so the place is inside of the memory.
-        unsafe { self.memory.add(usize::from(id) * self.bytes) }
+        unsafe { self.first.add(usize::from(id) * self.bytes) }
     }
 }
 
 impl Drop for Buffers {
     fn drop(&mut self) {
-        let length = self.count * self.bytes;
-        let memory = std::ptr::slice_from_raw_parts_mut(self.memory.as_ptr(), length);
-        // SAFETY: the memory was leaked by `new` as a boxed slice of this length, and the driver
-        // drops us only when the kernel is done with every receive.
-        drop(unsafe { Box::from_raw(memory) });
+        // SAFETY: the memory was leaked by `new` as a boxed slice, and the driver drops us only
+        // when the kernel is done with every request that names it.
+        drop(unsafe { Box::from_raw(self.memory.as_ptr()) });
     }
 }
 

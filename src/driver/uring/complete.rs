@@ -36,7 +36,8 @@ impl UringDriver {
         let told = match operation {
             Operation::Poll => self.polled(conn, entry),
             Operation::Receive => self.received(conn, entry),
-            Operation::Send => self.sent(conn, entry),
+            Operation::Send => self.sent(conn, entry.result()),
+            Operation::SendLent => self.sent_lent(conn, entry),
             Operation::Cancel => {
                 self.cancelled(conn, entry.result());
                 Told::Nothing
@@ -148,10 +149,10 @@ impl UringDriver {
         Told::Other(Completion::Ended(conn, end))
     }
 
-    fn sent(&mut self, conn: ConnId, entry: &Entry) -> Told {
+    pub(super) fn sent(&mut self, conn: ConnId, result: i32) -> Told {
         let slot = self.slot(conn);
         slot.clear(flag::SEND);
-        match entry.result() {
+        match result {
             count if count >= 0 => slot.sent += count as usize,
             errno => {
                 if let Some(told) = self.send_failed(conn, -errno) {
@@ -170,9 +171,10 @@ impl UringDriver {
         self.complete_send(conn)
     }
 
-    fn complete_send(&mut self, conn: ConnId) -> Told {
+    pub(super) fn complete_send(&mut self, conn: ConnId) -> Told {
         let slot = self.slot(conn);
-        let Some(bytes) = slot.sending.take() else { return Told::Nothing };
+        let bytes = slot.sending.take().filter(|_| !slot.has(flag::LENT));
+        slot.clear(flag::LENT);
         slot.finish_if_asked();
         let is_closing = slot.has(flag::CLOSING);
         let message = slot.message.take();
@@ -193,6 +195,7 @@ impl UringDriver {
             return Some(self.complete_send(conn));
         }
         slot.sending = None;
+        slot.clear(flag::LENT);
         slot.failure = Some(kind_of(errno));
         slot.set(flag::HUNG_UP | flag::READABLE);
         if slot.has(flag::PAUSED) {

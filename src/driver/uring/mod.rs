@@ -11,6 +11,7 @@ mod operation;
 mod polls;
 mod probe;
 mod receive;
+mod reply;
 mod ring;
 mod slot;
 
@@ -19,6 +20,7 @@ pub use probe::{probe, probe_locked_bytes};
 use std::collections::VecDeque;
 use std::io;
 use std::mem::ManuallyDrop;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -295,11 +297,16 @@ impl Driver for UringDriver {
 
     fn send(&mut self, conn: ConnId, bytes: Outgoing) {
         let slot = self.slot(conn);
-        assert!(slot.sending.is_none(), "one send at a time");
+        assert!(!slot.is_sending(), "one send at a time");
         assert!(!bytes.is_empty(), "there is something to send");
         slot.sending = Some(bytes);
         slot.sent = 0;
         self.push_send(conn);
+    }
+
+    fn send_lent(&mut self, conn: ConnId, part: Range<usize>) -> bool {
+        self.reply(conn, part);
+        false
     }
 
     fn pause(&mut self, conn: ConnId) {

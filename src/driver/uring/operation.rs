@@ -20,6 +20,8 @@ pub(super) enum Operation {
     Close,
     /// Cancel the accept of a listener.
     Unlisten,
+    /// Send on a connection, out of a receive buffer.
+    SendLent,
 }
 
 impl Operation {
@@ -33,7 +35,12 @@ impl Operation {
         Self::Receive.name(index) | u64::from(buffer) << 48
     }
 
-    /// The buffer in the name of a receive.
+    /// The name of a send out of a receive buffer, and which that is.
+    pub(super) fn send_lent(index: u32, buffer: u16) -> u64 {
+        Self::SendLent.name(index) | u64::from(buffer) << 48
+    }
+
+    /// The buffer in the name of a receive, or of a send out of one.
     pub(super) fn buffer(name: u64) -> u16 {
         (name >> 48) as u16
     }
@@ -49,6 +56,7 @@ impl Operation {
             6 => Self::Cancel,
             7 => Self::Close,
             8 => Self::Unlisten,
+            9 => Self::SendLent,
             _ => unreachable!("names come from Operation::name"),
         };
         (operation, name as u32)
@@ -61,11 +69,13 @@ mod tests {
 
     #[test]
     fn names_round_trip() {
-        use Operation::{Accept, Cancel, Close, Poll, Receive, Send, Unlisten, Wake};
-        for operation in [Accept, Wake, Poll, Receive, Send, Cancel, Close, Unlisten] {
+        use Operation::{Accept, Cancel, Close, Poll, Receive, Send, SendLent, Unlisten, Wake};
+        for operation in [Accept, Wake, Poll, Receive, Send, Cancel, Close, Unlisten, SendLent] {
             assert_eq!(Operation::parse(operation.name(u32::MAX)), (operation, u32::MAX));
         }
         let name = Operation::receive(7, u16::MAX);
         assert_eq!((Operation::parse(name), Operation::buffer(name)), ((Receive, 7), u16::MAX));
+        let name = Operation::send_lent(7, 3);
+        assert_eq!((Operation::parse(name), Operation::buffer(name)), ((SendLent, 7), 3));
     }
 }

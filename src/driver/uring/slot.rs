@@ -56,6 +56,8 @@ pub(super) mod flag {
     pub(in super::super) const RELEASING: u32 = 1 << 12;
     /// It stands in the queue of those to poll again.
     pub(in super::super) const UNPOLLED: u32 = 1 << 13;
+    /// What is being sent is what was received, in its buffer or copied.
+    pub(in super::super) const LENT: u32 = 1 << 14;
     /// What names the slot in the kernel.
     pub(in super::super) const IN_KERNEL: u32 = POLL | RECEIVE | SEND | CANCEL | CLOSE;
 }
@@ -88,6 +90,10 @@ impl Slot {
 
     pub(super) fn clear(&mut self, flags: u32) {
         self.flags &= !flags;
+    }
+
+    pub(super) fn is_sending(&self) -> bool {
+        self.sending.is_some() || self.has(flag::LENT)
     }
 
     /// Requests that a cancel by descriptor should find.
@@ -133,7 +139,7 @@ impl Slot {
 
     /// The plain call: as a request it would go through a thread of the kernel.
     pub(super) fn finish_if_asked(&mut self) {
-        if self.has(flag::FINISH) && self.sending.is_none() {
+        if self.has(flag::FINISH) && !self.is_sending() {
             self.clear(flag::FINISH);
             // It fails only where the connection is broken, which is told otherwise.
             let _ = shutdown(self.fd().0, Shutdown::Write);
