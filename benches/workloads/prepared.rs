@@ -18,8 +18,8 @@ pub(crate) struct Prepared {
     sent: VecDeque<(ConnId, Option<Outgoing>)>,
     reset: VecDeque<ConnId>,
     closed: VecDeque<ConnId>,
-    /// What comes in every turn, and a copy that nobody changes.
-    received: Vec<(ConnId, Vec<u8>, Vec<u8>)>,
+    /// What comes in every turn, and a copy of it where replies are made in its place.
+    received: Vec<(ConnId, Vec<u8>, Option<Vec<u8>>)>,
     /// How much of it has come in this one.
     at: usize,
 }
@@ -46,7 +46,13 @@ impl Prepared {
     /// Sets what comes in every turn from here on, in this order.
     pub(crate) fn receive(&mut self, bytes: impl Iterator<Item = (ConnId, Vec<u8>)>) {
         self.received.clear();
-        self.received.extend(bytes.map(|(conn, bytes)| (conn, bytes.clone(), bytes)));
+        self.received.extend(bytes.map(|(conn, bytes)| (conn, bytes, None)));
+    }
+
+    /// As `receive`, where replies are made in place of what comes.
+    pub(crate) fn receive_for_replies(&mut self, bytes: impl Iterator<Item = (ConnId, Vec<u8>)>) {
+        self.received.clear();
+        self.received.extend(bytes.map(|(conn, bytes)| (conn, bytes.clone(), Some(bytes))));
     }
 
     /// Lets time pass; it stands still otherwise.
@@ -76,7 +82,7 @@ impl Driver for Prepared {
     /// What comes in the next turn is as it was.
     fn send_lent(&mut self, conn: ConnId, _part: Range<usize>) -> bool {
         let (_, bytes, original) = &mut self.received[self.at - 1];
-        bytes.copy_from_slice(original);
+        bytes.copy_from_slice(original.as_ref().expect("receive_for_replies was called"));
         self.sent.push_back((conn, None));
         false
     }

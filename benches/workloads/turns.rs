@@ -31,7 +31,9 @@ const fn deliveries(name: &'static str, units: u32, make: fn() -> Round) -> Case
 
 fn echo(connections: usize, pipelined: usize, length: usize) -> Round {
     let mut worker = opened("/echo", connections);
-    worker.driver().receive(conns(connections).map(|conn| (conn, frames(pipelined, length))));
+    worker
+        .driver()
+        .receive_for_replies(conns(connections).map(|conn| (conn, frames(pipelined, length))));
     Box::new(move || turn(&mut worker))
 }
 

@@ -55,9 +55,9 @@ pub trait Driver {
     /// Sends all of the bytes, in order, as one write if the kernel takes them.
     fn send(&mut self, conn: ConnId, bytes: Outgoing);
 
-    /// Sends a part of the bytes that the last completion lent, which was `Received` of this
-    /// connection, without a copy where all of them go at once. If so it may say that they have
-    /// gone (true); else `Sent` follows.
+    /// Sends a part, not an empty one, of the bytes that the last completion lent, which was
+    /// `Received` of this connection: out of the memory where they are, but what the socket does
+    /// not take at once is copied. True if all have gone by now; else it goes on as any send.
     fn send_lent(&mut self, conn: ConnId, part: Range<usize>) -> bool;
 
     /// Receives no more; what the kernel holds stays there, so a fast peer has to wait.

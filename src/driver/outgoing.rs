@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use crate::wire::{Encoded, Form};
+use crate::wire::{Encoded, Form, buffer};
 
 /// Bytes that belong to one connection.
 #[derive(Debug, Default)]
@@ -88,6 +88,14 @@ impl Outgoing {
     #[must_use]
     pub fn owned(bytes: Vec<u8>) -> Self {
         Self::Owned(Box::new(Buffer { bytes }))
+    }
+
+    /// A copy of these.
+    #[must_use]
+    pub fn copied(bytes: &[u8]) -> Self {
+        let mut copy = Vec::new();
+        buffer::append(&mut copy, bytes);
+        Self::owned(copy)
     }
 
     /// How many bytes these are.

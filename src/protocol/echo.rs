@@ -1,12 +1,12 @@
 //! `/echo`: every message comes back, compressed if the client agreed and it pays.
 
-use crate::limits::DEFLATE_BYTES_MIN;
-use crate::wire::deflate::{Deflater, WINDOW_BITS};
-use crate::wire::encoded::put_deflated;
 use std::ops::Range;
 
+use crate::limits::DEFLATE_BYTES_MIN;
 use crate::session::Session;
 use crate::wire::Violation;
+use crate::wire::deflate::{Deflater, WINDOW_BITS};
+use crate::wire::encoded::put_deflated;
 use crate::wire::frame::{Kind, header_bytes, put_frame, put_header_before};
 
 /// Where it is found.
@@ -137,6 +137,16 @@ mod tests {
                 assert_eq!((&bytes[found.place], result), (&replies.concat()[..], Ok(())));
             }
         }
+    }
+
+    #[test]
+    fn text_stays_text_and_longer_length_forms_are_shortened() {
+        let mut bytes = b"\x81\xfe\0\x02\0\0\0\0hi".to_vec();
+        bytes.extend(b"\x82\xff\0\0\0\0\0\0\0\x02\0\0\0\0ho");
+        bytes.extend(b"\x81\x82\0\0\0\0hu");
+        let (found, result) = reply_in_place(&mut bytes, &Session::new(None), 1 << 20);
+        assert_eq!((found.taken, result), (bytes.len(), Ok(())));
+        assert_eq!(bytes[found.place], *b"\x81\x02hi\x82\x02ho\x81\x02hu");
     }
 
     #[test]

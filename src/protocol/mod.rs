@@ -1,7 +1,7 @@
 //! What clients find at which path, and what is spoken there once a session is open.
 //!
-//! One file for each. A protocol turns requests and messages into answers; it never touches a
-//! connection and never knows who else is connected.
+//! One file for each. A protocol turns requests and messages into answers; it never changes
+//! a connection and never knows who else is connected.
 
 pub mod echo;
 pub mod page;

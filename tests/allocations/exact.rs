@@ -26,7 +26,7 @@ fn ten_thousand_echoes_allocate_nothing() {
     {
         let mut worker = opened("/echo", connections);
         let bytes = frames(pipelined, length);
-        worker.driver().receive(conns(connections).map(|conn| (conn, bytes.clone())));
+        worker.driver().receive_for_replies(conns(connections).map(|conn| (conn, bytes.clone())));
         let turns = 10_000 / (connections * pipelined) + 1;
         assert_eq!(counted(&mut worker, turns), 0, "{connections} x {pipelined} x {length}");
     }
@@ -37,7 +37,7 @@ fn pings_of_clients_allocate_nothing() {
     for path in ["/echo", "/room/a"] {
         let mut worker = opened(path, 100);
         let ping = client_frame(Opcode::Ping, b"12345678");
-        worker.driver().receive(conns(100).map(|conn| (conn, ping.clone())));
+        worker.driver().receive_for_replies(conns(100).map(|conn| (conn, ping.clone())));
         assert_eq!(counted(&mut worker, 100), 0, "{path}");
     }
 }
@@ -48,7 +48,7 @@ fn frames_in_pieces_allocate_nothing() {
     let frame = frames(1, 1000);
     let pieces = frame.chunks(300).flat_map(|piece| conns(50).map(|conn| (conn, piece.to_vec())));
     // Payloads that are taken out of pieces are unmasked elsewhere, so these stay as they are.
-    worker.driver().receive(pieces);
+    worker.driver().receive_for_replies(pieces);
     assert_eq!(counted(&mut worker, 200), 0);
 }
 
@@ -56,7 +56,7 @@ fn frames_in_pieces_allocate_nothing() {
 fn in_publishes(messages: usize, members: usize) -> u64 {
     let mut worker = opened("/room/a", members);
     let bytes = frames(messages, 100);
-    worker.driver().receive(conns(1).map(|conn| (conn, bytes.clone())));
+    worker.driver().receive_for_replies(conns(1).map(|conn| (conn, bytes.clone())));
     counted(&mut worker, 1000)
 }
 
@@ -73,7 +73,7 @@ fn what_is_said_and_what_is_heard_share_a_send_without_memory() {
     let mut worker = opened("/room/a", 100);
     let ping = client_frame(Opcode::Ping, b"12345678");
     let both = [frames(1, 100), ping].concat();
-    worker.driver().receive(conns(1).map(|conn| (conn, both.clone())));
+    worker.driver().receive_for_replies(conns(1).map(|conn| (conn, both.clone())));
     assert_eq!(counted(&mut worker, 1000), 0);
 }
 
@@ -84,7 +84,7 @@ fn mail_to_another_worker_allocates_nothing() {
         open(&mut workers[0], &request("/room/a"), 100);
         open(&mut workers[1], &request("/room/a"), 100);
         let bytes = frames(messages, 100);
-        workers[0].driver().receive(conns(1).map(|conn| (conn, bytes.clone())));
+        workers[0].driver().receive_for_replies(conns(1).map(|conn| (conn, bytes.clone())));
         (0..WARM_UP).for_each(|_| workers.iter_mut().for_each(turn));
         let mut counts = [0; 2];
         for _ in 0..1000 {
@@ -103,7 +103,7 @@ fn heartbeats_allocate_nothing() {
     let step = Duration::from_millis(50);
     let mut worker = opened("/echo", 1000);
     let bytes = frames(1, 20);
-    worker.driver().receive(conns(1000).map(|conn| (conn, bytes.clone())));
+    worker.driver().receive_for_replies(conns(1000).map(|conn| (conn, bytes.clone())));
     let mut count = 0;
     // Three intervals of pings to warm up, and three that count.
     for at in 0..3000 {

@@ -10,6 +10,7 @@ on_both!(
     what_comes_behind_messages_in_one_write_is_answered_behind_them,
     messages_come_back_wherever_they_are_cut,
     messages_come_back_while_nobody_reads,
+    text_stays_text_whatever_was_negotiated,
 );
 
 const LENGTHS: [usize; 10] = [0, 1, 20, 125, 126, 300, 16_384, 65_535, 65_536, 7];
@@ -79,4 +80,16 @@ fn messages_come_back_while_nobody_reads(backend: Backend) {
         assert!(client.frame().payload == payload(20_000 + at), "{at}");
     }
     sending.join().expect("everything is taken");
+}
+
+fn text_stays_text_whatever_was_negotiated(backend: Backend) {
+    let server = server(backend, &[]);
+    for lines in [&[][..], &["Sec-WebSocket-Extensions: permessage-deflate"]] {
+        let (mut client, _) = Client::open_with(server.address(), "/echo", lines);
+        for (bytes, first) in [(text("abc"), 0x81), (binary(b"abc"), 0x82)] {
+            client.write(&bytes);
+            let frame = client.frame();
+            assert_eq!((frame.first, &frame.payload[..]), (first, &b"abc"[..]), "{lines:?}");
+        }
+    }
 }

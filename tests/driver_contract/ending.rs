@@ -15,7 +15,7 @@ fn await_finished<H: Harness>(rig: &mut Rig<H>, conn: ConnId, bytes: &[u8]) {
     assert_eq!(rig.log.settle(), [], "nothing comes behind the end");
 }
 
-fn await_failed<H: Harness>(rig: &mut Rig<H>, conn: ConnId) {
+pub(crate) fn await_failed<H: Harness>(rig: &mut Rig<H>, conn: ConnId) {
     rig.log.until("the end is told", |log| log.at(conn).ended.is_some());
     assert!(rig.log.has_failed(conn), "{:?}", rig.log.at(conn).ended);
     let events = rig.log.settle();

@@ -40,8 +40,6 @@ pub(crate) struct Conn {
     sends_lent: bool,
     /// Sends that have gone.
     pub(crate) sent: usize,
-    /// Bytes that came with the last `Received`.
-    pub(crate) lent: usize,
     pub(crate) is_paused: bool,
     pub(crate) ended: Option<End>,
     pub(crate) stage: Stage,
@@ -321,7 +319,6 @@ impl Conn {
         assert!(!self.is_paused || is_given_away, "received while paused");
         assert_eq!(self.ended, None, "received after the end");
         self.received.extend(bytes);
-        self.lent = bytes.len();
     }
 
     fn complete_send(&mut self, bytes: Option<&Outgoing>) {

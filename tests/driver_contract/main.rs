@@ -60,6 +60,10 @@ macro_rules! hold_against {
                     a_lent_send_rests_until_the_peer_reads
                     a_lent_send_that_rests_is_closed
                     a_close_at_once_after_a_lent_send
+                    a_release_at_once_after_a_lent_send
+                    a_fin_follows_a_lent_send
+                    a_reset_while_a_lent_send_rests
+                    what_waited_for_resume_goes_back
                     the_rest_of_a_lent_send_is_given_back;
                 pausing: nothing_is_received_while_paused
                     what_had_arrived_before_the_pause_waits
@@ -103,6 +107,7 @@ macro_rules! hold_against {
                     many_wakes_are_told;
             });
             tests!(plain, $harness, {
+                lending: no_peer_holds_a_buffer;
                 exhausting: tiny_rings_lose_nothing
                     tiny_rings_tell_of_every_reset;
             });

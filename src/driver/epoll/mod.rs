@@ -284,7 +284,7 @@ impl Driver for EpollDriver {
         if sent == bytes.len() {
             return true;
         }
-        let rest = Outgoing::owned(bytes[sent..].to_vec());
+        let rest = Outgoing::copied(&bytes[sent..]);
         self.slot(conn).begin_sending_copy(rest);
         self.write(conn);
         false

@@ -162,8 +162,7 @@ impl Slot {
         self.sent = 0;
     }
 
-    /// Sends what the kernel takes at once; how much that was. Why it took no more shows when the
-    /// rest is sent.
+    /// Sends what the kernel takes at once; how much that was. If that failed, so will the rest.
     pub(super) fn write_lent(&self, bytes: &[u8]) -> usize {
         assert!(!self.is_sending(), "one send at a time");
         SockRef::from(&self.socket).send_with_flags(bytes, SEND_FLAGS).unwrap_or(0)

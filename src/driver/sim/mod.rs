@@ -229,7 +229,7 @@ impl Driver for SimDriver {
         if sent == bytes.len() {
             return true;
         }
-        self.send(conn, Outgoing::owned(bytes[sent..].to_vec()));
+        self.send(conn, Outgoing::copied(&bytes[sent..]));
         self.slot(conn).is_copy = true;
         false
     }

@@ -422,7 +422,7 @@ impl Drop for UringDriver {
             // Leaking is the only safe thing to do with memory that the kernel may still use.
             return tracing::error!("requests could not be cancelled: their memory is leaked");
         }
-        // SAFETY: every request was cancelled, so the kernel writes to no buffer any more.
+        // SAFETY: every request was cancelled, so the kernel touches no buffer any more.
         unsafe { ManuallyDrop::drop(&mut self.buffers) };
         // SAFETY: likewise it reads no bytes of a send any more.
         unsafe { ManuallyDrop::drop(&mut self.slots) };

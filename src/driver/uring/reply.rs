@@ -19,16 +19,16 @@ impl UringDriver {
                 assert!(part.end <= length && !part.is_empty(), "it was lent");
                 self.push_lent(conn, id, part);
             }
-            Lent::Stash(bytes) => self.send_copy(conn, bytes[part].to_vec()),
+            Lent::Stash(bytes) => self.send_copy(conn, &bytes[part]),
             Lent::Nothing => panic!("nothing is lent"),
         }
     }
 
-    fn send_copy(&mut self, conn: ConnId, bytes: Vec<u8>) {
+    fn send_copy(&mut self, conn: ConnId, bytes: &[u8]) {
         let slot = self.slot(conn);
         assert!(!slot.is_sending(), "one send at a time");
         slot.set(flag::LENT);
-        slot.sending = Some(Outgoing::owned(bytes));
+        slot.sending = Some(Outgoing::copied(bytes));
         slot.sent = 0;
         self.push_send(conn);
     }
@@ -52,14 +52,15 @@ impl UringDriver {
     pub(super) fn sent_lent(&mut self, conn: ConnId, entry: &Entry) -> Told {
         let id = Operation::buffer(entry.user_data());
         let result = entry.result();
-        let rest = self.buffers.being_sent(id)[result.max(0) as usize..].to_vec();
+        let rest = &self.buffers.being_sent(id)[result.max(0) as usize..];
+        let rest = (!rest.is_empty()).then(|| Outgoing::copied(rest));
         self.buffers.give_back(id);
         let slot = self.slot(conn);
-        if rest.is_empty() {
+        let Some(rest) = rest else {
             slot.clear(flag::SEND);
             return self.complete_send(conn);
-        }
-        slot.sending = Some(Outgoing::owned(rest));
+        };
+        slot.sending = Some(rest);
         slot.sent = 0;
         self.sent(conn, result.min(0))
     }
