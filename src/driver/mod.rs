@@ -167,7 +167,7 @@ impl Tuning {
             connections,
             submissions: 1024,
             completions: 8192,
-            buffers: 64,
+            buffers: 32,
             buffer_bytes: 32 * 1024,
             receive_bytes: crate::limits::RECEIVE_BYTES,
         }
