@@ -2,7 +2,8 @@
 # Compares Throng on both backends with servers on other libraries, and with the kernel's floor.
 #
 #   scripts/compare.sh [--no-build] [--rounds N] [--seconds N] [--only WORKLOAD,...]
-#                      [--servers NAME,...] [--peer NAME=COMMAND=URLBASE]... [--json FILE]
+#                      [--servers NAME,...] [--peer NAME=COMMAND=URLBASE]... [--together]
+#                      [--json FILE]
 #
 #   --no-build   take what was built before
 #   --rounds     each measures every server; medians are printed (3)
@@ -11,6 +12,8 @@
 #   --servers    only these, such as 'throng epoll,Bun'
 #   --peer       one more server that has /echo and /room/NAME; {port} in its command and address
 #                is the port: --peer 'mine=./mine --port {port}=ws://127.0.0.1:{port}'
+#   --together   all servers at the same time, for echoes: what else the machine does is alike for
+#                all of them, so that small differences show; each shares the core with the others
 #   --json       also write the values of all rounds to this file
 #
 # The server has processor 0 and the loader processor 1, so the machine needs two that nobody else

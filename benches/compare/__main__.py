@@ -20,12 +20,19 @@ def parse():
     parser.add_argument("--servers", metavar="LIST", help="only these, by their names")
     parser.add_argument("--peer", metavar="NAME=COMMAND=URLBASE", action="append", default=[],
                         help="one more server, {port} in command and base; repeatable")
+    parser.add_argument("--together", action="store_true",
+                        help="all servers at the same time, where clients have echoes")
     parser.add_argument("--json", metavar="FILE", type=Path, help="the values of all rounds")
     parser.add_argument("--no-build", action="store_true", help="take what was built before")
     options = parser.parse_args()
     if options.rounds < 1 or options.seconds < 1:
         parser.error("--rounds and --seconds are 1 at least")
     options.workloads = choose(parser, workloads.ALL, options.only)
+    if options.together:
+        options.workloads = [workloads.together(workload) for workload in options.workloads
+                             if workload.has_company]
+        if not options.workloads:
+            parser.error("--together is for echo-1, echo-16 and echo-16k")
     try:
         candidates = servers.known() + [servers.parse_peer(peer) for peer in options.peer]
     except ValueError as error:

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from contextlib import nullcontext
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,10 +46,12 @@ class Results:
             self.problems.append(line)
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+def free_ports(count):
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for listener in listeners:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in listeners]
 
 
 def loadtest(arguments, before=()):
@@ -79,10 +82,10 @@ def measure_floor(results, workload):
                 results.floors[workload.name][wanted.name][backend].append(us)
 
 
-def measure(server, workload, seconds, rate=None):
+def measure(server, workload, seconds, rate=None, port=None):
     """A report of one server under one workload."""
     arguments = workload.arguments(seconds, rate)
-    arguments += server.arguments(workload.place, free_port(), workload.sends)
+    arguments += server.arguments(workload.place, port or free_ports(1)[0], workload.sends)
     with meanwhile(workload):
         return loadtest(arguments, urgent.prefix() if workload.is_urgent else ())
 
@@ -153,6 +156,25 @@ def run_workload(results, servers, workload, options):
         print(f"  {workload.name}, {server.name}: {said}", file=sys.stderr, flush=True)
 
 
+def run_together(results, servers, workload, options):
+    """One round of one workload, all servers at the same time."""
+    ports = free_ports(len(servers))
+    with ThreadPoolExecutor(len(servers)) as pool:
+        runs = [pool.submit(measure, server, workload, options.seconds, None, port)
+                for server, port in zip(servers, ports)]
+    for server, run in zip(servers, runs):
+        try:
+            report = run.result()
+            for problem in report["problems"]:
+                results.note(workload.name, server.name, problem)
+            # All loaders share a core, so that each is bound, and none by its server.
+            said = keep(results, server, workload, report | {"is_loader_bound": False})
+        except (Failure, subprocess.SubprocessError) as failure:
+            said = f"failed: {failure}"
+            results.note(workload.name, server.name, str(failure))
+        print(f"  {workload.name}, {server.name}: {said}", file=sys.stderr, flush=True)
+
+
 def run(servers, workloads, options):
     """All rounds."""
     results = Results()
@@ -162,5 +184,6 @@ def run(servers, workloads, options):
         turn = number % len(servers)
         order = servers[turn:] + servers[:turn]
         for workload in workloads:
-            run_workload(results, order, workload, options)
+            run_one = run_together if options.together else run_workload
+            run_one(results, order, workload, options)
     return results

@@ -1,6 +1,6 @@
 """What is measured: each workload is one scenario of loadtest and some figures of its report."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 SERVER_CPU = 0
 # Loader and server have a core each; Bun's queue of connects is 512 and cannot be longer.
@@ -115,6 +115,16 @@ def echo(name, connections, depth, size):
         beside=("echoes/s", figure("echo_rate")),
         has_company=True,
     )
+
+
+def together(workload):
+    """The same where all servers run at the same time, each the company of the others.
+
+    What a core has for ksoftirqd is then nobody's, and the floor cannot be measured meanwhile.
+    """
+    measures = tuple(measure for measure in workload.measures if measure.name != "core_us")
+    title = workload.title.replace(", the server's core shared", ", all servers at the same time")
+    return replace(workload, title=title, measures=measures, floor=(), has_company=False)
 
 
 ECHO_1 = echo("echo-1", 200, 1, 20)
