@@ -115,6 +115,11 @@ impl Ring {
         self.reaped.pop_front()
     }
 
+    /// Whether there is something that `next` has not given out.
+    pub(super) fn has_reaped(&self) -> bool {
+        !self.reaped.is_empty()
+    }
+
     pub(super) fn has_completions(&mut self) -> bool {
         !self.reaped.is_empty() || !self.ring.completion().is_empty()
     }
