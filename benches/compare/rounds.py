@@ -90,12 +90,16 @@ def measure(server, workload, seconds, rate=None, port=None):
         return loadtest(arguments, urgent.prefix() if workload.is_urgent else ())
 
 
+def note_problems(results, server, workload, report):
+    for problem in report["problems"]:
+        results.note(workload.name, server.name, problem)
+
+
 def measure_round(results, server, workload, seconds, rate):
     """The report in the middle of as many as the workload wants in a round."""
     reports = [measure(server, workload, seconds, rate) for _ in range(workload.runs)]
     for report in reports:
-        for problem in report["problems"]:
-            results.note(workload.name, server.name, problem)
+        note_problems(results, server, workload, report)
     read = workload.measures[0].read
     reports.sort(key=lambda report: math.inf if read(report) is None else read(report))
     return reports[len(reports) // 2]
@@ -147,13 +151,8 @@ def run_workload(results, servers, workload, options):
         except (Failure, subprocess.SubprocessError) as failure:
             results.note(workload.name, "the floor", str(failure))
     for server in servers:
-        try:
-            report = measure_round(results, server, workload, options.seconds, rate)
-            said = keep(results, server, workload, report)
-        except (Failure, subprocess.SubprocessError) as failure:
-            said = f"failed: {failure}"
-            results.note(workload.name, server.name, str(failure))
-        print(f"  {workload.name}, {server.name}: {said}", file=sys.stderr, flush=True)
+        tell(results, server, workload,
+             lambda: measure_round(results, server, workload, options.seconds, rate))
 
 
 def run_together(results, servers, workload, options):
@@ -162,17 +161,25 @@ def run_together(results, servers, workload, options):
     with ThreadPoolExecutor(len(servers)) as pool:
         runs = [pool.submit(measure, server, workload, options.seconds, None, port)
                 for server, port in zip(servers, ports)]
-    for server, run in zip(servers, runs):
-        try:
-            report = run.result()
-            for problem in report["problems"]:
-                results.note(workload.name, server.name, problem)
-            # All loaders share a core, so that each is bound, and none by its server.
-            said = keep(results, server, workload, report | {"is_loader_bound": False})
-        except (Failure, subprocess.SubprocessError) as failure:
-            said = f"failed: {failure}"
-            results.note(workload.name, server.name, str(failure))
-        print(f"  {workload.name}, {server.name}: {said}", file=sys.stderr, flush=True)
+    for server, run_of_one in zip(servers, runs):
+        tell(results, server, workload,
+             lambda: of_many(results, server, workload, run_of_one.result()))
+
+
+def of_many(results, server, workload, report):
+    """All loaders share a core, so that each is bound, and none by its server."""
+    note_problems(results, server, workload, report)
+    return report | {"is_loader_bound": False}
+
+
+def tell(results, server, workload, report_of):
+    """Keeps a report, or what has failed, and says which."""
+    try:
+        said = keep(results, server, workload, report_of())
+    except (Failure, subprocess.SubprocessError) as failure:
+        said = f"failed: {failure}"
+        results.note(workload.name, server.name, str(failure))
+    print(f"  {workload.name}, {server.name}: {said}", file=sys.stderr, flush=True)
 
 
 def run(servers, workloads, options):

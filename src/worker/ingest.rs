@@ -70,10 +70,11 @@ impl<W: Wake> Core<W> {
         }
         let mut input = bytes;
         if may_reply_in_place(connection, input) {
-            match self.reply_in_place(conn, &mut input) {
-                After::Nothing if input.is_empty() => return After::Nothing,
-                After::Nothing => {}
-                reply => return reply,
+            if let Some(replies) = self.reply_in_place(conn, &mut input) {
+                return After::Reply(replies);
+            }
+            if input.is_empty() {
+                return After::Nothing;
             }
         }
         self.consume(conn, &mut input);
@@ -84,17 +85,17 @@ impl<W: Wake> Core<W> {
         self.answer_or_wait(conn)
     }
 
-    /// The quick way of an echo. Replies leave as they stand if they are all there is; else they
-    /// are queued, and the rest of the input is still to be handled.
-    fn reply_in_place(&mut self, conn: ConnId, input: &mut &mut [u8]) -> After {
+    /// The quick way of an echo: where the replies stand, if they are all there is. Else they are
+    /// queued, and what is left of the input is still to be handled.
+    fn reply_in_place(&mut self, conn: ConnId, input: &mut &mut [u8]) -> Option<Range<usize>> {
         let max_message_size = self.shared.config.max_message_size;
-        let Some(connection) = self.table.get_mut(conn) else { return After::Nothing };
-        let Phase::Session(session, _) = &connection.phase else { return After::Nothing };
+        let connection = self.table.get_mut(conn)?;
+        let Phase::Session(session, _) = &connection.phase else { return None };
         let (replies, result) = echo::reply_in_place(input, session, max_message_size);
         self.counters.messages_received.add(replies.messages as u64);
         if replies.taken == input.len() {
             connection.set(flag::SENDING);
-            return After::Reply(replies.place);
+            return Some(replies.place);
         }
         if replies.messages > 0 {
             let replies = &input[replies.place];
@@ -105,7 +106,7 @@ impl<W: Wake> Core<W> {
             *input = &mut [];
             self.fail(conn, violation);
         }
-        After::Nothing
+        None
     }
 
     /// Whether a connection that has replies coming is not in the list of those to flush.

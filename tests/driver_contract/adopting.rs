@@ -8,7 +8,7 @@ use throng::id::ConnId;
 use crate::harness::{Harness, Peer, pattern};
 use crate::log::{Event, Log};
 use crate::moving::Flow;
-use crate::pausing::pause_behind_its_back;
+use crate::pausing::write_behind_its_back;
 use crate::rig::Rig;
 
 pub(crate) fn an_adopted_socket_works_like_an_accepted_one<H: Harness>(rig: &mut Rig<H>) {
@@ -130,12 +130,8 @@ pub(crate) fn the_rest_of_a_send_is_given_back<H: Harness>(rig: &mut Rig<H>) {
 pub(crate) fn what_was_received_comes_before_released<H: Harness>(rig: &mut Rig<H>) {
     let bytes = pattern(5, 1500);
     for _ in 0..5 {
-        let paused = pause_behind_its_back(rig, |mut peer| {
-            assert_eq!(peer.write(&bytes), bytes.len(), "a little finds room");
-            Some(peer)
-        });
-        let (conn, mut peer) = match paused {
-            Ok((conn, peer)) => (conn, peer.expect("it is still there")),
+        let (conn, mut peer) = match write_behind_its_back(rig, &bytes) {
+            Ok(paused) => paused,
             Err(conn) => {
                 rig.close(conn);
                 continue;

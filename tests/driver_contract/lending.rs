@@ -9,7 +9,7 @@ use crate::adopting::take;
 use crate::ending::await_failed;
 use crate::harness::{Harness, PATIENCE, Peer, now, pattern};
 use crate::log::{Event, Log, lent_pattern};
-use crate::pausing::pause_behind_its_back;
+use crate::pausing::write_behind_its_back;
 use crate::rig::Rig;
 
 pub(crate) fn a_part_of_what_came_goes_back<H: Harness>(rig: &mut Rig<H>) {
@@ -249,12 +249,8 @@ pub(crate) fn what_waited_for_resume_goes_back<H: Harness>(rig: &mut Rig<H>) {
     // A byte was sent before, so that the peer can break the connection.
     let expected = [&b"!"[..], &lent_pattern(&bytes)].concat();
     for _ in 0..5 {
-        let paused = pause_behind_its_back(rig, |mut peer| {
-            assert_eq!(peer.write(&bytes), bytes.len(), "a little finds room");
-            Some(peer)
-        });
-        let (conn, mut peer) = match paused {
-            Ok((conn, peer)) => (conn, peer.expect("it is still there")),
+        let (conn, mut peer) = match write_behind_its_back(rig, &bytes) {
+            Ok(paused) => paused,
             Err(conn) => {
                 rig.log.resume(conn);
                 continue;

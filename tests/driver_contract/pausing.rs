@@ -79,15 +79,23 @@ pub(crate) fn pause_behind_its_back<H: Harness>(
     if is_first && (is_untold || has_failed) { Ok((conn, peer)) } else { Err(conn) }
 }
 
+/// A connection that was written to and paused behind its back: `Err` if it was told of first.
+pub(crate) fn write_behind_its_back<H: Harness>(
+    rig: &mut Rig<H>,
+    bytes: &[u8],
+) -> Result<(ConnId, H::Peer), ConnId> {
+    let paused = pause_behind_its_back(rig, |mut peer| {
+        assert_eq!(peer.write(bytes), bytes.len(), "a little finds room");
+        Some(peer)
+    });
+    paused.map(|(conn, peer)| (conn, peer.expect("it is still there")))
+}
+
 pub(crate) fn a_pause_while_another_is_received<H: Harness>(rig: &mut Rig<H>) {
     let bytes = pattern(5, 1500);
     for _ in 0..5 {
-        let written = pause_behind_its_back(rig, |mut peer| {
-            assert_eq!(peer.write(&bytes), bytes.len(), "a little finds room");
-            Some(peer)
-        });
-        let (conn, mut peer) = match written {
-            Ok((conn, peer)) => (conn, peer.expect("it is still there")),
+        let (conn, mut peer) = match write_behind_its_back(rig, &bytes) {
+            Ok(paused) => paused,
             Err(conn) => {
                 rig.log.resume(conn);
                 continue;

@@ -9,6 +9,7 @@ use super::complete::Told;
 use super::receive::Lent;
 use super::slot::flag;
 use super::{Operation, Outgoing, UringDriver};
+use crate::driver::Driver;
 use crate::id::ConnId;
 
 impl UringDriver {
@@ -19,18 +20,12 @@ impl UringDriver {
                 assert!(part.end <= length && !part.is_empty(), "it was lent");
                 self.push_lent(conn, id, part);
             }
-            Lent::Stash(bytes) => self.send_copy(conn, &bytes[part]),
+            Lent::Stash(bytes) => {
+                self.send(conn, Outgoing::copied(&bytes[part]));
+                self.slot(conn).set(flag::LENT);
+            }
             Lent::Nothing => panic!("nothing is lent"),
         }
-    }
-
-    fn send_copy(&mut self, conn: ConnId, bytes: &[u8]) {
-        let slot = self.slot(conn);
-        assert!(!slot.is_sending(), "one send at a time");
-        slot.set(flag::LENT);
-        slot.sending = Some(Outgoing::copied(bytes));
-        slot.sent = 0;
-        self.push_send(conn);
     }
 
     /// MSG_DONTWAIT: others want to receive into the buffer, so that no peer may hold it up.
