@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::socket::setsockopt;
 use nix::{setsockopt_impl, sockopt_impl};
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockFilter, Socket, Type};
 
 use super::StartError;
 use crate::config::ListenAddr;
@@ -22,6 +22,11 @@ const BACKLOG: i32 = 65_535;
 /// then accepted and read in one turn, by one wake; a client that says nothing is accepted when the
 /// time is over, and meanwhile costs the server nothing.
 const DEFER_ACCEPT_SECONDS: i32 = 1;
+
+/// Packets that a socket with this filter never sees (SO_ATTACH_FILTER of socket(7)): a SYN among
+/// them is sent again by its client after a second, instead of being answered for a queue that
+/// nobody accepts from and that is reset in the end.
+const DROP_ALL: [SockFilter; 1] = [SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, 0)];
 
 sockopt_impl!(
     /// TCP_DEFER_ACCEPT of tcp(7): accept a connection when it has something to read.
@@ -36,7 +41,7 @@ sockopt_impl!(
 #[derive(Debug)]
 pub(super) struct Bound {
     addresses: Vec<ListenAddr>,
-    /// Hold each TCP address until the workers have it: bound, but never accepting.
+    /// Hold each TCP address until the workers have it: bound, but deaf.
     holders: Vec<Socket>,
     unix: Vec<Socket>,
     /// Paths of the Unix listeners, with their inodes.
@@ -94,6 +99,7 @@ impl Bound {
         // Of two servers that start at once both may bind, but only one may listen. Addresses of
         // our own with one port would be in each other's way like that.
         if !shares_port(address, all) {
+            holder.attach_filter(&DROP_ALL)?;
             holder.listen(0)?;
         }
         holder.set_reuse_port(true)?;
@@ -192,5 +198,47 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         Ok(()) => Err(io::ErrorKind::AddrInUse.into()),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::os::fd::AsFd;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_client_that_connects_before_the_workers_listen_waits_for_them() {
+        for any in ["127.0.0.1:0", "[::1]:0"] {
+            let mut bound = Bound::bind(&[ListenAddr::Tcp(any.parse().unwrap())]).unwrap();
+            let ListenAddr::Tcp(address) = bound.addresses()[0] else { unreachable!() };
+            let mut client = begin_to_connect(address);
+            let listeners = bound.share().unwrap().open().unwrap();
+            bound.let_go();
+            let descriptor = listeners[0].as_fd().try_clone_to_owned().unwrap();
+            thread::spawn(move || answer(&descriptor.into()));
+            client.write_all(b"ask").expect("it waits and is not reset");
+            client.read_exact(&mut [0; 6]).expect("it is not reset");
+        }
+    }
+
+    /// Its first SYN has arrived when this returns.
+    fn begin_to_connect(address: SocketAddr) -> Socket {
+        let client = tcp_socket(address, true).unwrap();
+        client.set_nonblocking(true).unwrap();
+        // It says that the connect is in progress.
+        let _ = client.connect(&address.into());
+        client.set_nonblocking(false).unwrap();
+        client
+    }
+
+    fn answer(listener: &TcpListener) {
+        listener.set_nonblocking(false).unwrap();
+        let (mut worker, _) = listener.accept().unwrap();
+        worker.read_exact(&mut [0; 3]).unwrap();
+        worker.write_all(b"answer").unwrap();
     }
 }
