@@ -37,6 +37,8 @@ class Results:
         self.values = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
         # Workload, then measure, then backend: the lowest of each round.
         self.floors = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+        # Nanoseconds of an access to memory, before each floor.
+        self.memory = []
         self.problems = []
         self.rate = None
 
@@ -75,6 +77,7 @@ def measure_floor(results, workload):
     """The cheapest round of each backend, by the figure that each measure is compared with."""
     with meanwhile(workload):
         report = loadtest(["floor", *workload.floor, "--rounds", str(FLOOR_ROUNDS)])
+    results.memory.append(report["memory_ns"])
     for wanted in workload.measures:
         for backend in ("epoll", "io_uring"):
             if report[backend]:

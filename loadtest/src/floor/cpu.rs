@@ -126,7 +126,7 @@ pub(super) fn settle() -> Result<()> {
     Ok(())
 }
 
-fn clock() -> Result<Duration> {
+pub(super) fn clock() -> Result<Duration> {
     Ok(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?.into())
 }
 

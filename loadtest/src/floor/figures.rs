@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::frames::COALESCED;
+use super::memory;
 
 /// What the kernel alone costs on one machine. Every cost is the CPU time of the measured thread
 /// and of ksoftirqd on its processor.
@@ -24,6 +25,9 @@ pub struct Floor {
     pub kernel: String,
     /// The model of the processor.
     pub processor: String,
+    /// Nanoseconds of an access at random within 4 MiB: 10 to 30 from a cache, 100 and more where
+    /// others use it up.
+    pub memory_ns: f64,
     /// send(2), recv(2) and epoll_wait(2).
     pub epoll: Calls,
     /// Requests in batches.
@@ -92,6 +96,8 @@ impl fmt::Display for Floor {
                 writeln!(f, "{system_us:>8.2}{softirq_us:>8.2}")?;
             }
         }
+        let (ns, mib) = (self.memory_ns, memory::BYTES >> 20);
+        writeln!(f, "memory, at random within {mib} MiB: {ns:.0} ns an access")?;
         if let Some(reason) = &self.io_uring_missing {
             writeln!(f, "io_uring was not measured: {reason}")?;
         }
@@ -112,6 +118,7 @@ mod tests {
             echo_bytes: 20,
             kernel: "6.18".into(),
             processor: "a processor".into(),
+            memory_ns: 21.0,
             epoll: calls(6.0),
             io_uring,
             io_uring_missing: io_uring.is_none().then(|| "it is forbidden".into()),
@@ -137,10 +144,11 @@ mod tests {
     #[test]
     fn the_table_has_a_line_for_each_figure_or_says_why_not() {
         let all = floor(Some(calls(5.0))).to_string();
-        assert_eq!(all.lines().count(), 10, "{all}");
+        assert_eq!(all.lines().count(), 11, "{all}");
         assert!(all.contains("send(2), 100 B, 8 messages at once              0.75"), "{all}");
+        assert!(all.ends_with("memory, at random within 4 MiB: 21 ns an access\n"), "{all}");
         let some = floor(None).to_string();
-        assert_eq!(some.lines().count(), 8, "{some}");
+        assert_eq!(some.lines().count(), 9, "{some}");
         assert!(some.ends_with("io_uring was not measured: it is forbidden\n"), "{some}");
     }
 

@@ -10,6 +10,7 @@ mod cpu;
 mod echo;
 mod figures;
 mod frames;
+mod memory;
 mod pairs;
 mod peers;
 mod table;
@@ -97,6 +98,7 @@ pub fn run(options: &Options) -> Result<Floor> {
 fn measure(options: &Options, placement: Placement) -> Result<Floor> {
     table::part().context("no descriptor table for the senders")?;
     cpu::pin(placement.server)?;
+    let memory_ns = memory::access_ns()?;
     let pairs = Pairs::open(options.connections, placement)?;
     let mut ring = Ring::new();
     let broadcast = broadcast::measure(&pairs, options, ring.as_mut().ok())?;
@@ -126,6 +128,7 @@ fn measure(options: &Options, placement: Placement) -> Result<Floor> {
         echo_bytes: options.echo_size,
         kernel: utsname.release().to_string_lossy().into_owned(),
         processor: processor(&cpuinfo.unwrap_or_default()),
+        memory_ns,
         epoll: calls(&broadcast.by_calls, &by_epoll),
         io_uring: broadcast.by_ring.zip(by_ring).map(|(of, echo)| calls(&of, &echo)),
         io_uring_missing: ring.err().map(|error| why_no_ring(&error)),

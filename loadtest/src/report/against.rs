@@ -163,6 +163,7 @@ mod tests {
             echo_bytes: 20,
             kernel: String::new(),
             processor: String::new(),
+            memory_ns: 20.0,
             epoll: Calls { single: cost(6.0), coalesced: cost(1.0), echo: cost(7.0) },
             io_uring: None,
             io_uring_missing: None,
