@@ -1,8 +1,9 @@
 //! Starting the workers, in the order that private descriptor tables demand.
 //!
-//! Wakers and polls are made here, while there is one table; then each thread parts its table from
-//! the others, keeps those and closes the rest; only then it opens its listeners and its ring. No
-//! value that owns a descriptor crosses threads after that, not even to be dropped.
+//! Wakers, polls and the first listeners are made here, while there is one table; then each thread
+//! parts its table from the others, keeps those and closes the rest; only then it opens what it
+//! still needs to listen, and its ring. No value that owns a descriptor crosses threads after that,
+//! not even to be dropped.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -140,8 +141,7 @@ fn connections_max(config: &Config, room: usize, workers: usize) -> usize {
 
 fn keep(seed: &Seed, wakers: &[EventWaker], share: &Share) -> Vec<RawFd> {
     let wakers = wakers.iter().map(AsRawFd::as_raw_fd);
-    let unix = share.unix.iter().map(AsRawFd::as_raw_fd);
-    wakers.chain(unix).chain(seed.descriptor()).collect()
+    wakers.chain(share.descriptors()).chain(seed.descriptor()).collect()
 }
 
 impl Seed {
@@ -170,8 +170,8 @@ impl Seed {
 impl Plan {
     /// Descriptors that the thread will own, in its own table.
     fn own_descriptors(&self) -> Vec<RawFd> {
-        let unix = self.share.unix.iter().map(AsRawFd::as_raw_fd);
-        unix.chain(self.seed.as_ref().and_then(Seed::descriptor)).collect()
+        let seed = self.seed.as_ref().and_then(Seed::descriptor);
+        self.share.descriptors().chain(seed).collect()
     }
 
     fn run(self, ready: &Sender<Result<(), StartError>>, exits: &Sender<Exit>) {

@@ -3,13 +3,13 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::sys::socket::setsockopt;
 use nix::{setsockopt_impl, sockopt_impl};
-use socket2::{Domain, Protocol, SockAddr, SockFilter, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::StartError;
 use crate::config::ListenAddr;
@@ -22,11 +22,6 @@ const BACKLOG: i32 = 65_535;
 /// then accepted and read in one turn, by one wake; a client that says nothing is accepted when the
 /// time is over, and meanwhile costs the server nothing.
 const DEFER_ACCEPT_SECONDS: i32 = 1;
-
-/// Packets that a socket with this filter never sees (SO_ATTACH_FILTER of socket(7)): a SYN among
-/// them is sent again by its client after a second, instead of being answered for a queue that
-/// nobody accepts from and that is reset in the end.
-const DROP_ALL: [SockFilter; 1] = [SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, 0)];
 
 sockopt_impl!(
     /// TCP_DEFER_ACCEPT of tcp(7): accept a connection when it has something to read.
@@ -41,8 +36,8 @@ sockopt_impl!(
 #[derive(Debug)]
 pub(super) struct Bound {
     addresses: Vec<ListenAddr>,
-    /// Hold each TCP address until the workers have it: bound, but deaf.
-    holders: Vec<Socket>,
+    /// One of each TCP address, until a worker takes them.
+    tcp: Vec<(SocketAddr, Socket)>,
     unix: Vec<Socket>,
     /// Paths of the Unix listeners, with their inodes.
     paths: Vec<(PathBuf, u64)>,
@@ -51,15 +46,18 @@ pub(super) struct Bound {
 /// What one worker takes to its thread, to listen on there.
 #[derive(Debug)]
 pub(super) struct Share {
+    /// TCP addresses to listen on beside the first worker.
     tcp: Vec<(SocketAddr, bool)>,
+    /// What holds these addresses, for the first worker.
+    held: Vec<(SocketAddr, Socket)>,
     /// Duplicates of the Unix listeners.
-    pub(super) unix: Vec<OwnedFd>,
+    unix: Vec<OwnedFd>,
 }
 
 impl Bound {
     /// Finds out whether every address is free, resolves port 0, and opens the Unix listeners.
     pub(super) fn bind(addresses: &[ListenAddr]) -> Result<Self, StartError> {
-        let mut bound = Self { addresses: vec![], holders: vec![], unix: vec![], paths: vec![] };
+        let mut bound = Self { addresses: vec![], tcp: vec![], unix: vec![], paths: vec![] };
         for address in addresses {
             let result = match address {
                 ListenAddr::Tcp(tcp) => bound.hold(*tcp, addresses),
@@ -74,37 +72,40 @@ impl Bound {
         &self.addresses
     }
 
-    /// What a worker needs.
-    pub(super) fn share(&self) -> io::Result<Share> {
+    /// What a worker needs; the first to ask gets what holds the addresses.
+    pub(super) fn share(&mut self) -> io::Result<Share> {
+        let unix = self.unix.iter().map(|socket| Ok(socket.try_clone()?.into()));
+        let unix = unix.collect::<io::Result<_>>()?;
+        let held = std::mem::take(&mut self.tcp);
+        if !held.is_empty() {
+            return Ok(Share { tcp: vec![], held, unix });
+        }
         let tcp = self.addresses.iter().filter_map(|address| match address {
             ListenAddr::Tcp(tcp) => Some((*tcp, only_v6(*tcp, &self.addresses))),
             ListenAddr::Unix(_) => None,
         });
-        let unix = self.unix.iter().map(|socket| Ok(socket.try_clone()?.into()));
-        Ok(Share { tcp: tcp.collect(), unix: unix.collect::<io::Result<_>>()? })
+        Ok(Share { tcp: tcp.collect(), held, unix })
     }
 
-    /// The workers listen now: nothing has to be held for them any more.
+    /// The workers have their own descriptors of the Unix listeners now.
     pub(super) fn let_go(&mut self) {
-        self.holders.clear();
         self.unix.clear();
     }
 
-    /// Binds without SO_REUSEPORT, so that an address where another server of this user listens
-    /// is found to be in use; sets it afterwards, so that the workers may bind beside this socket,
-    /// which never accepts.
+    /// Listens without SO_REUSEPORT, so that an address where another server of this user listens
+    /// is found to be in use; sets it afterwards, so that the other workers may bind beside this
+    /// socket. Whoever connects meanwhile waits in its queue for the first worker.
     fn hold(&mut self, address: SocketAddr, all: &[ListenAddr]) -> io::Result<()> {
-        let holder = tcp_socket(address, only_v6(address, all))?;
-        holder.bind(&address.into())?;
+        let socket = tcp_socket(address, only_v6(address, all))?;
+        socket.bind(&address.into())?;
         // Of two servers that start at once both may bind, but only one may listen. Addresses of
-        // our own with one port would be in each other's way like that.
+        // our own with one port would be in each other's way like that: they listen later.
         if !shares_port(address, all) {
-            holder.attach_filter(&DROP_ALL)?;
-            holder.listen(0)?;
+            socket.listen(BACKLOG)?;
         }
-        holder.set_reuse_port(true)?;
-        let resolved = holder.local_addr()?.as_socket().unwrap_or(address);
-        self.holders.push(holder);
+        socket.set_reuse_port(true)?;
+        let resolved = socket.local_addr()?.as_socket().unwrap_or(address);
+        self.tcp.push((resolved, socket));
         self.addresses.push(ListenAddr::Tcp(resolved));
         Ok(())
     }
@@ -135,36 +136,43 @@ impl Drop for Bound {
 }
 
 impl Share {
+    /// Those that are open already, in the table that all threads share until they part.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        let held = self.held.iter().map(|(_, socket)| socket.as_raw_fd());
+        self.unix.iter().map(AsRawFd::as_raw_fd).chain(held)
+    }
+
     /// Opens this worker's listeners, on its own thread and in its own table.
     pub(super) fn open(self) -> Result<Vec<Listener>, StartError> {
-        let unix = self.unix.into_iter().map(|descriptor| Ok(Listener::from(descriptor)));
-        let tcp = self.tcp.into_iter().map(|(address, only_v6)| {
-            listen_tcp(address, only_v6)
-                .map_err(|error| StartError::Listen(ListenAddr::Tcp(address), error))
+        let held = self.held.into_iter().map(|(address, socket)| (address, Ok(socket)));
+        let bound = self.tcp.into_iter().map(|(address, v6)| (address, bind_beside(address, v6)));
+        let tcp = held.chain(bound).map(|(address, socket)| {
+            let listen = |socket: Socket| socket.listen(BACKLOG).map(|()| Listener::new(socket));
+            let failed = |error| StartError::Listen(ListenAddr::Tcp(address), error);
+            socket.and_then(listen).map_err(failed)
         });
-        unix.chain(tcp).collect()
+        self.unix.into_iter().map(|descriptor| Ok(Listener::from(descriptor))).chain(tcp).collect()
     }
 }
 
+/// A socket that is to listen, with what accepted ones inherit.
 fn tcp_socket(address: SocketAddr, only_v6: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(only_v6)?;
     }
-    Ok(socket)
-}
-
-fn listen_tcp(address: SocketAddr, only_v6: bool) -> io::Result<Listener> {
-    let socket = tcp_socket(address, only_v6)?;
-    socket.set_reuse_port(true)?;
-    // Accepted sockets inherit it: one call for all of them.
     socket.set_tcp_nodelay(true)?;
     socket.set_nonblocking(true)?;
     setsockopt(&socket, DeferAccept, &DEFER_ACCEPT_SECONDS)?;
+    Ok(socket)
+}
+
+fn bind_beside(address: SocketAddr, only_v6: bool) -> io::Result<Socket> {
+    let socket = tcp_socket(address, only_v6)?;
+    socket.set_reuse_port(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(Listener::new(socket))
+    Ok(socket)
 }
 
 /// `[::]` takes IPv4 too, unless `0.0.0.0` is listened on at the same port.
@@ -204,9 +212,8 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsFd;
-    use std::thread;
 
     use super::*;
 
@@ -215,30 +222,35 @@ mod tests {
         for any in ["127.0.0.1:0", "[::1]:0"] {
             let mut bound = Bound::bind(&[ListenAddr::Tcp(any.parse().unwrap())]).unwrap();
             let ListenAddr::Tcp(address) = bound.addresses()[0] else { unreachable!() };
-            let mut client = begin_to_connect(address);
-            let listeners = bound.share().unwrap().open().unwrap();
+            let mut client = TcpStream::connect(address).unwrap();
+            let shares = [bound.share().unwrap(), bound.share().unwrap()];
+            let [first, second] = shares.map(|share| share.open().unwrap());
             bound.let_go();
-            let descriptor = listeners[0].as_fd().try_clone_to_owned().unwrap();
-            thread::spawn(move || answer(&descriptor.into()));
-            client.write_all(b"ask").expect("it waits and is not reset");
+            drop(second);
+            let descriptor = first[0].as_fd().try_clone_to_owned().unwrap();
+            client.write_all(b"ask").expect("it is not reset");
+            let listener = TcpListener::from(descriptor);
+            listener.set_nonblocking(false).unwrap();
+            let (mut worker, _) = listener.accept().unwrap();
+            worker.write_all(b"answer").unwrap();
             client.read_exact(&mut [0; 6]).expect("it is not reset");
         }
     }
 
-    /// Its first SYN has arrived when this returns.
-    fn begin_to_connect(address: SocketAddr) -> Socket {
-        let client = tcp_socket(address, true).unwrap();
-        client.set_nonblocking(true).unwrap();
-        // It says that the connect is in progress.
-        let _ = client.connect(&address.into());
-        client.set_nonblocking(false).unwrap();
-        client
-    }
-
-    fn answer(listener: &TcpListener) {
-        listener.set_nonblocking(false).unwrap();
-        let (mut worker, _) = listener.accept().unwrap();
-        worker.read_exact(&mut [0; 3]).unwrap();
-        worker.write_all(b"answer").unwrap();
+    #[test]
+    fn an_address_that_is_held_is_in_use_for_others_and_not_for_workers() {
+        let any = ListenAddr::Tcp("127.0.0.1:0".parse().unwrap());
+        let mut bound = Bound::bind(&[any]).unwrap();
+        let address = bound.addresses()[0].clone();
+        let is_in_use = |result: Result<Bound, StartError>| match result {
+            Err(StartError::Listen(_, error)) => error.kind() == io::ErrorKind::AddrInUse,
+            _ => false,
+        };
+        assert!(is_in_use(Bound::bind(std::slice::from_ref(&address))), "before a worker listens");
+        let workers = [bound.share().unwrap(), bound.share().unwrap(), bound.share().unwrap()];
+        let listeners = workers.map(|share| share.open().unwrap());
+        assert!(is_in_use(Bound::bind(std::slice::from_ref(&address))), "and afterwards");
+        drop(listeners);
+        Bound::bind(&[address]).unwrap();
     }
 }
