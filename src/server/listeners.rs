@@ -36,8 +36,8 @@ sockopt_impl!(
 #[derive(Debug)]
 pub(super) struct Bound {
     addresses: Vec<ListenAddr>,
-    /// One of each TCP address, until a worker takes them.
-    tcp: Vec<(SocketAddr, Socket)>,
+    /// One for each TCP address, in their order, until a worker takes them.
+    tcp: Vec<Socket>,
     unix: Vec<Socket>,
     /// Paths of the Unix listeners, with their inodes.
     paths: Vec<(PathBuf, u64)>,
@@ -46,12 +46,18 @@ pub(super) struct Bound {
 /// What one worker takes to its thread, to listen on there.
 #[derive(Debug)]
 pub(super) struct Share {
-    /// TCP addresses to listen on beside the first worker.
-    tcp: Vec<(SocketAddr, bool)>,
-    /// What holds these addresses, for the first worker.
-    held: Vec<(SocketAddr, Socket)>,
+    tcp: Vec<Tcp>,
     /// Duplicates of the Unix listeners.
     unix: Vec<OwnedFd>,
+}
+
+/// A TCP address to listen on.
+#[derive(Debug)]
+struct Tcp {
+    address: SocketAddr,
+    only_v6: bool,
+    /// What holds the address: the first worker takes it, the others bind beside it.
+    held: Option<Socket>,
 }
 
 impl Bound {
@@ -74,17 +80,17 @@ impl Bound {
 
     /// What a worker needs; the first to ask gets what holds the addresses.
     pub(super) fn share(&mut self) -> io::Result<Share> {
-        let unix = self.unix.iter().map(|socket| Ok(socket.try_clone()?.into()));
-        let unix = unix.collect::<io::Result<_>>()?;
-        let held = std::mem::take(&mut self.tcp);
-        if !held.is_empty() {
-            return Ok(Share { tcp: vec![], held, unix });
-        }
+        let mut held = std::mem::take(&mut self.tcp).into_iter();
         let tcp = self.addresses.iter().filter_map(|address| match address {
-            ListenAddr::Tcp(tcp) => Some((*tcp, only_v6(*tcp, &self.addresses))),
+            ListenAddr::Tcp(address) => Some(Tcp {
+                address: *address,
+                only_v6: only_v6(*address, &self.addresses),
+                held: held.next(),
+            }),
             ListenAddr::Unix(_) => None,
         });
-        Ok(Share { tcp: tcp.collect(), held, unix })
+        let unix = self.unix.iter().map(|socket| Ok(socket.try_clone()?.into()));
+        Ok(Share { tcp: tcp.collect(), unix: unix.collect::<io::Result<_>>()? })
     }
 
     /// The workers have their own descriptors of the Unix listeners now.
@@ -105,7 +111,7 @@ impl Bound {
         }
         socket.set_reuse_port(true)?;
         let resolved = socket.local_addr()?.as_socket().unwrap_or(address);
-        self.tcp.push((resolved, socket));
+        self.tcp.push(socket);
         self.addresses.push(ListenAddr::Tcp(resolved));
         Ok(())
     }
@@ -138,30 +144,40 @@ impl Drop for Bound {
 impl Share {
     /// Those that are open already, in the table that all threads share until they part.
     pub(super) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
-        let held = self.held.iter().map(|(_, socket)| socket.as_raw_fd());
-        self.unix.iter().map(AsRawFd::as_raw_fd).chain(held)
+        let held = self.tcp.iter().filter_map(|tcp| tcp.held.as_ref());
+        self.unix.iter().map(AsRawFd::as_raw_fd).chain(held.map(AsRawFd::as_raw_fd))
     }
 
     /// Opens this worker's listeners, on its own thread and in its own table.
     pub(super) fn open(self) -> Result<Vec<Listener>, StartError> {
-        let held = self.held.into_iter().map(|(address, socket)| (address, Ok(socket)));
-        let bound = self.tcp.into_iter().map(|(address, v6)| (address, bind_beside(address, v6)));
-        let tcp = held.chain(bound).map(|(address, socket)| {
-            let listen = |socket: Socket| socket.listen(BACKLOG).map(|()| Listener::new(socket));
-            let failed = |error| StartError::Listen(ListenAddr::Tcp(address), error);
-            socket.and_then(listen).map_err(failed)
+        let unix = self.unix.into_iter().map(|descriptor| Ok(Listener::from(descriptor)));
+        let tcp = self.tcp.into_iter().map(|tcp| {
+            let address = tcp.address;
+            tcp.listen().map_err(|error| StartError::Listen(ListenAddr::Tcp(address), error))
         });
-        self.unix.into_iter().map(|descriptor| Ok(Listener::from(descriptor))).chain(tcp).collect()
+        unix.chain(tcp).collect()
     }
 }
 
-/// A socket that is to listen, with what accepted ones inherit.
+impl Tcp {
+    fn listen(self) -> io::Result<Listener> {
+        let socket = match self.held {
+            Some(held) => held,
+            None => bind_beside(self.address, self.only_v6)?,
+        };
+        // What holds an address listens already, unless others of ours share the port.
+        socket.listen(BACKLOG)?;
+        Ok(Listener::new(socket))
+    }
+}
+
 fn tcp_socket(address: SocketAddr, only_v6: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(only_v6)?;
     }
+    // Accepted sockets inherit it: one call for all of them.
     socket.set_tcp_nodelay(true)?;
     socket.set_nonblocking(true)?;
     setsockopt(&socket, DeferAccept, &DEFER_ACCEPT_SECONDS)?;

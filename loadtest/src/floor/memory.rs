@@ -13,7 +13,6 @@ pub(super) const BYTES: usize = 4 << 20;
 const LAPS: usize = 4;
 
 /// A line of the cache, which names the one to look at next.
-#[derive(Clone)]
 #[repr(align(64))]
 struct Line {
     next: u32,

@@ -121,7 +121,7 @@ impl Ring {
     }
 
     pub(super) fn has_completions(&mut self) -> bool {
-        !self.reaped.is_empty() || !self.ring.completion().is_empty()
+        self.has_reaped() || !self.ring.completion().is_empty()
     }
 
     /// Whether the kernel keeps completions aside that did not fit.
