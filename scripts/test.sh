@@ -24,6 +24,9 @@ step() {
     printf '==> %s: passed in %s\n' "$title" "$(duration $((SECONDS - began)))"
 }
 
+# Most tests wait most of the time; those that measure take turns by themselves.
+export RUST_TEST_THREADS=4
+
 # The tests open many connections at once.
 ulimit -Sn "$(ulimit -Hn)"
 
