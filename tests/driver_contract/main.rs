@@ -6,6 +6,7 @@
 
 mod adopting;
 mod closing;
+mod crowd;
 mod ending;
 mod exhausting;
 mod finishing;
@@ -137,6 +138,12 @@ macro_rules! with_descriptors {
         fn no_descriptor_is_left_behind() {
             let path = concat!(module_path!(), "::no_descriptor_is_left_behind");
             apart(path, || plain::<$harness>(crate::exhausting::no_descriptor_is_left_behind));
+        }
+
+        #[test]
+        fn a_close_costs_the_same_among_many() {
+            let path = concat!(module_path!(), "::a_close_costs_the_same_among_many");
+            apart(path, || plain::<$harness>(crate::crowd::a_close_costs_the_same_among_many));
         }
     };
 }

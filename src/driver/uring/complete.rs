@@ -38,8 +38,12 @@ impl UringDriver {
             Operation::Receive => self.received(conn, entry),
             Operation::Send => self.sent(conn, entry.result()),
             Operation::SendLent => self.sent_lent(conn, entry),
-            Operation::Cancel => {
-                self.cancelled(conn, entry.result());
+            Operation::CancelPoll => {
+                self.poll_cancelled(conn, entry.result());
+                Told::Nothing
+            }
+            Operation::CancelSend => {
+                self.send_cancelled(conn, entry.result());
                 Told::Nothing
             }
             _ => {
@@ -49,16 +53,6 @@ impl UringDriver {
         };
         self.leave_if_quiet(conn);
         told
-    }
-
-    /// A send that was just woken, because the peer has finished, is in no list until it rests
-    /// again: what was not found is looked for again.
-    fn cancelled(&mut self, conn: ConnId, found: i32) {
-        let slot = self.slot(conn);
-        slot.clear(flag::CANCEL);
-        if (found.max(0) as usize) < slot.requests() {
-            self.cancel(conn);
-        }
     }
 
     fn conn(&self, index: u32) -> ConnId {

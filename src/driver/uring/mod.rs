@@ -5,6 +5,7 @@
 //! It never closes a descriptor that a request names, since then no FIN would be sent.
 
 mod buffers;
+mod cancel;
 mod complete;
 mod message;
 mod operation;
@@ -206,18 +207,13 @@ impl UringDriver {
         let slot = self.slot(conn);
         assert!(!slot.has(flag::CLOSING | flag::RELEASING), "close or release, and once");
         slot.set(how);
-        if slot.has(flag::IN_KERNEL) {
-            self.cancel(conn);
-        } else {
-            self.leave_if_quiet(conn);
+        if slot.has(flag::POLL) {
+            self.cancel_poll(conn);
         }
-    }
-
-    fn cancel(&mut self, conn: ConnId) {
-        let slot = self.slot(conn);
-        slot.set(flag::CANCEL);
-        let entry = opcode::AsyncCancel2::new(CancelBuilder::fd(slot.fd()).all()).build();
-        self.push(Operation::Cancel, conn.index, entry);
+        if self.slot(conn).has(flag::SEND) {
+            self.cancel_send(conn);
+        }
+        self.leave_if_quiet(conn);
     }
 
     fn leave_if_quiet(&mut self, conn: ConnId) {

@@ -14,14 +14,16 @@ pub(super) enum Operation {
     Receive,
     /// Send on a connection.
     Send,
-    /// Cancel everything on a connection.
-    Cancel,
+    /// Cancel the poll on a connection.
+    CancelPoll,
     /// Close a connection's descriptor.
     Close,
     /// Cancel the accept of a listener.
     Unlisten,
     /// Send on a connection, out of a receive buffer.
     SendLent,
+    /// Cancel the send on a connection.
+    CancelSend,
 }
 
 impl Operation {
@@ -53,10 +55,11 @@ impl Operation {
             3 => Self::Poll,
             4 => Self::Receive,
             5 => Self::Send,
-            6 => Self::Cancel,
+            6 => Self::CancelPoll,
             7 => Self::Close,
             8 => Self::Unlisten,
             9 => Self::SendLent,
+            10 => Self::CancelSend,
             _ => unreachable!("names come from Operation::name"),
         };
         (operation, name as u32)
@@ -69,8 +72,10 @@ mod tests {
 
     #[test]
     fn names_round_trip() {
-        use Operation::{Accept, Cancel, Close, Poll, Receive, Send, SendLent, Unlisten, Wake};
-        for operation in [Accept, Wake, Poll, Receive, Send, Cancel, Close, Unlisten, SendLent] {
+        use Operation::{Accept, CancelPoll, CancelSend, Close, Poll, Receive, Send, SendLent};
+        use Operation::{Unlisten, Wake};
+        let connections = [Poll, Receive, Send, SendLent, CancelPoll, CancelSend, Close];
+        for operation in [Accept, Wake, Unlisten].into_iter().chain(connections) {
             assert_eq!(Operation::parse(operation.name(u32::MAX)), (operation, u32::MAX));
         }
         let name = Operation::receive(7, u16::MAX);

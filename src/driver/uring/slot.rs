@@ -34,8 +34,8 @@ pub(super) mod flag {
     pub(in super::super) const RECEIVE: u32 = 1 << 1;
     /// A send is in the kernel.
     pub(in super::super) const SEND: u32 = 1 << 2;
-    /// A cancel is in the kernel.
-    pub(in super::super) const CANCEL: u32 = 1 << 3;
+    /// A cancel of the poll is in the kernel.
+    pub(in super::super) const CANCEL_POLL: u32 = 1 << 3;
     /// A close is in the kernel.
     pub(in super::super) const CLOSE: u32 = 1 << 4;
     /// There may be something to read.
@@ -58,8 +58,11 @@ pub(super) mod flag {
     pub(in super::super) const UNPOLLED: u32 = 1 << 13;
     /// What is being sent is what was received, in its buffer or copied.
     pub(in super::super) const LENT: u32 = 1 << 14;
+    /// A cancel of the send is in the kernel.
+    pub(in super::super) const CANCEL_SEND: u32 = 1 << 15;
     /// What names the slot in the kernel.
-    pub(in super::super) const IN_KERNEL: u32 = POLL | RECEIVE | SEND | CANCEL | CLOSE;
+    pub(in super::super) const IN_KERNEL: u32 =
+        POLL | RECEIVE | SEND | CANCEL_POLL | CANCEL_SEND | CLOSE;
 }
 
 impl Slot {
@@ -94,11 +97,6 @@ impl Slot {
 
     pub(super) fn is_sending(&self) -> bool {
         self.sending.is_some() || self.has(flag::LENT)
-    }
-
-    /// Requests that a cancel by descriptor should find.
-    pub(super) fn requests(&self) -> usize {
-        [flag::POLL, flag::RECEIVE, flag::SEND].iter().filter(|flag| self.has(**flag)).count()
     }
 
     /// Whether it must be put into the queue of those to read.
