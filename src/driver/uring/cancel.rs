@@ -1,5 +1,5 @@
-//! Ends what rests in the kernel, each request by its name: one cancel for all of a descriptor would
-//! look at every poll of the ring, twice.
+//! Ends what rests in the kernel, each request by its name: one cancel for all of a descriptor
+//! would look at every poll of the ring, twice.
 //!
 //! A receive never rests, nor does a send out of a receive buffer; they complete by themselves.
 
