@@ -58,6 +58,11 @@ pub(crate) trait Peer {
 
     fn finish(&mut self);
 
+    /// Sends a byte of urgent data (RFC 9293, 3.8.5), if the network has such; whether it did.
+    fn write_urgent(&mut self) -> bool {
+        false
+    }
+
     /// Breaks the connection. Over a Unix socket this takes bytes that were not read.
     fn reset(self);
 }

@@ -216,6 +216,11 @@ impl Peer for KernelPeer {
         self.is_ended
     }
 
+    fn write_urgent(&mut self) -> bool {
+        let has_urgent = self.socket.domain().is_ok_and(|domain| domain == Domain::IPV4);
+        has_urgent && self.send(b"!", libc::MSG_OOB) == 1
+    }
+
     fn finish(&mut self) {
         self.socket.shutdown(Shutdown::Write).expect("it is connected");
     }

@@ -49,7 +49,8 @@ macro_rules! hold_against {
                 receiving: what_is_written_is_received
                     a_bulk_is_echoed_in_arbitrary_cuts
                     many_connections_do_not_mix
-                    what_is_not_handed_out_is_unread;
+                    what_is_not_handed_out_is_unread
+                    what_is_behind_urgent_data_is_received;
                 listening: connects_at_once_are_all_accepted
                     a_connect_after_unlisten_is_refused;
                 sending: a_send_rests_until_the_peer_reads

@@ -8,6 +8,37 @@ use crate::harness::{Harness, Peer, pattern};
 use crate::log::{Event, Log};
 use crate::rig::Rig;
 
+/// A receive stops before urgent data, short although more is there. Whoever asks finds it.
+pub(crate) fn what_is_behind_urgent_data_is_received<H: Harness>(rig: &mut Rig<H>) {
+    for is_paused in [false, true] {
+        let (conn, mut peer) = rig.connect();
+        rig.log.pause(conn);
+        rig.log.settle();
+        assert_eq!(peer.write(b"before"), 6, "a little finds room");
+        if !peer.write_urgent() {
+            return;
+        }
+        assert_eq!(peer.write(b"behind"), 6, "a little finds room");
+        rig.log.resume(conn);
+        rig.log.until("some is received", |log| !log.received(conn).is_empty());
+        rig.log.settle();
+        let is_all = |log: &Log<H::Driver>| log.received(conn) == b"beforebehind";
+        if is_paused {
+            rig.log.pause(conn);
+            rig.log.settle();
+        }
+        let is_unread = rig.log.driver.has_unread(conn);
+        assert_ne!(is_unread, is_all(&rig.log), "it is received, or there");
+        if is_paused {
+            rig.log.settle();
+            rig.log.resume(conn);
+            rig.log.settle();
+            assert_eq!(rig.log.driver.has_unread(conn), !is_all(&rig.log));
+        }
+        rig.log.until("all is received", |log| is_all(log));
+    }
+}
+
 pub(crate) fn what_is_written_is_received<H: Harness>(rig: &mut Rig<H>) {
     let (conn, mut peer) = rig.connect();
     rig.deliver(conn, &mut peer, b"over");

@@ -327,7 +327,13 @@ impl Driver for EpollDriver {
     }
 
     fn has_unread(&mut self, conn: ConnId) -> bool {
-        self.slot(conn).has_unread()
+        let slot = self.slot(conn);
+        let has_unread = slot.has_unread();
+        // Urgent data makes a read short although more is behind it, and no edge tells of that.
+        if has_unread && slot.must_queue_for_reading() {
+            self.readable.push_back(conn);
+        }
+        has_unread
     }
 
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {
