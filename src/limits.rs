@@ -56,6 +56,10 @@ pub const POOLED_BUFFERS_MAX: usize = 64;
 /// Messages shorter than this are not compressed: the saving is less than the work.
 pub const DEFLATE_BYTES_MIN: usize = 1024;
 
+/// Connections of a worker that its tables have room for from the start, however many are allowed:
+/// containers often allow 2^30 descriptors. With more the tables grow, which copies them.
+pub const RESERVED_CONNECTIONS_MAX: usize = 1 << 20;
+
 /// Connections over the limit that may be told so with a 503 at the same time, per worker.
 /// Those beyond are closed without an answer.
 pub const REFUSALS_MAX: usize = 32;

@@ -159,12 +159,13 @@ pub struct Tuning {
 }
 
 impl Tuning {
-    /// What serves for that many connections.
+    /// What serves for that many connections; from [`crate::limits::RESERVED_CONNECTIONS_MAX`] on
+    /// tables grow as needed.
     #[must_use]
     pub fn for_connections(connections: usize) -> Self {
         Self {
             budget: crate::limits::COMPLETIONS_PER_TURN,
-            connections,
+            connections: connections.min(crate::limits::RESERVED_CONNECTIONS_MAX),
             submissions: 1024,
             completions: 8192,
             buffers: 32,

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::driver::Wake;
 use crate::hub::Hub;
 use crate::id::ConnId;
-use crate::limits::{BURST_OVER, TRIM_INTERVAL};
+use crate::limits::{BURST_OVER, RESERVED_CONNECTIONS_MAX, TRIM_INTERVAL};
 use crate::protocol::echo::Compressor;
 use crate::session::Scratch;
 use crate::stats::Counters;
@@ -126,7 +126,7 @@ impl<W: Wake> Core<W> {
             shared,
             counters,
             connections_max,
-            table: Table::with_capacity(connections_max),
+            table: Table::with_capacity(connections_max.min(RESERVED_CONNECTIONS_MAX)),
             hub: Hub::default(),
             mail,
             pool: Pool::default(),

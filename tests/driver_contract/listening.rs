@@ -36,6 +36,14 @@ pub(crate) fn a_connect_after_unlisten_is_refused<H: Harness>(rig: &mut Rig<H>) 
     assert_eq!(rig.log.settle(), [], "nobody was accepted");
 }
 
+/// Containers allow 2^30 descriptors: room for all of them would be more than there is.
+pub(crate) fn any_number_of_connections_may_be_allowed<H: Harness>(harness: H) {
+    let mut rig = Rig::new(harness, Tuning::for_connections(1 << 30));
+    let (conn, mut peer) = rig.connect();
+    rig.deliver(conn, &mut peer, b"here I am");
+    rig.wind_up();
+}
+
 /// A second listener of the same driver outlives the first.
 pub(crate) fn other_listeners_go_on<H: Harness>(harness: H) {
     let mut rig = Rig::new(harness, Tuning::for_connections(8));

@@ -110,6 +110,7 @@ macro_rules! hold_against {
             });
             tests!(plain, $harness, {
                 lending: no_peer_holds_a_buffer;
+                listening: any_number_of_connections_may_be_allowed;
                 exhausting: tiny_rings_lose_nothing
                     tiny_rings_tell_of_every_reset;
             });

@@ -46,6 +46,9 @@ const CLIENTS_MAX: usize = 12;
 /// On some seeds. It is as long as a leap of the time.
 const PONG_TIMEOUT: Duration = Duration::from_millis(300);
 
+/// What a worker of a container with 2^30 descriptors may hold: not what it reserves.
+const ALLOWED: usize = 1 << 30;
+
 impl World {
     pub(crate) fn new(seed: u64, fault: Fault) -> Self {
         let net = Net::new(seed);
@@ -71,7 +74,7 @@ impl World {
         let counters: Vec<Arc<Counters>> = (0..count).map(|_| Arc::default()).collect();
         let workers =
             drivers.into_iter().zip(mail).zip(&counters).map(|((driver, mail), counters)| {
-                Worker::new(driver, Arc::clone(&shared), Arc::clone(counters), mail, 1000)
+                Worker::new(driver, Arc::clone(&shared), Arc::clone(counters), mail, ALLOWED)
             });
         let workers = workers.collect();
         let (clients, obliged) = (Vec::new(), Vec::new());
