@@ -21,7 +21,8 @@ impl AllowedOrigins {
     #[must_use]
     pub fn allows(&self, origin: &str) -> bool {
         let origin = origin.to_ascii_lowercase();
-        self.0.iter().any(|pattern| pattern.matches(&origin))
+        let origin = without_default_port(&origin);
+        self.0.iter().any(|pattern| pattern.matches(origin))
     }
 }
 
@@ -42,6 +43,7 @@ impl Pattern {
             return Ok(Self::Any);
         }
         let text = text.to_ascii_lowercase();
+        let text = without_default_port(&text);
         let host = text.split_once("://").map(|(_, host)| host);
         if text != "null" && host.is_none_or(|host| host.is_empty() || host.contains('/')) {
             return Err(format!("`{text}` is no origin: one looks like https://app.example, or *"));
@@ -51,9 +53,19 @@ impl Pattern {
                 Ok(Self::Subdomains { before: format!("{scheme}://"), after: format!(".{domain}") })
             }
             _ if text.contains('*') => Err("a * stands alone or for a whole first label".into()),
-            _ => Ok(Self::Exact(text)),
+            _ => Ok(Self::Exact(text.to_owned())),
         }
     }
+}
+
+/// As browsers write it: without a port that goes without saying (RFC 6454, 6.2).
+fn without_default_port(origin: &str) -> &str {
+    let default_port = match origin.split_once("://") {
+        Some(("http", _)) => ":80",
+        Some(("https", _)) => ":443",
+        _ => return origin,
+    };
+    origin.strip_suffix(default_port).unwrap_or(origin)
 }
 
 impl FromStr for AllowedOrigins {
@@ -88,6 +100,17 @@ mod tests {
         }
         assert!("*".parse::<AllowedOrigins>().expect("any").allows("null"));
         assert!(!AllowedOrigins::default().allows("https://app.example"));
+    }
+
+    #[test]
+    fn a_default_port_goes_without_saying() {
+        let list = "https://app.example:443 http://app.example:80 https://*.b.example:443";
+        let list: AllowedOrigins = list.parse().expect("a good list");
+        for good in ["https://app.example", "http://app.example", "https://x.b.example"] {
+            assert!(list.allows(good), "{good}");
+        }
+        assert!(list.allows("https://app.example:443"), "not as a browser writes it, but the same");
+        assert!(!list.allows("http://app.example:443"));
     }
 
     #[test]

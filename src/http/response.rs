@@ -96,7 +96,12 @@ impl Response {
     /// Appends the response; to HEAD it has no body, only its length.
     pub fn encode(&self, is_head: bool, out: &mut Vec<u8>) {
         let (code, reason) = (self.status as u16, self.status.reason());
-        let connection = if self.closes { "close" } else { "keep-alive" };
+        let connection = match (self.status, self.closes) {
+            // Where there is an Upgrade, Connection names it (RFC 9110, 7.8).
+            (Status::UpgradeRequired, true) => "upgrade, close",
+            (_, true) => "close",
+            (_, false) => "keep-alive",
+        };
         let mut head =
             format!("HTTP/1.1 {code} {reason}\r\n{}Connection: {connection}\r\n", self.fields);
         if self.status != Status::NotModified {

@@ -111,7 +111,9 @@ fn pick<'a>(
     subprotocols: Subprotocols,
 ) -> Result<Option<&'a str>, ()> {
     let mut picked = None;
-    for token in offers.flat_map(|field| field.split(',')).map(str::trim) {
+    let tokens = offers.flat_map(|field| field.split(',')).map(str::trim);
+    // Empty elements of a list count for nothing (RFC 9110, 5.6.1.2).
+    for token in tokens.filter(|token| !token.is_empty()) {
         if !is_token(token) {
             return Err(());
         }
@@ -206,6 +208,8 @@ mod tests {
         assert!(listed.contains("\r\nSec-WebSocket-Protocol: wamp\r\n"), "{listed}");
         let none = answer(&lines, Subprotocols::Listed(&["other"])).expect("none is no fault");
         assert!(!none.contains("Sec-WebSocket-Protocol"), "{none}");
+        let padded = with("Sec-WebSocket-Protocol: ,, chat ,").expect("empty elements count not");
+        assert!(padded.contains("\r\nSec-WebSocket-Protocol: chat\r\n"), "{padded}");
         assert_eq!(with("Sec-WebSocket-Protocol: a b"), Err(Status::BadRequest));
     }
 

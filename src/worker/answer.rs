@@ -21,7 +21,18 @@ impl<W: Wake> Core<W> {
             return self.close_soon(conn);
         }
         self.counters.refused.add(1);
-        self.respond(conn, &unavailable(), false);
+        self.respond(conn, &self.unavailable(), false);
+    }
+
+    /// Why nobody is let in, and when to try again.
+    fn unavailable(&self) -> Response {
+        let text = match self.stopping {
+            Some(_) => "the server is stopping\n",
+            None => "no room for more connections now\n",
+        };
+        Response::text(Status::ServiceUnavailable, text)
+            .field("Retry-After", &RETRY_AFTER_SECONDS.to_string())
+            .closing()
     }
 
     pub(super) fn http_step(&mut self, conn: ConnId, input: &mut &mut [u8]) -> Then {
@@ -44,7 +55,7 @@ impl<W: Wake> Core<W> {
 
     fn answer(&mut self, conn: ConnId, request: &http::Request<'_>) {
         if self.stopping.is_some() {
-            return self.respond(conn, &unavailable(), request.is_head);
+            return self.respond(conn, &self.unavailable(), request.is_head);
         }
         let upgrade = match protocol::route(request) {
             Route::Response(response) => Err(response),
@@ -136,10 +147,4 @@ impl<W: Wake> Core<W> {
             self.touch(conn);
         }
     }
-}
-
-fn unavailable() -> Response {
-    Response::text(Status::ServiceUnavailable, "no room for more connections now\n")
-        .field("Retry-After", &RETRY_AFTER_SECONDS.to_string())
-        .closing()
 }

@@ -182,7 +182,9 @@ fn a_request_that_was_begun_is_answered_with_503(backend: Backend) {
     assert!(stop_begins(&server), "{}", server.log());
     thread::sleep(ms(100));
     client.write(rest.as_bytes());
-    assert_eq!(client.response().status, 503);
+    let response = client.response();
+    assert_eq!(response.status, 503);
+    assert!(String::from_utf8_lossy(&response.body).contains("stopping"), "it says why");
     assert_eq!(client.rest(ms(1000)).end, End::Fin);
     drop(client);
     assert_eq!(server.exit_code(ms(3000)), 0);
