@@ -82,7 +82,7 @@ pub struct Args {
     #[arg(default_value = "1MiB")]
     pub max_message_size: usize,
 
-    /// What may wait for a slow receiver behind the message being sent
+    /// Memory that may wait for a slow receiver behind the message being sent
     #[arg(long, value_name = "SIZE", env = "THRONG_MAX_BACKLOG", value_parser = parse_size)]
     #[arg(default_value = "1MiB")]
     pub max_backlog: usize,

@@ -43,7 +43,8 @@ pub struct Config {
     pub max_connections: Option<usize>,
     /// Bytes of one message, received or inflated; larger ones end the connection with 1009.
     pub max_message_size: usize,
-    /// Bytes that may wait behind what is being sent to one connection.
+    /// Bytes of memory that may wait behind what is being sent to one connection: messages as
+    /// they are before compression, and some 150 bytes for each run of them.
     pub max_backlog: usize,
     /// From one ping to the next; zero means none.
     pub ping_interval: Duration,

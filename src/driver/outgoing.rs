@@ -39,6 +39,15 @@ pub struct Parts {
     /// The runs.
     pub list: Vec<Part>,
     bytes: usize,
+    memory: usize,
+    gone: Gone,
+}
+
+/// The runs at the beginning of which all bytes have gone, so that nobody looks at them again.
+#[derive(Debug, Default)]
+struct Gone {
+    runs: usize,
+    bytes: usize,
 }
 
 impl Part {
@@ -51,12 +60,21 @@ impl Part {
             Self::Owned(buffer) => &buffer.bytes,
         }
     }
+
+    fn memory(&self) -> usize {
+        let bytes = match self {
+            Self::Shared(frames, _) => frames.memory(),
+            Self::Owned(buffer) => buffer.bytes.len(),
+        };
+        size_of::<Self>() + bytes
+    }
 }
 
 impl Parts {
     /// Adds a run at the end.
     pub fn push(&mut self, part: Part) {
         self.bytes += part.bytes().len();
+        self.memory += part.memory();
         self.list.push(part);
     }
 
@@ -73,13 +91,28 @@ impl Parts {
             let before = buffer.bytes.len();
             write(&mut buffer.bytes);
             self.bytes += buffer.bytes.len() - before;
+            self.memory += buffer.bytes.len() - before;
         }
     }
 
     /// Forgets the runs and gives them out one by one.
     pub fn drain(&mut self) -> impl Iterator<Item = Part> {
-        self.bytes = 0;
+        (self.bytes, self.memory, self.gone) = (0, 0, Gone::default());
         self.list.drain(..)
+    }
+
+    /// The runs behind those of the first `skip` bytes, and how many bytes are before them.
+    fn behind(&mut self, skip: usize) -> (&[Part], usize) {
+        let Gone { runs, bytes } = &mut self.gone;
+        assert!(skip >= *bytes, "what has gone does not come back");
+        while let Some(part) = self.list.get(*runs) {
+            let end = *bytes + part.bytes().len();
+            if end > skip {
+                break;
+            }
+            (*runs, *bytes) = (*runs + 1, end);
+        }
+        (&self.list[*runs..], *bytes)
     }
 }
 
@@ -109,6 +142,17 @@ impl Outgoing {
         }
     }
 
+    /// Bytes of memory that these keep while they wait: shared frames count as if nobody else had
+    /// them, as the slowest of all who get them has them alone in the end.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        match self {
+            Self::Shared(frames, _) => frames.memory(),
+            Self::Owned(buffer) => buffer.bytes.len(),
+            Self::Parts(parts) => parts.memory,
+        }
+    }
+
     /// Whether there is nothing to send.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -126,23 +170,26 @@ impl Outgoing {
         }
     }
 
-    /// Fills `out` with the runs behind the first `skip` bytes, as far as it reaches; says how
-    /// many these are.
-    pub fn slices<'a>(&'a self, mut skip: usize, out: &mut [IoSlice<'a>]) -> usize {
-        let mut count = 0;
-        let mut put = |bytes: &'a [u8]| {
-            let rest = bytes.get(skip..).unwrap_or_default();
-            skip = skip.saturating_sub(bytes.len());
-            if !rest.is_empty() && count < out.len() {
-                out[count] = IoSlice::new(rest);
-                count += 1;
+    /// Fills `out` with the runs behind the first `skip` bytes, as far as it reaches and up to
+    /// `max` bytes; says how many these are. From one call to the next `skip` only grows.
+    pub fn slices<'a>(&'a mut self, skip: usize, max: usize, out: &mut [IoSlice<'a>]) -> usize {
+        let (parts, before) = match self {
+            Self::Parts(parts) => parts.behind(skip),
+            single => {
+                let run = single.contiguous(skip).unwrap_or_default();
+                out[0] = IoSlice::new(&run[..run.len().min(max)]);
+                return usize::from(!run.is_empty());
             }
-            count < out.len()
         };
-        match self {
-            Self::Shared(frames, form) => drop(put(frames.bytes(*form))),
-            Self::Owned(buffer) => drop(put(&buffer.bytes)),
-            Self::Parts(parts) => drop(parts.list.iter().all(|part| put(part.bytes()))),
+        let (mut skip, mut left, mut count) = (skip - before, max, 0);
+        for part in parts {
+            if left == 0 || count == out.len() {
+                break;
+            }
+            let run = &part.bytes()[std::mem::take(&mut skip)..];
+            let run = &run[..run.len().min(left)];
+            out[count] = IoSlice::new(run);
+            (count, left) = (count + 1, left - run.len());
         }
         count
     }
@@ -158,6 +205,11 @@ impl Outgoing {
     }
 }
 
+/// Bytes in one request or call. io_uring wakes a send 128 times at most and then gives it to a
+/// thread that blocks (`APOLL_MAX_RETRY`): with so few bytes it never comes to that, as a socket
+/// wakes a writer when a third of its buffer is free, ten kilobytes by default.
+pub(super) const SEND_BYTES_MAX: usize = 256 * 1024;
+
 /// Runs in one system call; the kernel takes 1,024, but so many are walked for nothing if the
 /// socket takes fewer bytes.
 pub(super) const SLICES_MAX: usize = 64;
@@ -166,6 +218,7 @@ pub(super) const SLICES_MAX: usize = 64;
 mod tests {
     use super::*;
     use crate::wire::Kind;
+    use crate::wire::deflate::Deflater;
 
     #[test]
     fn two_words() {
@@ -181,16 +234,52 @@ mod tests {
         parts.push(Part::Shared(Arc::new(frames), Form::Plain));
         parts.append(|out| out.extend(b"xy"), Box::default);
         parts.append(|out| out.extend(b"z"), Box::default);
-        let outgoing = Outgoing::Parts(Box::new(parts));
+        let mut outgoing = Outgoing::Parts(Box::new(parts));
         let all = b"12\x81\x03abcxyz";
         assert_eq!(outgoing.len(), all.len());
         for skip in 0..=all.len() {
-            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let count = outgoing.slices(skip, &mut slices);
-            let joined: Vec<u8> = slices[..count].iter().flat_map(|s| s.to_vec()).collect();
-            assert_eq!(joined, all[skip..], "{skip}");
-            assert_eq!(outgoing.slices(skip, &mut slices[..1]), usize::from(skip < all.len()));
+            for max in [1, 3, usize::MAX] {
+                let joined = joined(&mut outgoing, skip, max, SLICES_MAX);
+                assert_eq!(joined, all[skip..all.len().min(skip.saturating_add(max))], "{skip}");
+            }
+            let first = joined(&mut outgoing, skip, usize::MAX, 1);
+            assert!(first.is_empty() == (skip == all.len()) && all[skip..].starts_with(&first));
             assert_eq!(outgoing.to_vec(skip), all[skip..]);
         }
+    }
+
+    fn joined(outgoing: &mut Outgoing, skip: usize, max: usize, count: usize) -> Vec<u8> {
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let count = outgoing.slices(skip, max, &mut slices[..count]);
+        slices[..count].iter().flat_map(|slice| slice.to_vec()).collect()
+    }
+
+    #[test]
+    fn runs_that_have_gone_are_not_looked_at_again() {
+        let mut parts = Parts::default();
+        for _ in 0..1000 {
+            parts.push(Part::Owned(Box::new(Buffer { bytes: vec![7; 3] })));
+        }
+        assert_eq!(parts.behind(1501).0.len(), 500);
+        assert_eq!((parts.gone.runs, parts.gone.bytes), (500, 1500));
+        assert_eq!(parts.behind(3000).0.len(), 0);
+        assert_eq!(parts.drain().count(), 1000);
+        parts.push(Part::Owned(Box::new(Buffer { bytes: vec![7; 3] })));
+        assert_eq!(parts.behind(0).0.len(), 1, "the list begins anew");
+    }
+
+    #[test]
+    fn shared_frames_count_in_all_their_forms() {
+        let mut frames = Encoded::default();
+        frames.push(Kind::Binary, &[0; 100_000]);
+        frames.prepare(Form::Deflated, &mut Deflater::default());
+        let frames = Arc::new(frames);
+        let single = Outgoing::Shared(Arc::clone(&frames), Form::Deflated);
+        assert!(single.len() < 1000 && single.memory() > 100_000);
+        let mut parts = Parts::default();
+        (0..2).for_each(|_| parts.push(Part::Shared(Arc::clone(&frames), Form::Deflated)));
+        assert!(Outgoing::Parts(Box::new(parts)).memory() > 200_000);
+        let empty = Outgoing::Shared(Arc::new(Encoded::default()), Form::Plain);
+        assert!(empty.memory() > 64, "even nothing takes room");
     }
 }

@@ -63,6 +63,14 @@ impl Encoded {
         self.plain.capacity() + self.messages.capacity() * size_of::<Message>()
     }
 
+    /// Bytes of memory that these take for as long as anybody is to get them, in whatever form.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let deflated = self.deflated.get().map_or(0, Vec::len);
+        let messages = self.messages.len() * size_of::<Message>();
+        size_of::<Self>() + self.plain.len() + deflated + messages
+    }
+
     /// How many messages these are.
     #[must_use]
     pub fn messages(&self) -> usize {

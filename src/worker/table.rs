@@ -119,9 +119,9 @@ impl Connection {
         self.flags &= !flags;
     }
 
-    /// Bytes that wait behind what is being sent.
+    /// Bytes of memory that wait behind what is being sent.
     pub(super) fn backlog(&self) -> usize {
-        self.queue.as_ref().map_or(0, Outgoing::len)
+        self.queue.as_ref().map_or(0, Outgoing::memory)
     }
 
     pub(super) fn membership(&self) -> Option<Membership> {

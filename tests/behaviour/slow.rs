@@ -4,16 +4,21 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use testkit::client::{Client, End, Frame, Got, Shape, binary, frames, pong, text};
+use testkit::process::Process;
 use throng::config::Backend;
 
-use crate::support::{clients, holds_within, ms, noise, server};
+use crate::support::{clients, deflated, holds_within, ms, noise, server};
 
 on_both!(
     a_reader_that_does_not_keep_up_is_closed_while_others_go_on,
     one_message_larger_than_the_backlog_arrives_at_a_slow_reader,
     a_steady_reader_is_kept_while_pings_wait_behind_a_large_message,
     memory_stays_bounded_however_many_readers_are_slow,
+    compressed_messages_count_as_what_they_take_in_memory,
+    short_messages_count_as_what_they_take_in_memory,
 );
+
+const DEFLATE: &str = "Sec-WebSocket-Extensions: permessage-deflate";
 
 fn a_reader_that_does_not_keep_up_is_closed_while_others_go_on(backend: Backend) {
     const MESSAGES: usize = 1200;
@@ -124,4 +129,46 @@ fn memory_stays_bounded_however_many_readers_are_slow(backend: Backend) {
     assert!(holds_within(ms(3000), are_gone), "slow readers are still there");
     drop(slow);
     assert_eq!(publisher.frame_within(ms(50)), Got::Silence);
+}
+
+/// A publisher, and a reader whose socket is full: it was idle, so it takes a send of any size.
+fn blocked(server: &Process, lines: &[&str]) -> (Client, Client) {
+    let mut slow = Client::connect_with(server.address(), Some(16 << 10)).expect("it listens");
+    slow.upgrade("/room/a", lines);
+    let mut publisher = Client::connect(server.address()).expect("the server listens");
+    publisher.upgrade("/room/a", lines);
+    publisher.write(&binary(&noise(12 << 20)));
+    assert_eq!(publisher.frame().payload.len(), 12 << 20);
+    (publisher, slow)
+}
+
+fn compressed_messages_count_as_what_they_take_in_memory(backend: Backend) {
+    const MESSAGES: usize = 100;
+    let server = server(backend, &["--max-message-size", "16MiB"]);
+    let (mut publisher, slow) = blocked(&server, &[DEFLATE]);
+    let bomb = Shape::new(2).reserved(0x40).with(&deflated(&vec![0; 1 << 20]));
+    publisher.write(&bomb);
+    assert!(publisher.frame().payload.len() < 2048, "a megabyte of zeros is short");
+    let before = server.rss_bytes();
+    for _ in 0..MESSAGES {
+        publisher.write(&bomb);
+        publisher.frame();
+    }
+    let growth = server.rss_bytes().saturating_sub(before);
+    assert!(growth < 10 << 20, "{growth} bytes more");
+    drop(slow);
+}
+
+fn short_messages_count_as_what_they_take_in_memory(backend: Backend) {
+    const MESSAGES: usize = 10_000;
+    let server = server(backend, &["--max-message-size", "16MiB"]);
+    let (mut publisher, slow) = blocked(&server, &[]);
+    let before = server.sockets();
+    for _ in 0..MESSAGES {
+        publisher.write(&text(""));
+        assert_eq!(publisher.frame().payload, b"");
+    }
+    let is_gone = || server.sockets() == before - 1;
+    assert!(holds_within(ms(3000), is_gone), "the reader keeps {MESSAGES} messages");
+    drop(slow);
 }

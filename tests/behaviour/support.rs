@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use flate2::{Compress, Compression, FlushCompress};
 use testkit::client::{Address, Client};
 use testkit::process::{Launch, Process};
 use throng::config::Backend;
@@ -128,4 +129,15 @@ impl Drop for Scratch {
         // Left over files are no reason to fail.
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// As permessage-deflate has it in a message.
+pub(crate) fn deflated(payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(payload.len() / 512 + 1024);
+    let mut compress = Compress::new(Compression::new(9), false);
+    compress.compress_vec(payload, &mut out, FlushCompress::Sync).expect("there is room enough");
+    assert_eq!(compress.total_in(), payload.len() as u64, "there is room enough");
+    assert!(out.ends_with(&[0, 0, 0xff, 0xff]), "a sync flush ends so");
+    out.truncate(out.len() - 4);
+    out
 }

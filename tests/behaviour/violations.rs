@@ -1,11 +1,10 @@
 //! What a peer may not do, and the close code that tells it so.
 
-use flate2::{Compress, Compression, FlushCompress};
 use testkit::client::{Client, End, Form, Shape, close, ping, text};
 use testkit::process::Process;
 use throng::config::Backend;
 
-use crate::support::{ms, server};
+use crate::support::{deflated, ms, server};
 
 on_both!(
     frames_against_the_rules_get_1002,
@@ -133,14 +132,4 @@ fn the_first_fault_is_the_last_word(backend: Backend) {
 
 fn bomb(payload: &[u8]) -> Vec<u8> {
     Shape::new(2).reserved(0x40).with(&deflated(payload))
-}
-
-fn deflated(payload: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(payload.len() / 512 + 1024);
-    let mut compress = Compress::new(Compression::new(9), false);
-    compress.compress_vec(payload, &mut out, FlushCompress::Sync).expect("there is room enough");
-    assert_eq!(compress.total_in(), payload.len() as u64, "there is room enough");
-    assert!(out.ends_with(&[0, 0, 0xff, 0xff]), "a sync flush ends so");
-    out.truncate(out.len() - 4);
-    out
 }

@@ -143,6 +143,12 @@ macro_rules! with_descriptors {
         }
 
         #[test]
+        fn a_long_send_is_given_to_no_thread() {
+            let path = concat!(module_path!(), "::a_long_send_is_given_to_no_thread");
+            apart(path, || plain::<$harness>(crate::sending::a_long_send_is_given_to_no_thread));
+        }
+
+        #[test]
         fn a_close_costs_the_same_among_many() {
             let path = concat!(module_path!(), "::a_close_costs_the_same_among_many");
             apart(path, || plain::<$harness>(crate::crowd::a_close_costs_the_same_among_many));

@@ -1,12 +1,15 @@
 //! Sends: of any shape, and to peers that take their time.
 
+use std::collections::HashSet;
+use std::fs;
 use std::sync::Arc;
+use std::time::Duration;
 
 use throng::driver::sim::Rng;
-use throng::driver::{Buffer, Outgoing, Part, Parts};
+use throng::driver::{Buffer, Outgoing, Part, Parts, Tuning};
 use throng::wire::{Encoded, Form, Kind};
 
-use crate::harness::{Harness, Peer, pattern};
+use crate::harness::{Harness, PATIENCE, Peer, now, pattern};
 use crate::log::Event;
 use crate::rig::Rig;
 
@@ -81,11 +84,11 @@ pub(crate) fn sends_follow_each_other<H: Harness>(rig: &mut Rig<H>) {
         (0..SENDS).map(|at| pattern(at as u64, 1 + 37 * at % 3000)).collect();
     let (mut next, mut got) = (1, Vec::new());
     rig.log.send_owned(conn, &chunks[0]);
-    let began = crate::harness::now();
+    let began = now();
     while rig.log.at(conn).sent < SENDS {
-        assert!(began.elapsed() < crate::harness::PATIENCE, "{next} of {SENDS} were sent");
+        assert!(began.elapsed() < PATIENCE, "{next} of {SENDS} were sent");
         // In the very turn that tells of the last one.
-        rig.log.turn(std::time::Duration::from_millis(1), |log, event| {
+        rig.log.turn(Duration::from_millis(1), |log, event| {
             if event == Event::Sent(conn) && next < SENDS {
                 log.send_owned(conn, &chunks[next]);
                 next += 1;
@@ -98,4 +101,30 @@ pub(crate) fn sends_follow_each_other<H: Harness>(rig: &mut Rig<H>) {
         got.len() >= chunks.iter().map(Vec::len).sum()
     });
     assert!(got == chunks.concat(), "in order");
+}
+
+/// However often the kernel has to go on with it: io_uring would have a thread block in the end.
+pub(crate) fn a_long_send_is_given_to_no_thread<H: Harness>(harness: H) {
+    let mut rig = Rig::new(harness, Tuning::for_connections(8));
+    let (conn, mut peer) = rig.connect();
+    let bytes = pattern(3, 16 * H::BULK);
+    rig.log.send_owned(conn, &bytes);
+    let (mut got, mut threads) = (0, HashSet::new());
+    let began = now();
+    while got < bytes.len() || rig.log.is_sending(conn) {
+        let some = peer.read(usize::MAX);
+        assert!(bytes[got..].starts_with(&some), "in order, nothing lost");
+        got += some.len();
+        rig.log.turn(Duration::from_millis(1), |_, _| {});
+        threads.extend(names_of_threads());
+        assert!(began.elapsed() < PATIENCE, "{got} bytes have come");
+    }
+    let is_of_kernel = |name: &&String| name.starts_with("iou-");
+    assert_eq!(threads.iter().find(is_of_kernel), None);
+    rig.wind_up();
+}
+
+fn names_of_threads() -> Vec<String> {
+    let threads = fs::read_dir("/proc/self/task").expect("Linux has it").flatten();
+    threads.filter_map(|thread| fs::read_to_string(thread.path().join("comm")).ok()).collect()
 }

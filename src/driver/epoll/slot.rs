@@ -183,7 +183,7 @@ impl Slot {
 
     /// Sends until all has gone or the kernel takes no more.
     pub(super) fn write(&mut self) -> Written {
-        let Some(bytes) = &self.sending else { return Written::Blocked };
+        let Some(bytes) = &mut self.sending else { return Written::Blocked };
         loop {
             match write_once(&self.socket, bytes, self.sent) {
                 Ok(count) => self.sent += count,
@@ -223,13 +223,13 @@ impl Slot {
     }
 }
 
-fn write_once(socket: &OwnedFd, bytes: &Outgoing, sent: usize) -> io::Result<usize> {
+fn write_once(socket: &OwnedFd, bytes: &mut Outgoing, sent: usize) -> io::Result<usize> {
     let socket = SockRef::from(socket);
     if let Some(run) = bytes.contiguous(sent) {
         return socket.send_with_flags(run, SEND_FLAGS);
     }
     let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-    let count = bytes.slices(sent, &mut slices);
+    let count = bytes.slices(sent, usize::MAX, &mut slices);
     socket.send_vectored_with_flags(&slices[..count], SEND_FLAGS)
 }
 

@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 
 use crate::driver::Outgoing;
-use crate::driver::outgoing::SLICES_MAX;
+use crate::driver::outgoing::{SEND_BYTES_MAX, SLICES_MAX};
 
 /// A `msghdr` and the slices it points to; boxed, so that neither moves.
 pub(super) struct Message {
@@ -20,9 +20,9 @@ impl Message {
     }
 
     /// Points to the rest of `bytes`. The caller keeps both in place until the send completes.
-    pub(super) fn point_to(&mut self, bytes: &Outgoing, sent: usize) -> *const libc::msghdr {
+    pub(super) fn point_to(&mut self, bytes: &mut Outgoing, sent: usize) -> *const libc::msghdr {
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        let count = bytes.slices(sent, &mut slices);
+        let count = bytes.slices(sent, SEND_BYTES_MAX, &mut slices);
         for (place, slice) in self.slices.iter_mut().zip(&slices[..count]) {
             place.iov_base = slice.as_ptr().cast_mut().cast();
             place.iov_len = slice.len();

@@ -29,6 +29,7 @@ use io_uring::types::{CancelBuilder, Fd, Timespec};
 use io_uring::{opcode, squeue};
 use slab::Slab;
 
+use super::outgoing::SEND_BYTES_MAX;
 use super::{Completion, Driver, End, EventWaker, Listener, ListenerId, Outgoing, Tuning, clock};
 use crate::id::ConnId;
 use crate::limits::ACCEPT_RETRY;
@@ -180,10 +181,10 @@ impl UringDriver {
         const FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
         let slot = self.slots.get_mut(conn.index as usize).expect("the connection is not closed");
         let (fd, sent) = (slot.fd(), slot.sent);
-        let bytes = slot.sending.as_ref().expect("something is being sent");
+        let bytes = slot.sending.as_mut().expect("something is being sent");
         let entry = match bytes.contiguous(sent) {
             Some(run) => {
-                let length = run.len().min(1 << 30) as u32;
+                let length = run.len().min(SEND_BYTES_MAX) as u32;
                 opcode::Send::new(fd, run.as_ptr(), length).flags(FLAGS).build()
             }
             None => {
