@@ -33,6 +33,18 @@ pub const RECEIVE_BYTES: usize = 64 * 1024;
 /// Completions handed out by a driver per turn; the rest waits for the next turn.
 pub const COMPLETIONS_PER_TURN: usize = 1024;
 
+/// What the messages of one turn may come to, each counted with its payload, inflated, and
+/// [`MESSAGE_BYTES`]: a turn publishes so much at most, or little more with the last message. From
+/// there on connections wait for the next turn with what they have sent.
+pub const MESSAGES_PER_TURN_BYTES: usize = 4 << 20;
+
+/// What a message counts beside its payload.
+pub const MESSAGE_BYTES: usize = 32;
+
+/// Pings in a turn before whose pongs a room gets what it has so far, in a run of its own. The
+/// pongs beyond wait for the end of the turn, or pings between messages would make a run of each.
+pub const RUNS_FOR_PONGS_PER_TURN: usize = 16;
+
 /// Connections accepted by the epoll driver per listener and turn.
 pub const ACCEPTS_PER_TURN: usize = 32;
 

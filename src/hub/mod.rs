@@ -5,7 +5,7 @@
 
 mod spare;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use slab::Slab;
@@ -52,8 +52,9 @@ pub struct Hub {
     rooms: Slab<Room>,
     by_name: HashMap<Arc<str>, RoomId>,
     places: Slab<Place>,
-    /// Rooms with something published, in the order of their first publish.
-    published: Vec<RoomId>,
+    /// Rooms with something published, in the order of their first publish, and some where that
+    /// was sealed since.
+    published: VecDeque<RoomId>,
     spare: Spare,
 }
 
@@ -100,7 +101,7 @@ impl Hub {
     pub fn publish(&mut self, membership: Membership, kind: Kind, payload: &[u8]) {
         let room = self.room_of(membership);
         let pending = self.rooms[room.0 as usize].pending.get_or_insert_with(|| {
-            self.published.push(room);
+            self.published.push_back(room);
             self.spare.take()
         });
         let frames = Arc::get_mut(pending).expect("pending frames are given to nobody");
@@ -127,18 +128,28 @@ impl Hub {
 
     /// Takes what was published in a room since the last time.
     pub fn seal(&mut self, room: RoomId) -> Option<Sealed> {
-        let Room { name, pending, .. } = &mut self.rooms[room.0 as usize];
+        let Room { name, pending, .. } = self.rooms.get_mut(room.0 as usize)?;
         let frames = pending.take()?;
         let name = Arc::clone(name);
         self.spare.watch(&frames);
-        self.published.retain(|published| *published != room);
         Some(Sealed { room, name, frames })
     }
 
     /// Takes what was published in the first of the rooms where anything was.
     pub fn seal_next(&mut self) -> Option<Sealed> {
-        let room = *self.published.first()?;
-        self.seal(room)
+        loop {
+            let room = self.published.pop_front()?;
+            let sealed = self.seal(room);
+            if sealed.is_some() {
+                return sealed;
+            }
+        }
+    }
+
+    /// Whether anything was published in the room of a member and not sealed.
+    #[must_use]
+    pub fn has_published(&self, membership: Membership) -> bool {
+        self.rooms[self.room_of(membership).0 as usize].pending.is_some()
     }
 
     /// Frees memory that was not needed since the last time; says whether anything is left.

@@ -6,11 +6,29 @@ use super::table::{Phase, Role, flag};
 use crate::driver::Wake;
 use crate::http::{self, Handshake, Response, Status};
 use crate::id::ConnId;
-use crate::limits::{HANDSHAKE_TIMEOUT, REFUSALS_MAX, RETRY_AFTER_SECONDS};
+use crate::limits::{
+    HANDSHAKE_TIMEOUT, REFUSALS_MAX, RETRY_AFTER_SECONDS, RUNS_FOR_PONGS_PER_TURN,
+};
 use crate::protocol::{self, Endpoint, Route};
 use crate::session::Session;
-use crate::wire::frame::{self, Opcode};
+use crate::wire::frame::{self, CONTROL_BYTES_MAX, Opcode};
 use crate::wire::{CloseCode, Violation};
+
+/// What a ping is answered with.
+#[derive(Debug)]
+pub(super) struct Pong {
+    pub(super) conn: ConnId,
+    payload: [u8; CONTROL_BYTES_MAX],
+    length: usize,
+}
+
+impl Pong {
+    pub(super) fn new(conn: ConnId, ping: &[u8]) -> Self {
+        let mut payload = [0; CONTROL_BYTES_MAX];
+        payload[..ping.len()].copy_from_slice(ping);
+        Self { conn, payload, length: ping.len() }
+    }
+}
 
 impl<W: Wake> Core<W> {
     /// One request too many or too late: 503, unless many are being told already.
@@ -105,12 +123,31 @@ impl<W: Wake> Core<W> {
         connection.set(flag::PINGED);
     }
 
-    pub(super) fn pong(&mut self, conn: ConnId, payload: &[u8]) {
-        self.deliver_before_reply(conn);
-        let Some(connection) = self.table.get_mut(conn) else { return };
+    /// A pong goes behind what the same connection has published. That is delivered now, unless
+    /// many pings have made it so in this turn: then the pong waits for its end, and stands for
+    /// earlier ones that wait too (RFC 6455, 5.5.3).
+    pub(super) fn pong(&mut self, pong: Pong) {
+        if let Some(earlier) = self.pongs.iter_mut().rfind(|earlier| earlier.conn == pong.conn) {
+            *earlier = pong;
+            return;
+        }
+        let membership = self.table.get_mut(pong.conn).and_then(|known| known.membership());
+        if membership.is_some_and(|membership| self.hub.has_published(membership)) {
+            if self.runs_for_pongs == RUNS_FOR_PONGS_PER_TURN {
+                return self.pongs.push(pong);
+            }
+            self.runs_for_pongs += 1;
+            self.deliver_before_reply(pong.conn);
+        }
+        self.put_pong(&pong);
+    }
+
+    pub(super) fn put_pong(&mut self, pong: &Pong) {
+        let Some(connection) = self.table.get_mut(pong.conn) else { return };
         let Phase::Session(session, _) = &connection.phase else { return };
         if session.is_open() {
-            self.append(conn, |out| frame::put_frame(out, Opcode::Pong, false, payload));
+            let payload = &pong.payload[..pong.length];
+            self.append(pong.conn, |out| frame::put_frame(out, Opcode::Pong, false, payload));
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use super::answer::Pong;
 use super::cohorts::{Cohorts, Sweep};
 use super::mailbox::{Mail, Posted};
 use super::pool::Pool;
@@ -14,7 +15,7 @@ use crate::config::Config;
 use crate::driver::Wake;
 use crate::hub::Hub;
 use crate::id::ConnId;
-use crate::limits::{BURST_OVER, RESERVED_CONNECTIONS_MAX, TRIM_INTERVAL};
+use crate::limits::{BURST_OVER, MESSAGES_PER_TURN_BYTES, RESERVED_CONNECTIONS_MAX, TRIM_INTERVAL};
 use crate::protocol::echo::Compressor;
 use crate::session::Scratch;
 use crate::stats::Counters;
@@ -82,6 +83,12 @@ pub(super) struct Core<W> {
     pub(super) touched: VecDeque<ConnId>,
     /// Publishers that wait until other workers have kept up.
     pub(super) waiting: VecDeque<ConnId>,
+    /// What the messages of this turn have come to: see [`MESSAGES_PER_TURN_BYTES`].
+    pub(super) spent: usize,
+    /// Pongs that wait for the end of the turn, behind what the same connections have published.
+    pub(super) pongs: Vec<Pong>,
+    /// Runs that were delivered in this turn so that a pong comes behind them.
+    pub(super) runs_for_pongs: usize,
     pub(super) timers: Timers,
     pub(super) due: Vec<(ConnId, Tick)>,
     /// Connections whose deadline has passed this turn.
@@ -135,6 +142,9 @@ impl<W: Wake> Core<W> {
             deflater: None,
             touched: VecDeque::new(),
             waiting: VecDeque::new(),
+            spent: 0,
+            pongs: Vec::new(),
+            runs_for_pongs: 0,
             timers: Timers::new(now),
             due: Vec::new(),
             suspects: Vec::new(),
@@ -147,6 +157,25 @@ impl<W: Wake> Core<W> {
             trim_at: None,
             burst_ends_at: None,
             now,
+        }
+    }
+
+    /// Whether this turn handles no more messages.
+    pub(super) fn is_spent(&self) -> bool {
+        self.spent >= MESSAGES_PER_TURN_BYTES
+    }
+
+    /// Whether connections wait for nothing but the next turn.
+    fn may_go_on(&self) -> bool {
+        !self.waiting.is_empty() && !self.mail.is_congested()
+    }
+
+    /// Those who wait come first, so that they do not wait for ever.
+    pub(super) fn begin_turn(&mut self, now: Instant) {
+        self.now = now;
+        (self.spent, self.runs_for_pongs) = (0, 0);
+        if self.may_go_on() {
+            self.release_waiting();
         }
     }
 
@@ -218,7 +247,7 @@ impl<W: Wake> Core<W> {
     pub(super) fn idle_for(&self, now: Instant) -> Duration {
         const FOREVER: Duration = Duration::from_secs(3600);
         let is_telling = self.stopping.as_ref().is_some_and(|s| s.told < self.table.end());
-        if is_telling || !self.touched.is_empty() {
+        if is_telling || !self.touched.is_empty() || self.may_go_on() {
             return Duration::ZERO;
         }
         let trim = self.trim_at.map(|at| at.saturating_duration_since(now));

@@ -12,13 +12,20 @@ use std::sync::Arc;
 impl<W: Wake> Core<W> {
     /// Delivers what was published this turn, and sends on what other workers had no room for.
     pub(super) fn deliver(&mut self) {
+        self.deliver_rooms();
+        for pong in std::mem::take(&mut self.pongs) {
+            self.put_pong(&pong);
+        }
+    }
+
+    fn deliver_rooms(&mut self) {
         loop {
             while let Some(sealed) = self.hub.seal_next() {
                 self.publish(&sealed);
             }
             let posted = self.mail.forward_all();
             self.count_posted(posted);
-            if self.mail.is_congested() || self.waiting.is_empty() {
+            if self.mail.is_congested() || self.is_spent() || self.waiting.is_empty() {
                 return;
             }
             // What they publish now is delivered in this turn too, or it would lie until the next.
@@ -54,6 +61,10 @@ impl<W: Wake> Core<W> {
         let membership = self.table.get_mut(conn).and_then(|connection| connection.membership());
         if let Some(membership) = membership {
             self.deliver_room(self.hub.room_of(membership));
+        }
+        if let Some(at) = self.pongs.iter().position(|pong| pong.conn == conn) {
+            let pong = self.pongs.remove(at);
+            self.put_pong(&pong);
         }
     }
 
@@ -95,8 +106,12 @@ impl<W: Wake> Core<W> {
         self.counters.messages_delivered.add(delivered as u64);
     }
 
-    fn release_waiting(&mut self) {
+    /// Lets those who wait go on, as far as this turn reaches.
+    pub(super) fn release_waiting(&mut self) {
         for _ in 0..self.waiting.len() {
+            if self.is_spent() {
+                break;
+            }
             let Some(conn) = self.waiting.pop_front() else { break };
             if let Some(connection) = self.table.get_mut(conn) {
                 connection.clear(flag::WAITING);

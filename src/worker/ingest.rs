@@ -3,14 +3,15 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use super::answer::Pong;
 use super::core::{Core, prove_life};
 use super::table::{Connection, Phase, Role, flag};
 use crate::driver::Wake;
 use crate::id::ConnId;
-use crate::limits::{HANDSHAKE_TIMEOUT, LINGER_BYTES_MAX};
+use crate::limits::{HANDSHAKE_TIMEOUT, LINGER_BYTES_MAX, MESSAGE_BYTES};
 use crate::protocol::echo;
 use crate::session::Event;
-use crate::wire::frame::{self, CONTROL_BYTES_MAX};
+use crate::wire::frame;
 use crate::wire::{CloseCode, buffer};
 
 /// Whether to look for more in the same bytes.
@@ -36,7 +37,7 @@ pub(super) enum After {
 
 /// An event that is not about a message, free of borrows.
 enum Control {
-    Ping { payload: [u8; CONTROL_BYTES_MAX], length: usize },
+    Ping(Pong),
     Pong,
     Close(Option<CloseCode>),
 }
@@ -177,10 +178,11 @@ impl<W: Wake> Core<W> {
     }
 
     /// Replies that a client does not read stop us from reading what causes them; a publisher
-    /// waits for workers that do not keep up. Neither closes the connection.
+    /// waits for workers that do not keep up, and everybody for the next turn where this one has
+    /// handled enough. None of these closes the connection.
     fn stall_if_needed(&mut self, conn: ConnId) -> Then {
         let backlog_max = (self.config().max_backlog / 2).max(1);
-        let is_congested = self.mail.is_congested();
+        let (is_congested, is_spent) = (self.mail.is_congested(), self.is_spent());
         let Some(connection) = self.table.get_mut(conn) else { return Then::Stop };
         if matches!(connection.phase, Phase::Lingering { .. } | Phase::Closed) {
             return Then::Next;
@@ -189,7 +191,7 @@ impl<W: Wake> Core<W> {
             return Then::Stop;
         }
         let is_publisher = connection.membership().is_some();
-        if is_congested && is_publisher {
+        if is_congested && is_publisher || is_spent {
             wait_for_others(&mut self.waiting, conn, connection);
         } else if connection.backlog() < backlog_max {
             return Then::Next;
@@ -215,6 +217,7 @@ impl<W: Wake> Core<W> {
         let control = match event {
             Event::Message(kind, payload) => {
                 self.counters.messages_received.add(1);
+                self.spent += payload.len() + MESSAGE_BYTES;
                 match *role {
                     Role::Echo => {
                         let compressor = &mut self.compressor;
@@ -230,22 +233,18 @@ impl<W: Wake> Core<W> {
                 }
                 return Then::Next;
             }
-            Event::Ping(bytes) => {
-                let mut payload = [0; CONTROL_BYTES_MAX];
-                payload[..bytes.len()].copy_from_slice(bytes);
-                Control::Ping { payload, length: bytes.len() }
-            }
+            Event::Ping(bytes) => Control::Ping(Pong::new(conn, bytes)),
             Event::Pong => Control::Pong,
             Event::Close(code) => Control::Close(code),
         };
-        self.control(conn, &control)
+        self.control(conn, control)
     }
 
-    fn control(&mut self, conn: ConnId, control: &Control) -> Then {
+    fn control(&mut self, conn: ConnId, control: Control) -> Then {
         match control {
-            Control::Ping { payload, length } => self.pong(conn, &payload[..*length]),
+            Control::Ping(pong) => self.pong(pong),
             Control::Pong => {}
-            Control::Close(code) => self.answer_close(conn, *code),
+            Control::Close(code) => self.answer_close(conn, code),
         }
         Then::Next
     }

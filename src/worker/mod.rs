@@ -137,7 +137,8 @@ impl<D: Driver> Worker<D> {
         let timeout = self.time_to_sleep();
         self.driver.wait(timeout)?;
         self.core.mail.wake_up();
-        self.core.now = self.driver.now();
+        let now = self.driver.now();
+        self.core.begin_turn(now);
         Ok(())
     }
 

@@ -297,6 +297,12 @@ impl Process {
         self.status_bytes("VmRSS:")
     }
 
+    /// The most memory that was resident at any time, in bytes.
+    #[must_use]
+    pub fn peak_rss_bytes(&self) -> u64 {
+        self.status_bytes("VmHWM:")
+    }
+
     /// Memory that is its own and writable, resident or not, in bytes.
     #[must_use]
     pub fn data_bytes(&self) -> u64 {

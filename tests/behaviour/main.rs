@@ -23,6 +23,7 @@ macro_rules! on_both {
     };
 }
 
+mod amplification;
 mod backpressure;
 mod close;
 mod compression;

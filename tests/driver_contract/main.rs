@@ -105,6 +105,7 @@ macro_rules! hold_against {
                     what_was_sent_comes_before_released
                     a_stream_moves_between_drivers;
                 waiting: a_wait_does_not_sleep_over_work
+                    sends_that_go_on_keep_nobody_waiting
                     a_wake_is_told
                     many_wakes_are_told;
             });

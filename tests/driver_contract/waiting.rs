@@ -7,6 +7,7 @@ use std::time::Duration;
 use throng::driver::{Driver, Tuning, Wake};
 
 use crate::harness::{Harness, PATIENCE, Peer, now, pattern};
+use crate::log::Event;
 use crate::rig::Rig;
 
 /// Longer than anything here takes, shorter than what a wait is given.
@@ -27,6 +28,32 @@ pub(crate) fn a_wait_does_not_sleep_over_work<H: Harness>(rig: &mut Rig<H>) {
     pairs.iter().for_each(|(conn, _)| rig.log.close(*conn));
     rig.log.until("all are closed", |log| pairs.iter().all(|(conn, _)| log.is_gone(*conn)));
     assert!(began.elapsed() < SOON, "a wait has slept although there was something to tell");
+}
+
+/// Whoever is sent to again and again takes no more than a share of what is handed out.
+pub(crate) fn sends_that_go_on_keep_nobody_waiting<H: Harness>(rig: &mut Rig<H>) {
+    const TURNS: usize = 300;
+    let mut busy: Vec<_> = (0..4).map(|_| rig.connect()).collect();
+    let (quiet, mut quiet_peer) = rig.connect();
+    for (conn, _) in &busy {
+        rig.log.send_owned(*conn, b"again");
+    }
+    let mut late = None;
+    for turn in 0..TURNS {
+        rig.log.turn(Duration::ZERO, |log, event| {
+            if let Event::Sent(conn) = event {
+                log.send_owned(conn, b"and again");
+            }
+        });
+        busy.iter_mut().for_each(|(_, peer)| drop(peer.read(usize::MAX)));
+        if turn == 20 {
+            assert_eq!(quiet_peer.write(b"hello"), 5, "a little finds room");
+            late = rig.harness.connect();
+        }
+    }
+    assert_eq!(rig.log.received(quiet), b"hello");
+    assert_eq!(rig.log.take_accepted().len(), 1, "the connect is accepted");
+    drop(late);
 }
 
 pub(crate) fn a_wake_is_told<H: Harness>(rig: &mut Rig<H>) {

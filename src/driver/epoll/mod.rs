@@ -44,6 +44,9 @@ pub struct EpollDriver {
     /// What happened by our own calls.
     done: VecDeque<Done>,
     is_woken: bool,
+    /// Whether what was done comes next: it alternates with what comes from outside, or sends that
+    /// are done at once, and followed by the next, would leave nobody else a word.
+    is_dones_turn: bool,
     buffer: Memory,
     tuning: Tuning,
     budget: usize,
@@ -100,6 +103,7 @@ impl Seed {
             readable: VecDeque::new(),
             done: VecDeque::new(),
             is_woken: false,
+            is_dones_turn: false,
             buffer: Memory::new(tuning.receive_bytes),
             tuning,
             budget: 0,
@@ -354,7 +358,10 @@ impl Driver for EpollDriver {
 
     fn next(&mut self) -> Option<Completion<'_>> {
         self.budget = self.budget.checked_sub(1)?;
-        if let Some(done) = self.done.pop_front() {
+        self.is_dones_turn = !self.is_dones_turn;
+        if self.is_dones_turn
+            && let Some(done) = self.done.pop_front()
+        {
             return Some(self.tell(done));
         }
         if std::mem::take(&mut self.is_woken) {
@@ -372,7 +379,7 @@ impl Driver for EpollDriver {
                 None => {}
             }
         }
-        None
+        self.done.pop_front().map(|done| self.tell(done))
     }
 
     fn now(&self) -> Instant {

@@ -41,6 +41,10 @@ impl Buffers {
         !self.free.is_empty()
     }
 
+    pub(super) fn are_all_free(&self) -> bool {
+        self.free.len() == self.count
+    }
+
     /// A buffer, and where the kernel is to write to.
     pub(super) fn take(&mut self) -> Option<(u16, NonNull<u8>)> {
         let id = self.free.pop()?;

@@ -357,9 +357,10 @@ impl Driver for UringDriver {
         let retry = self.begin_turn();
         let must_look = self.arm_polls_again();
         self.quota = (!self.readable.is_empty()).then_some(self.readable.len());
-        // A turn that was cut short has received already what it did not hand out: with more, all
+        // A turn that was cut short may have received what it did not hand out: with more, all
         // buffers would be touched in time, and not only those of one submission.
-        if self.quota.is_some() && !self.ring.has_reaped() && self.receive_more() {
+        let may_receive = !self.ring.has_reaped() || self.buffers.are_all_free();
+        if self.quota.is_some() && may_receive && self.receive_more() {
             return Ok(());
         }
         if let Some(failure) = self.failure.take() {

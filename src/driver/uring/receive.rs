@@ -40,7 +40,11 @@ impl UringDriver {
         if issued == 0 {
             return false;
         }
-        self.failure = self.ring.submit(issued).err();
+        // Bytes that were received come before sends that were done earlier, or they might never.
+        let is_first = |entry: &Entry| {
+            Operation::parse(entry.user_data()).0 == Operation::Receive && entry.result() > 0
+        };
+        self.failure = self.ring.submit_urgent(issued, is_first).err();
         self.failure.is_none()
     }
 

@@ -84,6 +84,23 @@ impl Ring {
         self.reap(result)
     }
 
+    /// As `submit`, but of what completes now, some come first.
+    pub(super) fn submit_urgent(
+        &mut self,
+        expected: usize,
+        is_first: impl Fn(&cqueue::Entry) -> bool,
+    ) -> io::Result<()> {
+        let before = self.reaped.len();
+        let result = self.submit(expected);
+        if before > 0 {
+            let fresh = self.reaped.split_off(before);
+            let (first, others): (Vec<_>, Vec<_>) = fresh.into_iter().partition(is_first);
+            self.reaped.extend(others);
+            first.into_iter().rev().for_each(|entry| self.reaped.push_front(entry));
+        }
+        result
+    }
+
     /// Submits and waits until something completes, or until the timeout. What has completed by
     /// then is all of one turn. It does not wait a little longer for more to come: the timer for
     /// that costs more than the turns it saves.
