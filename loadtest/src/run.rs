@@ -24,7 +24,8 @@ use crate::template::Template;
 /// How often the conducting thread looks.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// With less than this to be had, a run ends by itself before the machine runs out.
+/// With less than this to be had, or than a tenth of all memory, a run ends by itself before the
+/// machine runs out.
 const AVAILABLE_BYTES_MIN: u64 = 1 << 30;
 
 /// How long all connects of a step may take together.
@@ -259,8 +260,10 @@ impl Run {
             let said = server.last_words();
             return Err(format!("the server has ended while it was measured{said}"));
         }
-        if kernel::available_bytes() < AVAILABLE_BYTES_MIN {
-            return Err("less than 1 GiB of memory is left: stopped before the machine is".into());
+        let least = AVAILABLE_BYTES_MIN.min(kernel::total_bytes() / 10);
+        if kernel::available_bytes() < least {
+            let least = least >> 20;
+            return Err(format!("less than {least} MiB of memory is left: stopped in time"));
         }
         Ok(())
     }
@@ -293,7 +296,9 @@ impl Run {
     pub(crate) fn finish(mut self) -> Result<bool, String> {
         self.progress.end();
         if let Some(server) = self.server.take() {
-            crate::report::server_log::tell(&mut self.report, &server.stop());
+            let (log, problem) = server.stop();
+            crate::report::server_log::tell(&mut self.report, &log);
+            self.report.problems.extend(problem);
         }
         let series = crate::report::figures::series(&self.sampler.samples);
         self.report.series = series;

@@ -3,11 +3,12 @@
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -72,8 +73,16 @@ impl Server {
     /// Watches a process that somebody else has started.
     pub(crate) fn watch(pid: i32, cpus: Option<&Cpus>) -> Result<Self, String> {
         let pid = Pid::from_raw(pid);
-        if pid.as_raw() <= 0 || kill(pid, None).is_err() {
-            return Err(format!("--server-pid {pid}: there is no such process"));
+        let found = if pid.as_raw() > 0 { kill(pid, None) } else { Err(Errno::ESRCH) };
+        match found {
+            Ok(()) => {}
+            Err(Errno::EPERM) => {
+                return Err(format!(
+                    "--server-pid {pid}: it is another user's, whose memory cannot be read; run \
+                     loadtest as that user or as root"
+                ));
+            }
+            Err(_) => return Err(format!("--server-pid {pid}: there is no such process")),
         }
         if let Some(cpus) = cpus {
             let set = cpu_set(cpus)?;
@@ -98,11 +107,11 @@ impl Server {
         if self.child.is_some() { self.has_ended().is_none() } else { kill(self.pid, None).is_ok() }
     }
 
-    /// Stops it, if it was started here; gives the last lines that it said.
-    pub(crate) fn stop(mut self) -> Vec<String> {
-        // It may have ended by itself.
-        let _ = self.end();
-        self.log.take().map(|log| log.after_end()).unwrap_or_default()
+    /// Stops it, if it was started here; gives the last lines that it said, and what was wrong
+    /// with its end.
+    pub(crate) fn stop(mut self) -> (Vec<String>, Option<String>) {
+        let problem = self.end().unwrap_or_else(|error| Some(error.to_string()));
+        (self.log.take().map(|log| log.after_end()).unwrap_or_default(), problem)
     }
 
     /// What one that has ended said last, to be put behind a message.
@@ -111,21 +120,31 @@ impl Server {
         lines.last().map(|line| format!("; it said last: {line}")).unwrap_or_default()
     }
 
-    fn end(&mut self) -> io::Result<()> {
-        let Some(mut child) = self.child.take() else { return Ok(()) };
-        if child.try_wait()?.is_none() {
+    fn end(&mut self) -> io::Result<Option<String>> {
+        let Some(mut child) = self.child.take() else { return Ok(None) };
+        let mut problem = None;
+        if let Some(status) = child.try_wait()? {
+            problem = Some(format!("the server had ended by itself: {status}"));
+        } else {
             kill(self.pid, Signal::SIGTERM)?;
             let begin = Instant::now();
-            while child.try_wait()?.is_none() {
+            let status = loop {
+                if let Some(status) = child.try_wait()? {
+                    break status;
+                }
                 if begin.elapsed() > STOP_TIMEOUT {
                     child.kill()?;
-                    child.wait()?;
                 }
                 std::thread::sleep(Duration::from_millis(10));
+            };
+            if !is_stopped(status) {
+                let waited = begin.elapsed().as_secs();
+                let end = format!("told to stop, the server ended {waited} s later: {status}");
+                problem = Some(end);
             }
         }
         forget_started();
-        Ok(())
+        Ok(problem)
     }
 }
 
@@ -134,6 +153,14 @@ impl Drop for Server {
         // It may have ended by itself.
         let _ = self.end();
     }
+}
+
+/// Whether a server ended as one does that was told to: by itself, or by the signal, which a shell
+/// tells as a code.
+fn is_stopped(status: ExitStatus) -> bool {
+    const TERMINATED: i32 = Signal::SIGTERM as i32;
+    let is_terminated = status.signal() == Some(TERMINATED);
+    status.success() || is_terminated || status.code() == Some(128 + TERMINATED)
 }
 
 /// Ends a server that was started, in an emergency.

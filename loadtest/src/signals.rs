@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: the run ends early, and what was changed is put back.
+//! Ctrl-C, SIGTERM and the end of the terminal: the run ends early, and what was changed is put
+//! back.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -27,6 +28,7 @@ pub(crate) fn watch(emergency: fn()) -> Result<(), String> {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGINT);
     signals.add(Signal::SIGTERM);
+    signals.add(Signal::SIGHUP);
     signals.thread_block().map_err(|error| error.to_string())?;
     let wait = move || {
         while signals.wait().is_ok() {

@@ -68,6 +68,14 @@ impl Stamp {
         out.resize(end, FILLING);
     }
 
+    /// Whether a message is as [`Stamp::write_message`] has made it, but for the stamp.
+    pub(crate) fn is_whole(message: &[u8], bytes: usize) -> bool {
+        let filling = message.get(STAMP_BYTES..).unwrap_or_default();
+        // No early end, so that many bytes are looked at in a step.
+        let differences = filling.iter().fold(0, |all, byte| all | (byte ^ FILLING));
+        message.len() == bytes.max(STAMP_BYTES) && differences == 0
+    }
+
     /// Finds the stamp of a message: where it begins, or anywhere inside.
     pub(crate) fn find(message: &[u8]) -> Option<Self> {
         if message.starts_with(MARK) {
@@ -137,6 +145,20 @@ fn value(digits: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mangled_messages_are_not_whole() {
+        let mut message = Vec::new();
+        Stamp { sender: 1, number: 2, time_ns: 3 }.write_message(100, &mut message);
+        assert!(Stamp::is_whole(&message, 100));
+        assert!(!Stamp::is_whole(&message[..99], 100) && !Stamp::is_whole(&message, 101));
+        for at in [STAMP_BYTES, 60, 99] {
+            let mut mangled = message.clone();
+            mangled[at] ^= 1;
+            assert!(!Stamp::is_whole(&mangled, 100), "{at}");
+        }
+        assert!(Stamp::is_whole(&message[..STAMP_BYTES], 5), "no message is shorter");
+    }
 
     const STAMP: Stamp =
         Stamp { sender: 0xab_cdef, number: 0x0102_0304, time_ns: 123_456_789_012_345 };

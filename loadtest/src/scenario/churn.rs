@@ -118,11 +118,11 @@ pub(crate) fn run(args: &ChurnArgs) -> Result<bool, String> {
     let (spent, came) = (window.end(), crew.live().opened);
     crew.tell_all(|_| Command::StopOpening);
     crew.sync();
-    let opened = crew.live().opened;
-    run.progress.begin("letting go", opened);
+    run.progress.begin("letting go", crew.live().opened);
     // The last may open late, stay as long as the others, and wait for the answer to its close.
     let longest = lifetime + 2 * args.common.loader.timeout + Duration::from_secs(1);
     run.wait(longest, &crew, |_, live| live.open + live.opening + live.closing == 0)?;
+    let opened = crew.live().opened;
     let rest = run.settled_memory(&crew)?;
     let open = crew.live().open;
     let finished = crew.finish().map_err(|error| error.to_string())?;

@@ -238,7 +238,7 @@ impl Behaviour for Echo {
         let is_expected = stamp.number == counts.received && counts.received != counts.sent;
         let is_own = stamp.sender == net.id(key) % SENDERS_MAX;
         // What a server puts around a payload is not known.
-        let is_whole = self.form.template.is_some() || payload.len() == self.form.size;
+        let is_whole = self.form.template.is_some() || Stamp::is_whole(payload, self.form.size);
         if !is_expected || !is_own || !is_whole {
             self.outcome.wrong += 1;
             return;
@@ -346,7 +346,12 @@ fn report(report: &mut Report, all: &Outcome, echoed: u64, seconds: f64, args: &
     section.tell("message_bytes", "bytes of a message", size, "B");
     section.gain("echo_rate", "echoes", echoed as f64 / seconds, "/s");
     section.tell("echoes", "echoes in the measured time", echoed as f64, "");
-    section.cost("echoes_wrong", "replies with a wrong length or number", all.wrong as f64, "");
+    section.cost(
+        "echoes_wrong",
+        "replies with other bytes or another number",
+        all.wrong as f64,
+        "",
+    );
     section.cost("echoes_unanswered", "messages without a reply", all.unanswered as f64, "");
     match args.rate {
         Some(rate) => {
@@ -370,7 +375,7 @@ fn report(report: &mut Report, all: &Outcome, echoed: u64, seconds: f64, args: &
         None => report.parameter("depth", f64::from(args.depth)),
     }
     if all.wrong > 0 {
-        report.problem(format!("{} replies had a wrong length or number", all.wrong));
+        report.problem(format!("{} replies had other bytes or another number", all.wrong));
     }
     if all.unanswered > 0 {
         report.problem(format!("{} messages had no reply", all.unanswered));

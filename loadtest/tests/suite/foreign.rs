@@ -25,10 +25,10 @@ fn serve(each: fn(Socket)) -> String {
     format!("ws://{address}/")
 }
 
-#[test]
-fn a_server_that_knows_no_signals_is_stopped_at_once() {
+/// Listens at a port soon, which is free until then; gives its address. What is started for it does
+/// not listen itself.
+fn serve_later() -> String {
     let port = free_port();
-    // What was started is not what listens, but it has to listen only then.
     thread::spawn(move || {
         thread::sleep(Duration::from_millis(300));
         let listener = TcpListener::bind(("127.0.0.1", port)).expect("it was free");
@@ -39,12 +39,27 @@ fn a_server_that_knows_no_signals_is_stopped_at_once() {
             }
         }
     });
-    let url = format!("ws://127.0.0.1:{port}/");
+    format!("ws://127.0.0.1:{port}/")
+}
+
+#[test]
+fn a_server_that_knows_no_signals_is_stopped_at_once() {
+    let url = serve_later();
     let begin = Instant::now();
     let (code, _) =
         measure(&["connect", "-n", "1", "--hold", "0", "--url", &url, "--spawn", "sleep 60"]);
     assert_eq!(code, 0);
     assert!(begin.elapsed() < Duration::from_secs(20), "it took {:?}", begin.elapsed());
+}
+
+#[test]
+fn a_server_that_ends_badly_when_told_to_stop_is_a_problem() {
+    let url = serve_later();
+    let server = "sh -c 'trap \"exit 3\" TERM; while :; do sleep 0.1; done'";
+    let (code, report) =
+        measure(&["connect", "-n", "1", "--hold", "0", "--url", &url, "--spawn", server]);
+    assert_eq!(code, 1);
+    assert!(report.to_string().contains("told to stop, the server ended"), "{report}");
 }
 
 /// Messages of text until the connection ends.
@@ -82,6 +97,8 @@ fn faulty(mut socket: Socket) {
                 send(&mut socket, &text);
                 send(&mut socket, &kept);
             }
+            // With another byte in it.
+            11 => send(&mut socket, &text.replacen('.', ",", 1)),
             _ => send(&mut socket, &text),
         }
         number += 1;
@@ -98,6 +115,7 @@ fn faults_of_a_server_are_counted_as_what_they_are() {
     assert_eq!(code, 1);
     assert_eq!(figure(&report, "lost"), 1.0);
     assert_eq!(figure(&report, "duplicated"), 1.0);
+    assert_eq!(figure(&report, "mangled"), 1.0);
     assert_eq!(figure(&report, "out_of_order"), 1.0);
     assert_eq!(figure(&report, "incomplete"), 1.0);
     let problems = report["problems"].to_string();

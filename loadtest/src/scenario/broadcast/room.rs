@@ -225,6 +225,7 @@ impl Published {
         section.cost("lost", "lost", all.faults.lost as f64, "");
         section.cost("duplicated", "duplicated", all.faults.duplicated as f64, "");
         section.cost("out_of_order", "out of order", all.faults.out_of_order as f64, "");
+        section.cost("mangled", "with other bytes", all.mangled as f64, "");
         section.cost("incomplete", "not with all in time", self.incomplete as f64, "");
         let from = match rate {
             Some(rate) => {
@@ -243,6 +244,7 @@ impl Published {
             (all.faults.lost, "deliveries were lost"),
             (all.faults.duplicated, "deliveries came twice"),
             (all.faults.out_of_order, "deliveries were out of order"),
+            (all.mangled, "deliveries had other bytes than were sent"),
             (self.incomplete, "messages did not reach all in time"),
             (self.unpublished.min(1), "publisher was lost"),
         ];

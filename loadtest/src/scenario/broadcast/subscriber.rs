@@ -8,7 +8,7 @@ use super::publisher::{self, Plan, Publisher, Shape};
 use crate::engine::{Behaviour, Net};
 use crate::measure::histogram::Latencies;
 use crate::measure::sequence::{Faults, Sequences};
-use crate::stamp::StampReader;
+use crate::stamp::{Stamp, StampReader};
 
 /// What subscribers are told.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +24,8 @@ pub(crate) enum Order {
 pub(crate) struct Outcome {
     pub(crate) delivered: u64,
     pub(crate) faults: Faults,
+    /// Deliveries with other bytes than were sent, which count as delivered too.
+    pub(crate) mangled: u64,
     /// Per receiver, by phase.
     pub(crate) latencies: [Latencies; PHASES],
     /// Of each message, to the last receiver; only the first thread has it.
@@ -62,6 +64,9 @@ pub(crate) struct Subscribers {
     is_for_others_only: bool,
     /// Whether messages are posted, so that no client publishes.
     is_posted: bool,
+    /// Bytes of a message, if it comes as it was sent: what a template or a post makes of it is not
+    /// known.
+    size: Option<usize>,
     outcome: Outcome,
 }
 
@@ -86,6 +91,7 @@ impl Subscribers {
             touched: Vec::new(),
             is_for_others_only: for_others,
             is_posted: shape.http.is_some(),
+            size: (shape.http.is_none() && shape.template.is_none()).then_some(shape.size),
             outcome: Outcome::default(),
         }
     }
@@ -181,6 +187,8 @@ impl Behaviour for Subscribers {
             return;
         }
         self.outcome.delivered += 1;
+        let is_whole = self.size.is_none_or(|size| Stamp::is_whole(payload, size));
+        self.outcome.mangled += u64::from(!is_whole);
         let phase = self.ledger.phase.load(Ordering::Relaxed);
         if let Some(latencies) = self.outcome.latencies.get_mut(phase) {
             latencies.record(net.now_ns.saturating_sub(stamp.time_ns));
@@ -246,6 +254,7 @@ impl Outcome {
     pub(crate) fn add(&mut self, other: &Self) {
         self.delivered += other.delivered;
         self.faults.add(other.faults);
+        self.mangled += other.mangled;
         for phase in 0..PHASES {
             self.latencies[phase].add(&other.latencies[phase]);
             self.to_last[phase].add(&other.to_last[phase]);
