@@ -24,6 +24,13 @@ set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+for tool in node npm python3; do
+    if ! command -v "$tool" >/dev/null; then
+        echo "compare.sh: $tool is missing: apt-get install nodejs npm python3" >&2
+        exit 2
+    fi
+done
+
 build() {
     cargo build --release --package throng --package loadtest
     cd benches/peers

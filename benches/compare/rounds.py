@@ -56,12 +56,25 @@ def free_ports(count):
         return [listener.getsockname()[1] for listener in listeners]
 
 
+def end_in_time(command):
+    """Runs a command, and has one that takes too long end what it has started."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as process:
+        try:
+            out, err = process.communicate(timeout=TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            process.communicate(timeout=TIMEOUT_S)
+            raise
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
 def loadtest(arguments, before=()):
     """What loadtest has measured. It fails where something was lost, too, with a report."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "report.json"
         command = [*before, str(LOADTEST), *arguments, "--json", str(path)]
-        run = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+        run = end_in_time(command)
         if not path.exists():
             lines = run.stderr.strip().splitlines() or [f"status {run.returncode}"]
             raise Failure(f"{lines[-1]} (of {shlex.join(command[:-2])})")
@@ -137,16 +150,20 @@ def find_rate(results, servers, seconds):
             results.note(ECHO_1.name, server.name, str(failure))
     ours = [rate for name, rate in most.items() if name.startswith("throng ")]
     peers = [rate for name, rate in most.items() if not name.startswith("throng ")]
-    slowest = min(ours + ([max(peers)] if peers else []))
-    return int(SHARE_OF_MAXIMUM * slowest)
+    slowest = ours + ([max(peers)] if peers else [])
+    if not slowest:
+        raise Failure("no server could be measured, so no rate is known")
+    return int(SHARE_OF_MAXIMUM * min(slowest))
 
 
 def run_workload(results, servers, workload, options):
     """One round of one workload."""
     rate = None
     if workload.name == "p999":
-        if results.rate is None:
-            results.rate = find_rate(results, servers, options.seconds)
+        try:
+            results.rate = results.rate or find_rate(results, servers, options.seconds)
+        except Failure as failure:
+            return results.note(workload.name, "all servers", str(failure))
         rate = results.rate
     if workload.floor:
         try:
