@@ -1,6 +1,6 @@
 //! What a connection gets by its own doing: responses, the upgrade, pongs, the close frame.
 
-use super::core::Core;
+use super::core::{Core, touch};
 use super::ingest::Then;
 use super::table::{Phase, Role, flag};
 use crate::driver::Wake;
@@ -11,23 +11,14 @@ use crate::limits::{
 };
 use crate::protocol::{self, Endpoint, Route};
 use crate::session::Session;
-use crate::wire::frame::{self, CONTROL_BYTES_MAX, Opcode};
+use crate::wire::frame::{self, Opcode};
 use crate::wire::{CloseCode, Violation};
 
-/// What a ping is answered with.
+/// What a ping is answered with at the end of the turn.
 #[derive(Debug)]
 pub(super) struct Pong {
     pub(super) conn: ConnId,
-    payload: [u8; CONTROL_BYTES_MAX],
-    length: usize,
-}
-
-impl Pong {
-    pub(super) fn new(conn: ConnId, ping: &[u8]) -> Self {
-        let mut payload = [0; CONTROL_BYTES_MAX];
-        payload[..ping.len()].copy_from_slice(ping);
-        Self { conn, payload, length: ping.len() }
-    }
+    pub(super) payload: Box<[u8]>,
 }
 
 impl<W: Wake> Core<W> {
@@ -126,28 +117,41 @@ impl<W: Wake> Core<W> {
     /// A pong goes behind what the same connection has published. That is delivered now, unless
     /// many pings have made it so in this turn: then the pong waits for its end, and stands for
     /// earlier ones that wait too (RFC 6455, 5.5.3).
-    pub(super) fn pong(&mut self, pong: Pong) {
-        if let Some(earlier) = self.pongs.iter_mut().rfind(|earlier| earlier.conn == pong.conn) {
-            *earlier = pong;
-            return;
+    pub(super) fn pong(&mut self, conn: ConnId, payload: &[u8]) {
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        let Phase::Session(session, role) = &connection.phase else { return };
+        let is_behind =
+            matches!(role, Role::Room(membership) if self.hub.has_published(*membership));
+        if is_behind || !self.pongs.is_empty() {
+            return self.pong_behind(conn, payload, is_behind);
         }
-        let membership = self.table.get_mut(pong.conn).and_then(|known| known.membership());
-        if membership.is_some_and(|membership| self.hub.has_published(membership)) {
-            if self.runs_for_pongs == RUNS_FOR_PONGS_PER_TURN {
-                return self.pongs.push(pong);
-            }
-            self.runs_for_pongs += 1;
-            self.deliver_before_reply(pong.conn);
+        if session.is_open() {
+            self.pool.append(&mut connection.queue, |out| put_pong(out, payload));
+            touch(&mut self.touched, conn, connection);
         }
-        self.put_pong(&pong);
     }
 
-    pub(super) fn put_pong(&mut self, pong: &Pong) {
-        let Some(connection) = self.table.get_mut(pong.conn) else { return };
+    #[inline(never)]
+    fn pong_behind(&mut self, conn: ConnId, payload: &[u8], is_behind: bool) {
+        if let Some(earlier) = self.pongs.iter_mut().rfind(|earlier| earlier.conn == conn) {
+            earlier.payload = payload.into();
+            return;
+        }
+        if is_behind && self.runs_for_pongs == RUNS_FOR_PONGS_PER_TURN {
+            return self.pongs.push(Pong { conn, payload: payload.into() });
+        }
+        if is_behind {
+            self.runs_for_pongs += 1;
+            self.deliver_before_reply(conn);
+        }
+        self.append_pong(conn, payload);
+    }
+
+    pub(super) fn append_pong(&mut self, conn: ConnId, payload: &[u8]) {
+        let Some(connection) = self.table.get_mut(conn) else { return };
         let Phase::Session(session, _) = &connection.phase else { return };
         if session.is_open() {
-            let payload = &pong.payload[..pong.length];
-            self.append(pong.conn, |out| frame::put_frame(out, Opcode::Pong, false, payload));
+            self.append(conn, |out| put_pong(out, payload));
         }
     }
 
@@ -184,4 +188,8 @@ impl<W: Wake> Core<W> {
             self.touch(conn);
         }
     }
+}
+
+fn put_pong(out: &mut Vec<u8>, payload: &[u8]) {
+    frame::put_frame(out, Opcode::Pong, false, payload);
 }

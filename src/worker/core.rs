@@ -83,6 +83,8 @@ pub(super) struct Core<W> {
     pub(super) touched: VecDeque<ConnId>,
     /// Publishers that wait until other workers have kept up.
     pub(super) waiting: VecDeque<ConnId>,
+    /// Connections that go on in the next turn.
+    pub(super) held: VecDeque<ConnId>,
     /// What the messages of this turn have come to: see [`MESSAGES_PER_TURN_BYTES`].
     pub(super) spent: usize,
     /// Pongs that wait for the end of the turn, behind what the same connections have published.
@@ -142,6 +144,7 @@ impl<W: Wake> Core<W> {
             deflater: None,
             touched: VecDeque::new(),
             waiting: VecDeque::new(),
+            held: VecDeque::new(),
             spent: 0,
             pongs: Vec::new(),
             runs_for_pongs: 0,
@@ -167,14 +170,21 @@ impl<W: Wake> Core<W> {
 
     /// Whether connections wait for nothing but the next turn.
     fn may_go_on(&self) -> bool {
-        !self.waiting.is_empty() && !self.mail.is_congested()
+        !self.held.is_empty() || !self.waiting.is_empty() && !self.mail.is_congested()
     }
 
-    /// Those who wait come first, so that they do not wait for ever.
+    /// Begins a turn. Those who were held or had to wait come first, or it might be for ever.
     pub(super) fn begin_turn(&mut self, now: Instant) {
         self.now = now;
         (self.spent, self.runs_for_pongs) = (0, 0);
-        if self.may_go_on() {
+        for _ in 0..self.held.len() {
+            if self.is_spent() {
+                break;
+            }
+            let Some(conn) = self.held.pop_front() else { break };
+            self.unstall(conn);
+        }
+        if !self.mail.is_congested() {
             self.release_waiting();
         }
     }

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use super::answer::Pong;
 use super::core::{Core, prove_life};
 use super::table::{Connection, Phase, Role, flag};
 use crate::driver::Wake;
@@ -11,7 +10,7 @@ use crate::id::ConnId;
 use crate::limits::{HANDSHAKE_TIMEOUT, LINGER_BYTES_MAX, MESSAGE_BYTES};
 use crate::protocol::echo;
 use crate::session::Event;
-use crate::wire::frame;
+use crate::wire::frame::{self, CONTROL_BYTES_MAX};
 use crate::wire::{CloseCode, buffer};
 
 /// Whether to look for more in the same bytes.
@@ -37,7 +36,7 @@ pub(super) enum After {
 
 /// An event that is not about a message, free of borrows.
 enum Control {
-    Ping(Pong),
+    Ping { payload: [u8; CONTROL_BYTES_MAX], length: usize },
     Pong,
     Close(Option<CloseCode>),
 }
@@ -191,8 +190,10 @@ impl<W: Wake> Core<W> {
             return Then::Stop;
         }
         let is_publisher = connection.membership().is_some();
-        if is_congested && is_publisher || is_spent {
+        if is_congested && is_publisher {
             wait_for_others(&mut self.waiting, conn, connection);
+        } else if is_spent {
+            self.held.push_back(conn);
         } else if connection.backlog() < backlog_max {
             return Then::Next;
         }
@@ -233,18 +234,22 @@ impl<W: Wake> Core<W> {
                 }
                 return Then::Next;
             }
-            Event::Ping(bytes) => Control::Ping(Pong::new(conn, bytes)),
+            Event::Ping(bytes) => {
+                let mut payload = [0; CONTROL_BYTES_MAX];
+                payload[..bytes.len()].copy_from_slice(bytes);
+                Control::Ping { payload, length: bytes.len() }
+            }
             Event::Pong => Control::Pong,
             Event::Close(code) => Control::Close(code),
         };
-        self.control(conn, control)
+        self.control(conn, &control)
     }
 
-    fn control(&mut self, conn: ConnId, control: Control) -> Then {
+    fn control(&mut self, conn: ConnId, control: &Control) -> Then {
         match control {
-            Control::Ping(pong) => self.pong(pong),
+            Control::Ping { payload, length } => self.pong(conn, &payload[..*length]),
             Control::Pong => {}
-            Control::Close(code) => self.answer_close(conn, code),
+            Control::Close(code) => self.answer_close(conn, *code),
         }
         Then::Next
     }
