@@ -17,8 +17,15 @@ pub const ROOM_NAME_BYTES_MAX: usize = 255;
 /// Afterwards the connection is closed.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// From our close frame until the peer's. Afterwards the connection is closed without it.
+/// From the last that we have to say (a close frame, or what was asked before a FIN) until it has
+/// gone, and more by [`CLOSE_BYTES_PER_SECOND`]. Afterwards the connection is closed.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A second more for so many bytes that are to go before: who reads slowly is not cut for that.
+pub const CLOSE_BYTES_PER_SECOND: usize = 64 * 1024;
+
+/// Bound of the above, from when the last send completed.
+pub const CLOSE_TIMEOUT_MAX: Duration = Duration::from_secs(60);
 
 /// From our FIN until the peer's, while what the peer still sends is read and thrown away.
 /// Afterwards the connection is closed.

@@ -1,11 +1,13 @@
 //! How connections end.
 
+use std::time::Duration;
+
 use super::core::{Core, touch};
 use super::ingest::wait_for_others;
 use super::table::{Phase, Ping, flag};
 use crate::driver::{End, Outgoing, Wake};
 use crate::id::ConnId;
-use crate::limits::{CLOSE_TIMEOUT, TIMER_TICK};
+use crate::limits::{CLOSE_BYTES_PER_SECOND, CLOSE_TIMEOUT, CLOSE_TIMEOUT_MAX, TIMER_TICK};
 
 impl<W: Wake> Core<W> {
     /// The driver has sent what it was given.
@@ -22,12 +24,17 @@ impl<W: Wake> Core<W> {
         let is_quiet = connection.queue.is_none();
         let (is_stalled, is_publisher) =
             (connection.has(flag::STALLED), connection.membership().is_some());
-        if !is_quiet || connection.has(flag::FINISH | flag::CLOSE_WHEN_SENT) {
+        let is_ending = connection.has(flag::FINISH | flag::CLOSE_WHEN_SENT);
+        if !is_quiet || is_ending {
             touch(&mut self.touched, conn, connection);
+        }
+        if is_ending && (!is_quiet || is_stalled) {
+            self.arm_end(conn);
         }
         if !is_stalled || !is_quiet {
             return;
         }
+        let Some(connection) = self.table.get_mut(conn) else { return };
         if is_publisher && self.mail.is_congested() {
             wait_for_others(&mut self.waiting, conn, connection);
         } else {
@@ -44,7 +51,7 @@ impl<W: Wake> Core<W> {
         if end == End::Finished && has_more && !matches!(connection.phase, Phase::Closed) {
             // It may still read: what is queued is sent, then nothing is left to do.
             connection.set(flag::CLOSE_WHEN_SENT);
-            self.arm(conn, CLOSE_TIMEOUT);
+            self.arm_end(conn);
         } else {
             self.close_soon(conn);
         }
@@ -61,7 +68,20 @@ impl<W: Wake> Core<W> {
         connection.phase = Phase::Lingering { discarded: 0 };
         connection.set(flag::FINISH);
         self.touch(conn);
-        self.arm(conn, CLOSE_TIMEOUT);
+        self.arm_end(conn);
+    }
+
+    /// Sets until when what a connection has coming must have gone.
+    #[inline(never)]
+    fn arm_end(&mut self, conn: ConnId) {
+        let config = self.config();
+        let sending_max = config.max_backlog.saturating_add(config.max_message_size);
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        // Of what the driver has only the bound is known.
+        let sending = if connection.has(flag::SENDING) { sending_max } else { 0 };
+        let bytes = connection.backlog().saturating_add(sending);
+        let more = Duration::from_secs((bytes / CLOSE_BYTES_PER_SECOND) as u64);
+        self.arm(conn, CLOSE_TIMEOUT.saturating_add(more).min(CLOSE_TIMEOUT_MAX));
     }
 
     /// Closes at the end of the turn, without waiting for anything to be sent.
@@ -105,12 +125,10 @@ impl<W: Wake> Core<W> {
     pub(super) fn overdue(&mut self, conn: ConnId) {
         let Some(connection) = self.table.get_mut(conn) else { return };
         match (&connection.phase, connection.ping) {
-            (Phase::Session(session, _), Ping::Awaiting(_)) if session.is_open() => {
-                self.check_pong(conn);
-            }
-            (Phase::Session(session, _), _) if session.is_open() => {
-                if connection.has(flag::CLOSE_WHEN_SENT) {
-                    self.close_soon(conn);
+            _ if connection.has(flag::CLOSE_WHEN_SENT) => self.close_soon(conn),
+            (Phase::Session(session, _), ping) if session.is_open() => {
+                if matches!(ping, Ping::Awaiting(_)) {
+                    self.check_pong(conn);
                 }
             }
             (Phase::Lingering { .. } | Phase::Closed, _) => self.close_soon(conn),

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::Worker;
 use super::core::{Core, Stopping};
-use super::table::Phase;
+use super::table::{Phase, flag};
 use crate::driver::{Driver, Wake};
 use crate::limits::GOODBYES_PER_TURN;
 use crate::wire::CloseCode;
@@ -46,7 +46,10 @@ impl<W: Wake> Core<W> {
         match &connection.phase {
             Phase::Session(..) => self.begin_close(conn, CloseCode::GOING_AWAY, "server stops"),
             // In the middle of a request: the answer to it says that the server stops.
-            Phase::Http(http) if http.is_partial() || connection.queue.is_some() => {}
+            Phase::Http(http) if http.is_partial() || connection.has(flag::STALLED) => {}
+            Phase::Http(_) if connection.queue.is_some() || connection.has(flag::SENDING) => {
+                self.finish(conn);
+            }
             Phase::Http(_) => self.close_soon(conn),
             Phase::Lingering { .. } | Phase::Closed => {}
         }

@@ -4,7 +4,7 @@ use super::core::{Core, touch};
 use super::table::{Phase, Ping, flag};
 use crate::driver::Wake;
 use crate::id::ConnId;
-use crate::limits::PINGS_PER_TURN;
+use crate::limits::{CLOSE_TIMEOUT, PINGS_PER_TURN};
 use crate::wire::{CloseCode, Form};
 
 impl<W: Wake> Core<W> {
@@ -35,8 +35,10 @@ impl<W: Wake> Core<W> {
     fn send_ping(&mut self, index: u32) {
         let Some((conn, connection)) = self.table.at(index) else { return };
         let Phase::Session(session, _) = &connection.phase else { return };
-        // Who is paused by us cannot answer; who has not answered yet is asked no further.
-        if !session.is_open() || connection.has(flag::PAUSED) || connection.ping != Ping::None {
+        // Who has finished or is paused by us cannot answer; who has not answered yet is asked no
+        // further.
+        let cannot_answer = connection.has(flag::PAUSED | flag::CLOSE_WHEN_SENT);
+        if !session.is_open() || cannot_answer || connection.ping != Ping::None {
             return;
         }
         connection.ping = Ping::Queued;
@@ -62,8 +64,9 @@ impl<W: Wake> Core<W> {
         let Some(connection) = self.table.get_mut(conn) else { return };
         let Ping::Awaiting(since) = connection.ping else { return };
         let Phase::Session(session, _) = &connection.phase else { return };
-        // Who was told to go has another deadline, and may still be getting the close frame.
-        if !session.is_open() || connection.has(flag::PAUSED) {
+        // Who was told to go, or has finished, has another deadline, and may still be getting the
+        // last bytes.
+        if !session.is_open() || connection.has(flag::PAUSED | flag::CLOSE_WHEN_SENT) {
             connection.ping = Ping::None;
             return;
         }
@@ -79,5 +82,7 @@ impl<W: Wake> Core<W> {
         self.counters.closed_unresponsive.add(1);
         self.begin_close(conn, CloseCode::POLICY, "no pong");
         self.finish(conn);
+        // Nothing says that it still reads.
+        self.arm(conn, CLOSE_TIMEOUT);
     }
 }

@@ -82,7 +82,7 @@ pub struct Rest {
 }
 
 /// A response to a request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// The status code.
     pub status: u16,

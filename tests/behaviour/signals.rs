@@ -21,6 +21,7 @@ on_both!(
     connections_between_requests_are_closed,
     who_has_only_connected_when_it_stops_is_refused_at_the_first_word,
     a_request_that_was_begun_is_answered_with_503,
+    pages_that_are_being_sent_come_whole,
     nothing_is_answered_behind_the_goodbye,
     a_paused_client_does_not_hold_the_stop_up,
 );
@@ -186,6 +187,27 @@ fn a_request_that_was_begun_is_answered_with_503(backend: Backend) {
     assert_eq!(response.status, 503);
     assert!(String::from_utf8_lossy(&response.body).contains("stopping"), "it says why");
     assert_eq!(client.rest(ms(1000)).end, End::Fin);
+    drop(client);
+    assert_eq!(server.exit_code(ms(3000)), 0);
+}
+
+/// More than sockets hold, so that the server is in the middle of it when it stops.
+fn pages_that_are_being_sent_come_whole(backend: Backend) {
+    const PAGES: usize = 3000;
+    let mut server = server(backend, &["--max-backlog", "64MiB"]);
+    let client = Client::connect_with(server.address(), Some(16 << 10));
+    let mut client = client.expect("the server listens");
+    client.write(&b"GET /chat.js HTTP/1.1\r\nHost: a\r\n\r\n".repeat(PAGES));
+    let first = client.response();
+    thread::sleep(ms(300));
+    server.signal(Signal::SIGTERM);
+    assert!(stop_begins(&server), "{}", server.log());
+    thread::sleep(ms(300));
+    for number in 1..PAGES {
+        assert!(client.response() == first, "page {number}");
+    }
+    let rest = client.rest(ms(1000));
+    assert_eq!((rest.end, rest.bytes.len()), (End::Fin, 0));
     drop(client);
     assert_eq!(server.exit_code(ms(3000)), 0);
 }

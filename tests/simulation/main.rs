@@ -4,6 +4,7 @@
 mod client;
 mod cohort;
 mod deflate;
+mod ends;
 mod message;
 mod world;
 
