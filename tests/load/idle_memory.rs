@@ -2,20 +2,30 @@
 
 use std::path::Path;
 
-use testkit::swarm::memory;
+use testkit::swarm::memory::{self, Idle};
 use throng::config::Backend;
 
-use crate::support::{PROGRAM, name, report};
+use crate::support::{PROGRAM, alone, has_io_uring, name, report};
 
-on_both!(
-    an_idle_connection_costs_at_most_256_bytes,
-    a_message_leaves_nothing_behind_in_its_connection,
-);
+on_both!(a_message_leaves_nothing_behind_in_its_connection);
 
-fn an_idle_connection_costs_at_most_256_bytes(backend: Backend) {
-    let server = memory::server(Path::new(PROGRAM), name(backend));
-    let idle = memory::idle(&server);
-    report(&idle.to_string());
+#[test]
+fn an_idle_connection_costs_at_most_256_bytes() {
+    let _alone = alone();
+    let server = |backend| memory::server(Path::new(PROGRAM), name(backend));
+    let epoll = server(Backend::Epoll);
+    if !has_io_uring() {
+        return check(Backend::Epoll, memory::idle(&epoll));
+    }
+    let io_uring = server(Backend::IoUring);
+    let (of_epoll, of_io_uring) =
+        memory::side_by_side(|| memory::idle(&epoll), || memory::idle(&io_uring));
+    check(Backend::Epoll, of_epoll);
+    check(Backend::IoUring, of_io_uring);
+}
+
+fn check(backend: Backend, idle: Idle) {
+    report(&format!("{} {idle}", name(backend)));
     let workers = std::thread::available_parallelism().expect("there is a CPU").get() as u64;
     let none_kib_max = (16 + 2 * workers) * 1024;
     assert!(idle.none_kib <= none_kib_max, "{idle}; {none_kib_max} KiB are allowed");
