@@ -194,7 +194,7 @@ fn a_request_that_was_begun_is_answered_with_503(backend: Backend) {
 /// More than sockets hold, so that the server is in the middle of it when it stops.
 fn pages_that_are_being_sent_come_whole(backend: Backend) {
     const PAGES: usize = 3000;
-    let mut server = server(backend, &["--max-backlog", "64MiB"]);
+    let mut server = server(backend, &["--max-backlog", "64MiB", "--drain", "60s"]);
     let client = Client::connect_with(server.address(), Some(16 << 10));
     let mut client = client.expect("the server listens");
     client.write(&b"GET /chat.js HTTP/1.1\r\nHost: a\r\n\r\n".repeat(PAGES));
