@@ -13,19 +13,14 @@ pub const HEAD_FIELDS_MAX: usize = 64;
 /// Bytes of a room's name after percent-decoding. A longer one is answered with 404.
 pub const ROOM_NAME_BYTES_MAX: usize = 255;
 
-/// From accept, or from the last response, until the request head is complete.
-/// Afterwards the connection is closed.
+/// From accept, or from when the last response has gone, until the request head is complete.
+/// Afterwards the connection is closed, but while it takes responses it has the same again.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// From the last that we have to say (a close frame, or what was asked before a FIN) until it has
-/// gone, and more by [`CLOSE_BYTES_PER_SECOND`]. Afterwards the connection is closed.
+/// From the last that we have to say (a close frame, or what was asked before a FIN) until the peer
+/// has taken it. Who has taken something meanwhile, or is looked at for the first time, has the
+/// same again: who reads slowly is not cut. Afterwards the connection is closed.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A second more for so many bytes that are to go before: who reads slowly is not cut for that.
-pub const CLOSE_BYTES_PER_SECOND: usize = 64 * 1024;
-
-/// Bound of the above, from when the last send completed.
-pub const CLOSE_TIMEOUT_MAX: Duration = Duration::from_secs(60);
 
 /// From our FIN until the peer's, while what the peer still sends is read and thrown away.
 /// Afterwards the connection is closed.

@@ -56,7 +56,8 @@ counters! {
     dropped,
     /// Upgrades to WebSocket.
     upgraded,
-    /// Connections closed because deliveries waited beyond `--max-backlog`.
+    /// Connections closed because deliveries waited beyond `--max-backlog`, or because the peer
+    /// took nothing for `--send-timeout`.
     closed_slow,
     /// Connections closed because nothing came within `--pong-timeout` of a ping.
     closed_unresponsive,

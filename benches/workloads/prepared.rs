@@ -107,6 +107,10 @@ impl Driver for Prepared {
         false
     }
 
+    fn taken(&mut self, _conn: ConnId) -> u32 {
+        0
+    }
+
     fn wait(&mut self, _timeout: Duration) -> io::Result<()> {
         Ok(())
     }

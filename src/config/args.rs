@@ -97,6 +97,11 @@ pub struct Args {
     #[arg(default_value = "8s")]
     pub pong_timeout: Duration,
 
+    /// Time to take something of what is being sent; 0 is off
+    #[arg(long, value_name = "DUR", env = "THRONG_SEND_TIMEOUT", value_parser = parse_duration)]
+    #[arg(default_value = "60s")]
+    pub send_timeout: Duration,
+
     /// Time for clients to answer the 1001 of a stopping server
     #[arg(long, value_name = "DUR", env = "THRONG_DRAIN", value_parser = parse_duration)]
     #[arg(default_value = "10s")]
@@ -149,6 +154,7 @@ impl From<Args> for Config {
             max_backlog: args.max_backlog,
             ping_interval: args.ping_interval,
             pong_timeout: args.pong_timeout,
+            send_timeout: args.send_timeout,
             drain: args.drain,
             allowed_origins: args.allowed_origins,
             ..Self::default()

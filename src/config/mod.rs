@@ -50,6 +50,9 @@ pub struct Config {
     pub ping_interval: Duration,
     /// From a ping's departure until anything must have come; zero means no deadline.
     pub pong_timeout: Duration,
+    /// How long a peer may take nothing of what is being sent to it, from when a ping is due; zero,
+    /// or no pings, means for ever.
+    pub send_timeout: Duration,
     /// How long a stopping server waits for clients to answer its 1001.
     pub drain: Duration,
     /// Origins of browsers that may connect beside the same host.
@@ -72,6 +75,7 @@ impl Default for Config {
             max_backlog: 1 << 20,
             ping_interval: Duration::from_secs(25),
             pong_timeout: Duration::from_secs(8),
+            send_timeout: Duration::from_secs(60),
             drain: Duration::from_secs(10),
             allowed_origins: AllowedOrigins::default(),
             mailbox_capacity: limits::MAILBOX_CAPACITY,

@@ -10,6 +10,7 @@ mod outgoing;
 mod peek;
 mod place;
 pub mod sim;
+mod taken;
 #[allow(unsafe_code, reason = "the kernel reads and writes memory of ours behind the compiler")]
 pub mod uring;
 mod waker;
@@ -86,6 +87,10 @@ pub trait Driver {
     /// Whether bytes of the peer have come that were not handed out. Asked before a connection is
     /// ended for its silence: a busy worker may not have read what came in time.
     fn has_unread(&mut self, conn: ConnId) -> bool;
+
+    /// A number that is another one, once the peer has taken any of what is being sent to it since
+    /// the last question. Asked before a connection is ended for taking nothing.
+    fn taken(&mut self, conn: ConnId) -> u32;
 
     /// Waits until something completes, but not if something has. The only sleep there is.
     ///

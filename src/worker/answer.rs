@@ -88,6 +88,9 @@ impl<W: Wake> Core<W> {
         if response.closes {
             self.finish(conn);
         } else {
+            if let Some(connection) = self.table.get_mut(conn) {
+                connection.set(flag::RESPONDED);
+            }
             self.arm(conn, HANDSHAKE_TIMEOUT);
         }
     }
@@ -112,6 +115,7 @@ impl<W: Wake> Core<W> {
         connection.deadline = 0;
         connection.place = place;
         connection.set(flag::PINGED);
+        connection.clear(flag::RESPONDED);
     }
 
     /// A pong goes behind what the same connection has published. That is delivered now, unless
@@ -174,7 +178,9 @@ impl<W: Wake> Core<W> {
     /// Begins the closing handshake.
     pub(super) fn begin_close(&mut self, conn: ConnId, code: CloseCode, reason: &str) {
         self.leave_room(conn);
-        if let Some(connection) = self.table.get_mut(conn) {
+        if let Some(connection) = self.table.get_mut(conn)
+            && !connection.has(flag::CLOSE_WHEN_SENT)
+        {
             // A pong may have been waited for: that deadline is no longer meant.
             connection.deadline = 0;
         }

@@ -95,6 +95,8 @@ pub(super) struct Core<W> {
     pub(super) due: Vec<(ConnId, Tick)>,
     /// Connections whose deadline has passed this turn.
     pub(super) suspects: Vec<ConnId>,
+    /// Connections whose send is under way for long.
+    pub(super) slow: Vec<ConnId>,
     pub(super) cohorts: Cohorts,
     pub(super) pings: Option<Sweep>,
     pub(super) checks: Option<Sweep>,
@@ -151,6 +153,7 @@ impl<W: Wake> Core<W> {
             timers: Timers::new(now),
             due: Vec::new(),
             suspects: Vec::new(),
+            slow: Vec::new(),
             cohorts,
             pings,
             checks,

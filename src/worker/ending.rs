@@ -1,13 +1,11 @@
 //! How connections end.
 
-use std::time::Duration;
-
 use super::core::{Core, touch};
 use super::ingest::wait_for_others;
 use super::table::{Phase, Ping, flag};
 use crate::driver::{End, Outgoing, Wake};
 use crate::id::ConnId;
-use crate::limits::{CLOSE_BYTES_PER_SECOND, CLOSE_TIMEOUT, CLOSE_TIMEOUT_MAX, TIMER_TICK};
+use crate::limits::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, TIMER_TICK};
 
 impl<W: Wake> Core<W> {
     /// The driver has sent what it was given.
@@ -17,19 +15,19 @@ impl<W: Wake> Core<W> {
         }
         let tick = self.timers.tick(self.now);
         let Some(connection) = self.table.get_mut(conn) else { return };
-        connection.clear(flag::SENDING);
+        connection.clear(flag::SENDING | flag::SEND_TIMED);
         if connection.ping == Ping::InFlight {
             connection.ping = Ping::Awaiting(tick);
         }
         let is_quiet = connection.queue.is_none();
         let (is_stalled, is_publisher) =
             (connection.has(flag::STALLED), connection.membership().is_some());
-        let is_ending = connection.has(flag::FINISH | flag::CLOSE_WHEN_SENT);
-        if !is_quiet || is_ending {
+        let has_deadline = connection.has(flag::FINISH | flag::CLOSE_WHEN_SENT | flag::RESPONDED);
+        if !is_quiet || has_deadline {
             touch(&mut self.touched, conn, connection);
         }
-        if is_ending && (!is_quiet || is_stalled) {
-            self.arm_end(conn);
+        if has_deadline {
+            self.arm_behind_send(conn);
         }
         if !is_stalled || !is_quiet {
             return;
@@ -42,6 +40,14 @@ impl<W: Wake> Core<W> {
         }
     }
 
+    /// What is to come next has its time from here on.
+    #[inline(never)]
+    fn arm_behind_send(&mut self, conn: ConnId) {
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        let is_ending = connection.has(flag::FINISH | flag::CLOSE_WHEN_SENT);
+        self.arm(conn, if is_ending { CLOSE_TIMEOUT } else { HANDSHAKE_TIMEOUT });
+    }
+
     /// A direction has ended.
     pub(super) fn ended(&mut self, conn: ConnId, end: End) {
         // What it published comes back to itself too, and decides whether it has more coming.
@@ -51,7 +57,9 @@ impl<W: Wake> Core<W> {
         if end == End::Finished && has_more && !matches!(connection.phase, Phase::Closed) {
             // It may still read: what is queued is sent, then nothing is left to do.
             connection.set(flag::CLOSE_WHEN_SENT);
-            self.arm_end(conn);
+            if !connection.has(flag::FINISH) {
+                self.arm(conn, CLOSE_TIMEOUT);
+            }
         } else {
             self.close_soon(conn);
         }
@@ -68,20 +76,7 @@ impl<W: Wake> Core<W> {
         connection.phase = Phase::Lingering { discarded: 0 };
         connection.set(flag::FINISH);
         self.touch(conn);
-        self.arm_end(conn);
-    }
-
-    /// Sets until when what a connection has coming must have gone.
-    #[inline(never)]
-    fn arm_end(&mut self, conn: ConnId) {
-        let config = self.config();
-        let sending_max = config.max_backlog.saturating_add(config.max_message_size);
-        let Some(connection) = self.table.get_mut(conn) else { return };
-        // Of what the driver has only the bound is known.
-        let sending = if connection.has(flag::SENDING) { sending_max } else { 0 };
-        let bytes = connection.backlog().saturating_add(sending);
-        let more = Duration::from_secs((bytes / CLOSE_BYTES_PER_SECOND) as u64);
-        self.arm(conn, CLOSE_TIMEOUT.saturating_add(more).min(CLOSE_TIMEOUT_MAX));
+        self.arm(conn, CLOSE_TIMEOUT);
     }
 
     /// Closes at the end of the turn, without waiting for anything to be sent.
@@ -124,7 +119,12 @@ impl<W: Wake> Core<W> {
     /// something that has happened since.
     pub(super) fn overdue(&mut self, conn: ConnId) {
         let Some(connection) = self.table.get_mut(conn) else { return };
+        let is_sending = connection.has(flag::SENDING);
         match (&connection.phase, connection.ping) {
+            (Phase::Http(_) | Phase::Lingering { .. }, _) if is_sending => self.slow.push(conn),
+            _ if is_sending && connection.has(flag::CLOSE_WHEN_SENT | flag::SEND_TIMED) => {
+                self.slow.push(conn);
+            }
             _ if connection.has(flag::CLOSE_WHEN_SENT) => self.close_soon(conn),
             (Phase::Session(session, _), ping) if session.is_open() => {
                 if matches!(ping, Ping::Awaiting(_)) {

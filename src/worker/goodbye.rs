@@ -6,6 +6,7 @@ use super::Worker;
 use super::core::{Core, Stopping};
 use super::table::{Phase, flag};
 use crate::driver::{Driver, Wake};
+use crate::id::ConnId;
 use crate::limits::GOODBYES_PER_TURN;
 use crate::wire::CloseCode;
 
@@ -45,13 +46,23 @@ impl<W: Wake> Core<W> {
         let Some((conn, connection)) = self.table.at(index) else { return };
         match &connection.phase {
             Phase::Session(..) => self.begin_close(conn, CloseCode::GOING_AWAY, "server stops"),
-            // In the middle of a request: the answer to it says that the server stops.
-            Phase::Http(http) if http.is_partial() || connection.has(flag::STALLED) => {}
-            Phase::Http(_) if connection.queue.is_some() || connection.has(flag::SENDING) => {
-                self.finish(conn);
-            }
-            Phase::Http(_) => self.close_soon(conn),
+            Phase::Http(_) => self.tell_http(conn),
             Phase::Lingering { .. } | Phase::Closed => {}
+        }
+    }
+
+    /// Ends a connection between requests. In the middle of one, the answer to it says that the
+    /// server stops; one that is stalled may have more, and is told when it goes on.
+    pub(super) fn tell_http(&mut self, conn: ConnId) {
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        let Phase::Http(http) = &connection.phase else { return };
+        if http.is_partial() || connection.has(flag::STALLED) {
+            return;
+        }
+        if connection.queue.is_some() || connection.has(flag::SENDING) {
+            self.finish(conn);
+        } else {
+            self.close_soon(conn);
         }
     }
 

@@ -1,10 +1,10 @@
 //! Pings to everybody, and the end of those who show no life.
 
 use super::core::{Core, touch};
-use super::table::{Phase, Ping, flag};
+use super::table::{Connection, Phase, Ping, flag};
 use crate::driver::Wake;
 use crate::id::ConnId;
-use crate::limits::{CLOSE_TIMEOUT, PINGS_PER_TURN};
+use crate::limits::PINGS_PER_TURN;
 use crate::wire::{CloseCode, Form};
 
 impl<W: Wake> Core<W> {
@@ -35,10 +35,14 @@ impl<W: Wake> Core<W> {
     fn send_ping(&mut self, index: u32) {
         let Some((conn, connection)) = self.table.at(index) else { return };
         let Phase::Session(session, _) = &connection.phase else { return };
-        // Who has finished or is paused by us cannot answer; who has not answered yet is asked no
-        // further.
-        let cannot_answer = connection.has(flag::PAUSED | flag::CLOSE_WHEN_SENT);
-        if !session.is_open() || cannot_answer || connection.ping != Ping::None {
+        if !session.is_open() || connection.has(flag::CLOSE_WHEN_SENT) {
+            return;
+        }
+        if must_time_send(connection) && !self.shared.config.send_timeout.is_zero() {
+            self.slow.push(conn);
+        }
+        // Who is paused by us cannot answer; who has not answered yet is asked no further.
+        if connection.has(flag::PAUSED) || connection.ping != Ping::None {
             return;
         }
         connection.ping = Ping::Queued;
@@ -82,7 +86,12 @@ impl<W: Wake> Core<W> {
         self.counters.closed_unresponsive.add(1);
         self.begin_close(conn, CloseCode::POLICY, "no pong");
         self.finish(conn);
-        // Nothing says that it still reads.
-        self.arm(conn, CLOSE_TIMEOUT);
     }
+}
+
+/// Whether the deadline is to be one of the send that is under way: a pong has its own.
+fn must_time_send(connection: &Connection) -> bool {
+    connection.has(flag::SENDING)
+        && !connection.has(flag::SEND_TIMED)
+        && !matches!(connection.ping, Ping::Awaiting(_))
 }

@@ -130,6 +130,9 @@ impl<W: Wake> Core<W> {
         self.consume(conn, &mut input);
         self.stash(conn, input);
         self.touch(conn);
+        if self.stopping.is_some() {
+            self.tell_http(conn);
+        }
     }
 
     /// Keeps what must not be handled yet; whether the driver must be paused.

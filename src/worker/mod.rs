@@ -15,6 +15,7 @@ mod heartbeat;
 mod ingest;
 mod mailbox;
 mod pool;
+mod progress;
 mod table;
 mod timers;
 mod waiters;
@@ -142,8 +143,13 @@ impl<D: Driver> Worker<D> {
         Ok(())
     }
 
-    /// Ends those whose deadline has passed, unless what they sent is still to be read.
+    /// Ends those whose deadline has passed, unless what they sent is still to be read, or what
+    /// they are sent is being taken.
     fn judge(&mut self) {
+        while let Some(conn) = self.core.slow.pop() {
+            let taken = self.driver.taken(conn);
+            self.core.look_at_send(conn, taken);
+        }
         while let Some(conn) = self.core.suspects.pop() {
             if self.driver.has_unread(conn) {
                 self.core.reprieve(conn);

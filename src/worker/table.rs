@@ -21,6 +21,8 @@ pub(super) struct Connection {
     /// When something must have happened; 0 is never.
     pub(super) deadline: Tick,
     pub(super) ping: Ping,
+    /// What `Driver::taken` said last.
+    pub(super) taken: u32,
     /// Set bits of [`flag`].
     flags: u16,
     pub(super) place: Place,
@@ -91,6 +93,10 @@ pub(super) mod flag {
     pub(in super::super) const REPRIEVED: u16 = 1 << 11;
     /// Something was read since.
     pub(in super::super) const HEARD: u16 = 1 << 12;
+    /// The deadline is of the send that is under way.
+    pub(in super::super) const SEND_TIMED: u16 = 1 << 13;
+    /// It had a response that another request may follow.
+    pub(in super::super) const RESPONDED: u16 = 1 << 14;
 }
 
 impl Connection {
@@ -102,6 +108,7 @@ impl Connection {
             generation: conn.generation,
             deadline: 0,
             ping: Ping::None,
+            taken: 0,
             flags: 0,
             place: Place::default(),
         }
@@ -189,6 +196,6 @@ mod tests {
 
     #[test]
     fn a_connection_is_small() {
-        assert!(size_of::<Option<Connection>>() <= 96, "{}", size_of::<Option<Connection>>());
+        assert!(size_of::<Option<Connection>>() <= 80, "{}", size_of::<Option<Connection>>());
     }
 }

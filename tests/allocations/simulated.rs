@@ -68,6 +68,10 @@ impl Driver for Uncounted {
         uncounted(|| self.0.has_unread(conn))
     }
 
+    fn taken(&mut self, conn: ConnId) -> u32 {
+        uncounted(|| self.0.taken(conn))
+    }
+
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         uncounted(|| self.0.wait(timeout))
     }

@@ -21,7 +21,7 @@ fn complaint(finished: &Finished) -> &str {
 }
 
 /// Each option with a value that is bad, and what the complaint must say.
-const BAD: [(&str, &str, &str); 25] = [
+const BAD: [(&str, &str, &str); 26] = [
     ("--listen", "8080", "an address like 127.0.0.1:8080"),
     ("--listen", "example.org:80", "an address like"),
     ("--listen", "unix:", "an address like"),
@@ -42,6 +42,7 @@ const BAD: [(&str, &str, &str); 25] = [
     ("--ping-interval", "1d", "a duration like"),
     ("--ping-interval", "25h", "at most 24h"),
     ("--pong-timeout", "soon", "a duration like"),
+    ("--send-timeout", "never", "a duration like"),
     ("--pong-timeout", "1.5s", "a duration like"),
     ("--drain", "10 seconds", "a duration like"),
     ("--drain", "-1s", "-1"),

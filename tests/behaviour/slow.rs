@@ -7,12 +7,13 @@ use testkit::client::{Client, End, Frame, Got, Shape, binary, frames, pong, text
 use testkit::process::Process;
 use throng::config::Backend;
 
-use crate::support::{clients, deflated, holds_within, ms, noise, server};
+use crate::support::{Scratch, clients, deflated, holds_within, ms, noise, server};
 
 on_both!(
     a_reader_that_does_not_keep_up_is_closed_while_others_go_on,
     one_message_larger_than_the_backlog_arrives_at_a_slow_reader,
     a_steady_reader_is_kept_while_pings_wait_behind_a_large_message,
+    who_takes_nothing_is_closed_in_time,
     memory_stays_bounded_however_many_readers_are_slow,
     compressed_messages_count_as_what_they_take_in_memory,
     short_messages_count_as_what_they_take_in_memory,
@@ -71,8 +72,10 @@ fn one_message_larger_than_the_backlog_arrives_at_a_slow_reader(backend: Backend
 fn a_steady_reader_is_kept_while_pings_wait_behind_a_large_message(backend: Backend) {
     const READING: Duration = Duration::from_secs(5);
     let options = ["--max-backlog", "64KiB", "--max-message-size", "16MiB"];
-    let pings = ["--ping-interval", "300ms", "--pong-timeout", "2500ms"];
-    let server = server(backend, &[&options[..], &pings].concat());
+    let times =
+        [("--ping-interval", "300ms"), ("--pong-timeout", "2500ms"), ("--send-timeout", "1s")];
+    let times = times.map(|(option, time)| [option, time]).concat();
+    let server = server(backend, &[&options[..], &times].concat());
     let mut slow = Client::connect_with(server.address(), Some(64 << 10)).expect("it listens");
     slow.upgrade("/room/a", &[]);
     let message = Shape::new(2).unmasked().with(&noise(12 << 20));
@@ -103,6 +106,32 @@ fn a_steady_reader_is_kept_while_pings_wait_behind_a_large_message(backend: Back
         frame = slow.frame();
     }
     assert_eq!(frame.payload, b"still here");
+}
+
+/// Its kernel answers probes, and what waits for it is within the bound.
+fn who_takes_nothing_is_closed_in_time(backend: Backend) {
+    let scratch = Scratch::new();
+    let unix = scratch.unix("throng.sock");
+    let options = ["--listen", "127.0.0.1:0", "--listen", &unix, "--max-message-size", "16MiB"];
+    let times = ["--ping-interval", "500ms", "--pong-timeout", "1m", "--send-timeout", "2s"];
+    let server = server(backend, &[&options[..], &times].concat());
+    for address in server.addresses() {
+        let silent = Client::connect_with(address, Some(64 << 10));
+        let mut silent = silent.expect("it listens");
+        silent.upgrade("/room/a", &[]);
+        let mut publisher = Client::open(address, "/room/a");
+        let payload = noise(8 << 20);
+        publisher.write(&binary(&payload));
+        let begin = Instant::now();
+        // A ping may come first.
+        while publisher.frame().payload.is_empty() {}
+        let connected = server.sockets();
+        assert!(holds_within(ms(10_000), || server.sockets() < connected), "{address}: it is held");
+        assert!(begin.elapsed() > ms(1900), "{address}: {:?}", begin.elapsed());
+        let rest = silent.rest(ms(10_000));
+        assert_ne!(rest.end, End::Open, "{address}");
+        assert!(rest.bytes.len() < payload.len(), "{address}: it got everything");
+    }
 }
 
 fn memory_stays_bounded_however_many_readers_are_slow(backend: Backend) {

@@ -54,6 +54,7 @@ macro_rules! hold_against {
                 listening: connects_at_once_are_all_accepted
                     a_connect_after_unlisten_is_refused;
                 sending: a_send_rests_until_the_peer_reads
+                    whether_the_peer_takes_anything_shows
                     parts_arrive_in_order
                     frames_are_shared_by_many
                     sends_follow_each_other;

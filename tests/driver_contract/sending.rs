@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use throng::driver::sim::Rng;
-use throng::driver::{Buffer, Outgoing, Part, Parts, Tuning};
+use throng::driver::{Buffer, Driver, Outgoing, Part, Parts, Tuning};
 use throng::wire::{Encoded, Form, Kind};
 
 use crate::harness::{Harness, PATIENCE, Peer, now, pattern};
@@ -23,6 +23,31 @@ pub(crate) fn a_send_rests_until_the_peer_reads<H: Harness>(rig: &mut Rig<H>) {
     rig.deliver(conn, &mut peer, b"nor does the other direction");
     rig.collect(conn, &mut peer, &bytes);
     assert_eq!(rig.log.at(conn).sent, 1);
+}
+
+pub(crate) fn whether_the_peer_takes_anything_shows<H: Harness>(rig: &mut Rig<H>) {
+    let (conn, mut peer) = rig.connect();
+    let bytes = pattern(1, H::BULK);
+    rig.log.send_owned(conn, &bytes);
+    rig.log.settle();
+    let mut got = Vec::new();
+    loop {
+        let before = rig.log.driver.taken(conn);
+        rig.log.settle();
+        assert_eq!(rig.log.driver.taken(conn), before, "nobody has read");
+        let enough = got.len() + H::BULK / 8;
+        rig.log.together("some is read", |_| {
+            got.extend(peer.read(H::BULK / 8));
+            got.len() >= enough.min(H::BULK)
+        });
+        rig.log.settle();
+        if !rig.log.is_sending(conn) {
+            break;
+        }
+        assert_ne!(rig.log.driver.taken(conn), before, "the peer has read");
+    }
+    assert!(bytes.starts_with(&got));
+    rig.collect(conn, &mut peer, &bytes[got.len()..]);
 }
 
 fn shared(seed: u64, length: usize) -> Arc<Encoded> {

@@ -1,84 +1,97 @@
-//! How long somebody may take for the last bytes: minutes of it in no time.
+//! How long somebody may take for what is sent: minutes of it in no time.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use testkit::client::{binary, close, handshake, pong};
 use throng::config::Config;
 use throng::driver::Driver;
 use throng::driver::sim::{Client, Net, SimDriver};
-use throng::limits::{CLOSE_BYTES_PER_SECOND, CLOSE_TIMEOUT, CLOSE_TIMEOUT_MAX};
+use throng::limits::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT};
 use throng::stats::{Counters, Counts};
 use throng::worker::{Shared, Worker, mailboxes};
 
 const SEEDS: u64 = 10;
 const TURNS: usize = 10;
 const STEP: Duration = Duration::from_millis(100);
+const HOUR: Duration = Duration::from_secs(3600);
 
-const REQUEST: &[u8] = b"GET /room/a HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\n\
-    Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-
-/// Binary, masked with zeros.
-const MESSAGE: usize = 4000;
-const HEAD: [u8; 8] = [0x82, 0x80 | 126, (MESSAGE >> 8) as u8, MESSAGE as u8, 0, 0, 0, 0];
+/// Of a message.
+const PAYLOAD: usize = 4000;
 
 /// What a member of the room gets of a message.
-const DELIVERED: usize = 4 + MESSAGE;
+const DELIVERED: usize = 4 + PAYLOAD;
 
-const CLOSE: [u8; 8] = [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8];
-const CLOSED: [u8; 4] = [0x88, 0x02, 0x03, 0xe8];
+const NORMAL: &[u8] = b"\x88\x02\x03\xe8";
+const GOING_AWAY: &[u8] = b"\x88\x0e\x03\xe9server stops";
 
-struct Room {
+const PAGE: &[u8] = b"GET /chat.js HTTP/1.1\r\nHost: sim\r\n\r\n";
+
+/// How a client says that it is done.
+#[derive(Clone, Copy, Debug)]
+enum Done {
+    Close,
+    Finish,
+    /// It finishes, and the server is stopped.
+    FinishAndStop,
+}
+
+const WAYS: [Done; 3] = [Done::Close, Done::Finish, Done::FinishAndStop];
+
+struct Server {
     net: Net,
     worker: Worker<SimDriver>,
     counters: Arc<Counters>,
-    slow: Client,
+    shared: Arc<Shared>,
 }
 
-impl Room {
-    /// With a member that does not read from here on, and so much waiting for it.
-    fn with_messages(seed: u64, config: Config, messages: usize) -> Self {
+impl Server {
+    fn new(seed: u64, config: Config) -> Self {
         let net = Net::new(seed);
         let mut driver = net.driver();
         driver.accept_connects();
         let mail = mailboxes(&[driver.waker()], 1).pop().expect("one worker has one mailbox");
         let counters: Arc<Counters> = Arc::default();
         let shared = Arc::new(Shared::new(config, 10));
-        let worker = Worker::new(driver, shared, Arc::clone(&counters), mail, 10);
-        let slow = net.connect(0);
-        let mut room = Self { net, worker, counters, slow };
-        room.open(&room.slow.clone());
-        room.publish(messages);
-        room
+        let worker = Worker::new(driver, Arc::clone(&shared), Arc::clone(&counters), mail, 10);
+        Self { net, worker, counters, shared }
     }
 
-    fn connections(&self) -> u64 {
+    fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         counts.add(&self.counters);
-        counts.connections()
+        counts
     }
 
     fn turns(&mut self) {
         (0..TURNS).for_each(|_| self.worker.turn().expect("a simulated driver does not fail"));
     }
 
-    fn open(&mut self, client: &Client) {
-        client.write(REQUEST);
+    fn open(&mut self, path: &str) -> Client {
+        let client = self.net.connect(0);
+        client.write(handshake(path, &[]).as_bytes());
         let mut response = Vec::new();
         while !response.ends_with(b"\r\n\r\n") {
             self.turns();
             response.extend(client.read());
         }
         assert!(response.starts_with(b"HTTP/1.1 101 "));
+        client
+    }
+
+    /// A member of a room for whom so many messages wait.
+    fn member_behind(&mut self, messages: usize) -> Client {
+        let member = self.open("/room/a");
+        self.publish(messages);
+        member
     }
 
     /// By one who comes and reads what it gets, and goes.
     fn publish(&mut self, messages: usize) {
-        let publisher = self.net.connect(0);
-        self.open(&publisher);
+        let publisher = self.open("/room/a");
         for _ in 0..messages {
-            publisher.write(&HEAD);
-            publisher.write(&[0; MESSAGE]);
+            publisher.write(&binary(&[0; PAYLOAD]));
         }
         let mut came = 0;
         while came < messages * DELIVERED {
@@ -87,7 +100,23 @@ impl Room {
         }
         publisher.reset();
         self.turns();
-        assert_eq!(self.connections(), 1, "the publisher is gone");
+        assert_eq!(self.counts().connections(), 1, "the publisher is gone");
+    }
+
+    fn end(&mut self, client: &Client, how: Done) {
+        match how {
+            Done::Close => client.write(&close(1000)),
+            Done::Finish | Done::FinishAndStop => client.finish(),
+        }
+        self.turns();
+        if matches!(how, Done::FinishAndStop) {
+            self.stop();
+        }
+    }
+
+    fn stop(&mut self) {
+        self.shared.is_stopping.store(true, Ordering::Release);
+        self.turns();
     }
 
     fn pass(&mut self, span: Duration) {
@@ -95,101 +124,232 @@ impl Room {
         self.turns();
     }
 
-    /// How long the member stays that reads nothing.
+    /// How long a client stays that reads nothing, within an hour.
     fn stays(&mut self) -> Duration {
         let mut waited = Duration::ZERO;
-        while self.connections() > 0 {
-            assert!(waited <= CLOSE_TIMEOUT_MAX * 2, "it holds its connection");
+        while self.counts().connections() > 0 && waited < HOUR {
             self.pass(STEP);
             waited += STEP;
         }
         waited
     }
+
+    /// What a client gets that reads a little every so often, and how long that takes.
+    fn reads_every(&mut self, span: Duration, client: &Client) -> (Vec<u8>, Duration) {
+        let (mut got, mut waited) = (Vec::new(), Duration::ZERO);
+        while !client.is_ended() && waited < HOUR * 24 {
+            got.extend(client.read());
+            self.pass(span);
+            waited += span;
+        }
+        (got, waited)
+    }
+}
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Where the server may take its time to stop.
+fn patient(config: Config) -> Config {
+    Config { drain: HOUR, ..config }
 }
 
 fn without_pings() -> Config {
-    Config { ping_interval: Duration::ZERO, ..Config::default() }
+    patient(Config { ping_interval: Duration::ZERO, ..Config::default() })
 }
 
-/// Time added for so many bytes.
-fn time_for(bytes: usize) -> Duration {
-    Duration::from_secs((bytes / CLOSE_BYTES_PER_SECOND) as u64)
+fn with_hasty_pings() -> Config {
+    patient(Config { ping_interval: secs(1), pong_timeout: secs(1), ..Config::default() })
 }
 
+/// Nearly as long as it may, each time.
 #[test]
 fn who_reads_slowly_gets_all_that_comes_before_the_end() {
-    const MESSAGES: usize = 60;
-    const BYTES_PER_STEP: f64 = 3000.0;
-    for seed in 0..SEEDS {
-        let says_goodbye = seed % 2 == 0;
-        let mut room = Room::with_messages(seed, without_pings(), MESSAGES);
-        let slow = room.slow.clone();
-        if says_goodbye {
-            slow.write(&CLOSE)
-        } else {
-            slow.finish()
+    const MESSAGES: usize = 40;
+    let often = CLOSE_TIMEOUT.mul_f64(0.98);
+    for (seed, how) in (0..SEEDS).flat_map(|seed| WAYS.map(|how| (seed, how))) {
+        for config in [without_pings(), with_hasty_pings()] {
+            let mut server = Server::new(seed, config);
+            let slow = server.member_behind(MESSAGES);
+            server.end(&slow, how);
+            let (got, waited) = server.reads_every(often, &slow);
+            assert!(waited > often * 2, "seed={seed} {how:?}: {waited:?}");
+            assert!(slow.is_ended() && !slow.is_reset(), "seed={seed} {how:?}");
+            let end: &[u8] = match how {
+                Done::Close => NORMAL,
+                Done::Finish => &[],
+                Done::FinishAndStop => GOING_AWAY,
+            };
+            assert_eq!(&got[MESSAGES * DELIVERED..], end, "seed={seed} {how:?}");
         }
-        room.turns();
-        let (mut got, mut waited) = (Vec::new(), Duration::ZERO);
-        while !slow.is_ended() {
+    }
+}
+
+/// The ping went before it had finished, and messages are still to come.
+#[test]
+fn who_has_finished_owes_no_pong() {
+    const MESSAGES: usize = 20;
+    for seed in 0..SEEDS {
+        let mut server = Server::new(seed, with_hasty_pings());
+        let slow = server.member_behind(MESSAGES);
+        while server.counts().pings == 0 {
+            server.pass(STEP);
+        }
+        let (sends, mut got) = (server.counts().sends, Vec::new());
+        while server.counts().sends == sends {
             got.extend(slow.read());
-            let due = STEP.mul_f64(got.len() as f64 / BYTES_PER_STEP);
-            let wait = due.saturating_sub(waited);
-            room.pass(wait);
-            waited += wait;
+            server.pass(STEP);
         }
-        assert!(waited > CLOSE_TIMEOUT.mul_f64(1.5), "seed={seed}: {waited:?}");
-        let end: &[u8] = if says_goodbye { &CLOSED } else { &[] };
-        assert_eq!(got.len(), MESSAGES * DELIVERED + end.len(), "seed={seed}");
-        assert!(got.ends_with(end) && !slow.is_reset(), "seed={seed}");
+        server.publish(MESSAGES);
+        server.end(&slow, Done::Finish);
+        got.extend(server.reads_every(secs(1), &slow).0);
+        assert_eq!(server.counts().pings, 1, "seed={seed}");
+        assert_eq!(got.len(), 2 + 2 * MESSAGES * DELIVERED, "seed={seed}");
     }
 }
 
 #[test]
-fn who_takes_nothing_is_cut() {
-    const SIZE_MAX: usize = 128 << 10;
-    let config = || Config { max_backlog: SIZE_MAX, max_message_size: SIZE_MAX, ..without_pings() };
-    for seed in 0..SEEDS {
-        let mut room = Room::with_messages(seed, config(), 10);
-        if seed % 2 == 0 {
-            room.slow.write(&CLOSE)
-        } else {
-            room.slow.finish()
+fn who_takes_nothing_at_the_end_is_cut() {
+    for (seed, how) in (0..SEEDS).flat_map(|seed| WAYS.map(|how| (seed, how))) {
+        for config in [without_pings(), with_hasty_pings()] {
+            let mut server = Server::new(seed, config);
+            let slow = server.member_behind(10);
+            server.end(&slow, how);
+            let stays = server.stays();
+            let most = 2 * CLOSE_TIMEOUT + 2 * STEP;
+            assert!((CLOSE_TIMEOUT..=most).contains(&stays), "seed={seed} {how:?}: {stays:?}");
         }
-        room.turns();
-        let stays = room.stays();
-        let most = CLOSE_TIMEOUT + time_for(3 * SIZE_MAX) + 2 * STEP;
-        assert!((CLOSE_TIMEOUT..=most).contains(&stays), "seed={seed}: {stays:?}");
     }
-}
-
-#[test]
-fn who_takes_nothing_is_cut_within_a_minute_whatever_may_be_coming() {
-    let config =
-        Config { max_backlog: usize::MAX, max_message_size: usize::MAX, ..without_pings() };
-    let mut room = Room::with_messages(1, config, 10);
-    room.slow.write(&CLOSE);
-    room.turns();
-    let stays = room.stays();
-    assert!(stays <= CLOSE_TIMEOUT_MAX + 2 * STEP, "{stays:?}");
 }
 
 #[test]
 fn who_has_finished_is_cut_though_a_pong_may_take_longer() {
-    let config = || Config {
-        max_message_size: 64 << 10,
-        ping_interval: Duration::from_secs(1),
-        pong_timeout: Duration::from_secs(3600),
-        ..Config::default()
-    };
+    let config = || Config { ping_interval: secs(1), pong_timeout: HOUR, ..without_pings() };
     for seed in 0..SEEDS {
-        let mut room = Room::with_messages(seed, config(), 0);
-        while room.slow.read().is_empty() {
-            room.pass(STEP);
+        let mut server = Server::new(seed, config());
+        let slow = server.member_behind(0);
+        while slow.read().is_empty() {
+            server.pass(STEP);
         }
-        room.publish(10);
-        room.slow.finish();
-        room.turns();
-        assert!(room.stays() <= CLOSE_TIMEOUT_MAX, "seed={seed}");
+        server.publish(10);
+        slow.finish();
+        server.turns();
+        assert!(server.stays() <= 3 * CLOSE_TIMEOUT, "seed={seed}");
+    }
+}
+
+#[test]
+fn a_member_who_takes_nothing_is_cut_in_time() {
+    for seed in 0..SEEDS {
+        let config = Config::default();
+        let (interval, timeout) = (config.ping_interval, config.send_timeout);
+        let mut server = Server::new(seed, config);
+        let silent = server.member_behind(10);
+        // A first send that is taken in the end.
+        while server.counts().pings == 0 {
+            server.pass(STEP);
+        }
+        while !silent.read().is_empty() {
+            server.turns();
+        }
+        silent.write(&pong(b""));
+        server.publish(10);
+        let stays = server.stays();
+        assert!(
+            (timeout..=interval + timeout + 2 * STEP).contains(&stays),
+            "seed={seed}: {stays:?}"
+        );
+        assert_eq!(server.counts().closed_slow, 1, "seed={seed}");
+    }
+}
+
+#[test]
+fn an_echo_client_that_takes_nothing_is_cut_in_time() {
+    for seed in 0..SEEDS {
+        let config = Config { max_backlog: 64 << 10, ..Config::default() };
+        let (interval, timeout) = (config.ping_interval, config.send_timeout);
+        let mut server = Server::new(seed, config);
+        let silent = server.open("/echo");
+        (0..60).for_each(|_| silent.write(&binary(&[0; PAYLOAD])));
+        server.turns();
+        (0..10).for_each(|_| server.turns());
+        assert_eq!(server.counts().paused, 1, "seed={seed}");
+        let stays = server.stays();
+        assert!(
+            (timeout..=interval + timeout + 2 * STEP).contains(&stays),
+            "seed={seed}: {stays:?}"
+        );
+    }
+}
+
+#[test]
+fn who_takes_a_little_now_and_then_is_kept() {
+    const MESSAGES: usize = 40;
+    let config = || Config { pong_timeout: Duration::ZERO, ..Config::default() };
+    let often = config().send_timeout.mul_f64(0.98);
+    for seed in 0..SEEDS {
+        let mut server = Server::new(seed, config());
+        let slow = server.member_behind(MESSAGES);
+        let mut got = 0;
+        while got < MESSAGES * DELIVERED {
+            assert!(!slow.is_ended(), "seed={seed}: {got} bytes came");
+            got += slow.read().len();
+            server.pass(often);
+        }
+    }
+}
+
+#[test]
+fn a_send_timeout_of_zero_is_none() {
+    let config = Config { send_timeout: Duration::ZERO, ..Config::default() };
+    let mut server = Server::new(1, config);
+    let _silent = server.member_behind(10);
+    assert_eq!(server.stays(), HOUR);
+}
+
+#[test]
+fn who_reads_slowly_gets_every_page() {
+    const PAGES: usize = 50;
+    let often = HANDSHAKE_TIMEOUT.mul_f64(0.98);
+    for seed in 0..SEEDS {
+        // With the answers in one send, or stalled between the requests.
+        let max_backlog = if seed % 2 == 0 { 1 << 20 } else { 8 << 10 };
+        let mut server = Server::new(seed, Config { max_backlog, ..without_pings() });
+        let slow = server.net.connect(0);
+        slow.write(&PAGE.repeat(PAGES));
+        server.turns();
+        let (got, waited) = server.reads_every(often, &slow);
+        assert!(waited > often * 5, "seed={seed}: {waited:?}");
+        let heads = got.windows(12).filter(|part| part == b"HTTP/1.1 200").count();
+        assert_eq!(heads, PAGES, "seed={seed}");
+    }
+}
+
+#[test]
+fn who_takes_no_page_is_cut() {
+    for seed in 0..SEEDS {
+        let mut server = Server::new(seed, without_pings());
+        server.net.connect(0).write(&PAGE.repeat(100));
+        server.turns();
+        let stays = server.stays();
+        let most = 2 * HANDSHAKE_TIMEOUT + 2 * STEP;
+        assert!((HANDSHAKE_TIMEOUT..=most).contains(&stays), "seed={seed}: {stays:?}");
+    }
+}
+
+/// It has answers coming and more requests behind them, which are not read before.
+#[test]
+fn a_stalled_connection_is_told_when_it_goes_on_that_the_server_stops() {
+    for (seed, pages) in (0..SEEDS).flat_map(|seed| [1, 2, 3, 20].map(|pages| (seed, pages))) {
+        let mut server = Server::new(seed, Config { max_backlog: 8 << 10, ..without_pings() });
+        let slow = server.net.connect(0);
+        slow.write(&PAGE.repeat(pages));
+        server.turns();
+        server.stop();
+        let (got, waited) = server.reads_every(STEP, &slow);
+        assert!(waited < HANDSHAKE_TIMEOUT, "seed={seed}: {waited:?}");
+        assert!(got.starts_with(b"HTTP/1.1 200"), "seed={seed}: what was asked is answered");
+        assert!(slow.is_ended() && !slow.is_reset(), "seed={seed}");
     }
 }

@@ -340,6 +340,10 @@ impl Driver for EpollDriver {
         has_unread
     }
 
+    fn taken(&mut self, conn: ConnId) -> u32 {
+        self.slot(conn).taken()
+    }
+
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         self.budget = self.tuning.budget;
         self.accepting.begin_turn(clock::now());

@@ -8,7 +8,7 @@ use nix::sys::socket::{MsgFlags, Shutdown, recv, shutdown};
 use socket2::SockRef;
 
 use crate::driver::outgoing::SLICES_MAX;
-use crate::driver::{End, Outgoing, peek};
+use crate::driver::{End, Outgoing, peek, taken};
 
 /// A socket with what is being sent on it. The socket itself blocks, so that it means the same to
 /// every driver; each call says that it must not.
@@ -128,6 +128,10 @@ impl Slot {
 
     pub(super) fn has_unread(&self) -> bool {
         peek::holds_bytes(&self.socket)
+    }
+
+    pub(super) fn taken(&self) -> u32 {
+        taken::taken(&self.socket, self.sent)
     }
 
     fn end(&mut self, end: End) -> Read {

@@ -275,6 +275,11 @@ impl Driver for SimDriver {
         self.net.has_bytes(link)
     }
 
+    fn taken(&mut self, conn: ConnId) -> u32 {
+        let link = self.slot(conn).link;
+        self.net.carried(link)
+    }
+
     /// Never sleeps: who drives the simulation moves the time.
     fn wait(&mut self, _timeout: Duration) -> io::Result<()> {
         self.budget = 1 + self.net.below(self.budget_max);

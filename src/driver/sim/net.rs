@@ -52,6 +52,8 @@ struct Link {
     to_client: VecDeque<u8>,
     /// Bytes that the client's side takes before it must read.
     window: usize,
+    /// Bytes that it has taken.
+    carried: u32,
     is_finished_by_client: bool,
     is_finished_by_server: bool,
     is_reset_by_client: bool,
@@ -187,7 +189,12 @@ impl Net {
         let room = link.window.saturating_sub(link.to_client.len());
         let count = rng.below(bytes.len().min(room) + 1);
         link.to_client.extend(&bytes[..count]);
+        link.carried = link.carried.wrapping_add(count as u32);
         Ok(count)
+    }
+
+    pub(super) fn carried(&self, link: LinkId) -> u32 {
+        self.0.borrow().links[link.0].carried
     }
 
     pub(super) fn failure(&self, link: LinkId) -> Option<ErrorKind> {

@@ -353,6 +353,10 @@ impl Driver for UringDriver {
         self.slot(conn).has_unread()
     }
 
+    fn taken(&mut self, conn: ConnId) -> u32 {
+        self.slot(conn).taken()
+    }
+
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         let retry = self.begin_turn();
         let must_look = self.arm_polls_again();

@@ -8,7 +8,7 @@ use nix::sys::socket::{Shutdown, shutdown};
 use socket2::SockRef;
 
 use super::message::Message;
-use crate::driver::{Outgoing, peek};
+use crate::driver::{Outgoing, peek, taken};
 
 /// A socket and what the kernel is doing with it.
 #[derive(Debug)]
@@ -119,6 +119,10 @@ impl Slot {
         self.has(flag::RECEIVE)
             || self.stash.is_some()
             || self.socket.as_ref().is_some_and(peek::holds_bytes)
+    }
+
+    pub(super) fn taken(&self) -> u32 {
+        self.socket.as_ref().map_or(0, |socket| taken::taken(socket, self.sent))
     }
 
     /// Why the connection broke, if it did and that was not told.
