@@ -13,11 +13,10 @@ impl<W: Wake> Core<W> {
         if let Some(bytes) = bytes {
             self.pool.recycle(bytes);
         }
-        let tick = self.timers.tick(self.now);
         let Some(connection) = self.table.get_mut(conn) else { return };
         connection.clear(flag::SENDING | flag::SEND_TIMED);
         if connection.ping == Ping::InFlight {
-            connection.ping = Ping::Awaiting(tick);
+            connection.ping = Ping::Awaiting(self.timers.tick(self.now));
         }
         let is_quiet = connection.queue.is_none();
         let (is_stalled, is_publisher) =
