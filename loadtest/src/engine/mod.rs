@@ -20,6 +20,7 @@ pub(crate) use sources::make_close_reset;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use mio::{Poll, Token, Waker};
@@ -58,6 +59,9 @@ pub(crate) trait Behaviour: Send + 'static {
     /// The end.
     fn finish(self, net: &mut Net) -> Self::Outcome;
 }
+
+/// How long a run that has all it waited for waits for more: what comes twice comes late.
+const STRAYS: Duration = Duration::from_millis(200);
 
 /// What a thread is told.
 #[derive(Debug)]
@@ -237,6 +241,8 @@ impl<B: Behaviour> Crew<B> {
 
     /// Ends all threads.
     pub(crate) fn finish(self) -> io::Result<Finished<B::Outcome>> {
+        // Clients still read.
+        std::thread::sleep(STRAYS);
         self.tell_all(|_| Command::Finish);
         let mut finished = Finished { tally: Tally::default(), outcomes: Vec::new() };
         for thread in self.threads {

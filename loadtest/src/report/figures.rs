@@ -13,6 +13,20 @@ pub(crate) const SLOPE_CONNECTIONS_MIN: u64 = 2000;
 /// The same for the kernel's memory, which others on the machine use too.
 const KERNEL_CONNECTIONS_MIN: u64 = 20_000;
 
+/// Share of what was sent by the clock that may be left over at its end.
+const UNSENT_MAX: f64 = 0.05;
+
+/// What an open loop has not sent. Its latencies are not known, but would be among the longest.
+pub(crate) fn unsent(report: &mut Report, unsent: u64, sent: u64) {
+    let section = report.section("Schedule");
+    section.cost("unsent", "due at the end and not sent", unsent as f64, "");
+    if unsent as f64 > sent as f64 * UNSENT_MAX {
+        report.problem(format!(
+            "{unsent} messages were due and not sent at the end: the longest latencies are not seen"
+        ));
+    }
+}
+
 /// How connecting went.
 pub(crate) fn connections(
     report: &mut Report,

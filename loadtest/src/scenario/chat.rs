@@ -83,6 +83,8 @@ pub(crate) struct Outcome {
     faults: Faults,
     /// Messages of another room.
     misdirected: u64,
+    /// Due at the end, and not sent.
+    unsent: u64,
     latencies: Latencies,
 }
 
@@ -172,7 +174,11 @@ impl Behaviour for Chatters {
     fn order(&mut self, net: &mut Net, order: Order) {
         self.schedule = match order {
             Order::Begin => Some(Schedule::new(net, self.interval_ns, 1)),
-            Order::Stop => None,
+            Order::Stop => {
+                let schedule = self.schedule.take();
+                self.outcome.unsent = schedule.map_or(0, |schedule| schedule.overdue(net));
+                None
+            }
         };
     }
 
@@ -256,6 +262,7 @@ impl Outcome {
         self.delivered += other.delivered;
         self.faults.add(other.faults);
         self.misdirected += other.misdirected;
+        self.unsent += other.unsent;
         self.latencies.add(&other.latencies);
     }
 }
@@ -285,6 +292,7 @@ fn report(
     for (id, label, count) in faults {
         section.cost(id, label, count as f64, "");
     }
+    figures::unsent(report, all.unsent, said);
     for (_, label, count) in faults.into_iter().filter(|(.., count)| *count > 0) {
         report.problem(format!("{count} deliveries {label}"));
     }

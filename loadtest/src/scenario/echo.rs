@@ -147,6 +147,8 @@ pub(crate) struct Outcome {
     /// Replies with another length or number than what was sent.
     pub(crate) wrong: u64,
     pub(crate) unanswered: u64,
+    /// Of an open loop: due at its end, and not sent.
+    unsent: u64,
 }
 
 impl Echo {
@@ -262,7 +264,12 @@ impl Behaviour for Echo {
         match order {
             Order::Begin => self.begin(net),
             Order::Measure(from_ns) => self.measured_from_ns = from_ns,
-            Order::Stop => self.is_sending = false,
+            Order::Stop => {
+                self.is_sending = false;
+                if let Pace::Every { .. } = self.pace {
+                    self.outcome.unsent = self.schedule.overdue(net);
+                }
+            }
         }
     }
 
@@ -336,6 +343,7 @@ impl Outcome {
         self.received += other.received;
         self.wrong += other.wrong;
         self.unanswered += other.unanswered;
+        self.unsent += other.unsent;
         self.latencies.add(&other.latencies);
     }
 }
@@ -357,6 +365,7 @@ fn report(report: &mut Report, all: &Outcome, echoed: u64, seconds: f64, args: &
         Some(rate) => {
             section.tell("rate_asked", "asked for, open loop", rate, "/s");
             section.tell("burst", "meant at the same time", f64::from(args.burst), "");
+            figures::unsent(report, all.unsent, all.sent);
             let measured = "open loop: from the intended send time of the schedule to the reply";
             report.latency(("echo_latency", "echo"), measured, &all.latencies);
         }

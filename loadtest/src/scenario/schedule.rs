@@ -53,6 +53,16 @@ impl Schedule {
         Err(u64::MAX)
     }
 
+    /// Sends that are due and have not left.
+    pub(crate) fn overdue(&self, net: &Net) -> u64 {
+        let late_ns = net.clock.now_ns() as f64 - self.due_ns;
+        if late_ns < 0.0 || self.keys.is_empty() {
+            return 0;
+        }
+        let bursts = 1 + (late_ns / (self.interval_ns * f64::from(self.burst))) as u64;
+        bursts * u64::from(self.burst) - u64::from(self.burst_sent)
+    }
+
     /// When the send that is due was meant; the next one is due then.
     fn take_due(&mut self) -> u64 {
         let intended_ns = self.due_ns as u64;

@@ -122,6 +122,45 @@ fn faults_of_a_server_are_counted_as_what_they_are() {
     assert!(problems.contains("lost") && problems.contains("twice"), "{problems}");
 }
 
+/// Gives the last message again when all seems over.
+fn repeating(mut socket: Socket) {
+    for number in 0.. {
+        let Some(text) = texts(&mut socket) else { return };
+        send(&mut socket, &text);
+        if number == LAST {
+            thread::sleep(Duration::from_millis(100));
+            send(&mut socket, &text);
+        }
+    }
+}
+
+/// Two messages go before, to greet all.
+const LAST: usize = 6;
+
+#[test]
+fn a_late_repetition_of_the_last_message_is_found() {
+    let url = serve(repeating);
+    let args = ["broadcast", "-n", "1", "--url", &url, "--rate", "50", "--messages", "5"];
+    let (code, report) = measure(&args);
+    assert_eq!(figure(&report, "duplicated"), 1.0);
+    assert_eq!(code, 1);
+}
+
+#[test]
+fn what_an_open_loop_has_not_sent_is_a_problem() {
+    let url = serve(|socket| {
+        thread::sleep(Duration::from_secs(20));
+        drop(socket);
+    });
+    let mut args = vec!["echo", "-n", "1", "--url", &url, "--rate", "2000", "--size", "64KiB"];
+    args.extend(["--duration", "1s", "--timeout", "500ms", "--warm-up", "0"]);
+    let (code, report) = measure(&args);
+    assert_eq!(code, 1);
+    let (unsent, problems) = (figure(&report, "unsent"), report["problems"].to_string());
+    assert!((500.0..2100.0).contains(&unsent), "{unsent}");
+    assert!(problems.contains("due and not sent"), "{problems}");
+}
+
 #[test]
 fn a_wrong_echo_is_found() {
     let url = serve(|mut socket| {
