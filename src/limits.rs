@@ -14,13 +14,18 @@ pub const HEAD_FIELDS_MAX: usize = 64;
 pub const ROOM_NAME_BYTES_MAX: usize = 255;
 
 /// From accept, or from when the last response has gone, until the request head is complete.
-/// Afterwards the connection is closed, but while it takes responses it has the same again.
+/// Afterwards the connection is closed, unless it is taking responses: see [`TAKE_TIMEOUT`].
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// From the last that we have to say (a close frame, or what was asked before a FIN) until the peer
-/// has taken it. Who has taken something meanwhile, or is looked at for the first time, has the
-/// same again: who reads slowly is not cut. Afterwards the connection is closed.
+/// has taken it. Afterwards the connection is closed, unless it is being taken: see
+/// [`TAKE_TIMEOUT`].
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often somebody must take of what comes before an end, or of responses, who has not taken all
+/// in the times above. The peer's kernel says so in steps, of a sixteenth of its receive buffer at
+/// worst: some 400 KB of a buffer that has grown to 6 MB.
+pub const TAKE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// From our FIN until the peer's, while what the peer still sends is read and thrown away.
 /// Afterwards the connection is closed.

@@ -88,8 +88,8 @@ pub trait Driver {
     /// ended for its silence: a busy worker may not have read what came in time.
     fn has_unread(&mut self, conn: ConnId) -> bool;
 
-    /// A number that is another one, once the peer has taken any of what is being sent to it since
-    /// the last question. Asked before a connection is ended for taking nothing.
+    /// A number that is another one, once the peer's kernel has room for more of what is being sent
+    /// than at the last question. Asked before a connection is ended for taking nothing.
     fn taken(&mut self, conn: ConnId) -> u32;
 
     /// Waits until something completes, but not if something has. The only sleep there is.

@@ -32,8 +32,9 @@ getsockopt_impl!(
 );
 
 /// A number that changes when the peer takes something: over TCP what it has acknowledged (Linux
-/// 4.1). Over Unix sockets the memory of what it has not read (Linux 4.12), less `sent`, what the
-/// kernel has had of the present send.
+/// 4.1). Over Unix sockets `sent`, what the kernel is known to have had of the present send, less
+/// the memory of what was not read (Linux 4.12). As requests are short (`SEND_BYTES_MAX`), the
+/// kernel fills that up behind our back only with the rest of one, and then `sent` is another.
 pub(super) fn taken(socket: &OwnedFd, sent: usize) -> u32 {
     if let Ok(info) = getsockopt(socket, TcpInfo) {
         return info[15] as u32;

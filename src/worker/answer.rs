@@ -86,11 +86,12 @@ impl<W: Wake> Core<W> {
     fn respond(&mut self, conn: ConnId, response: &Response, is_head: bool) {
         self.append(conn, |out| response.encode(is_head, out));
         if response.closes {
-            self.finish(conn);
-        } else {
-            if let Some(connection) = self.table.get_mut(conn) {
-                connection.set(flag::RESPONDED);
-            }
+            return self.finish(conn);
+        }
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        connection.set(flag::RESPONDED);
+        // Who asks on and takes nothing has no more time for it: what is being sent has its own.
+        if !connection.has(flag::SENDING) {
             self.arm(conn, HANDSHAKE_TIMEOUT);
         }
     }
@@ -115,7 +116,7 @@ impl<W: Wake> Core<W> {
         connection.deadline = 0;
         connection.place = place;
         connection.set(flag::PINGED);
-        connection.clear(flag::RESPONDED);
+        connection.clear(flag::RESPONDED | flag::SEND_TIMED);
     }
 
     /// A pong goes behind what the same connection has published. That is delivered now, unless
@@ -181,7 +182,7 @@ impl<W: Wake> Core<W> {
         if let Some(connection) = self.table.get_mut(conn)
             && !connection.has(flag::CLOSE_WHEN_SENT)
         {
-            // A pong may have been waited for: that deadline is no longer meant.
+            // It was of a pong or of a send: from here on the end has one, or the drain.
             connection.deadline = 0;
         }
         self.with_session(conn, |session, out| session.close(code, reason, out));

@@ -59,7 +59,8 @@ impl<W: Wake> Core<W> {
         if http.is_partial() || connection.has(flag::STALLED) {
             return;
         }
-        if connection.queue.is_some() || connection.has(flag::SENDING) {
+        // One that was paused may have sent more, and would be reset for that.
+        if connection.queue.is_some() || connection.has(flag::SENDING | flag::PAUSED) {
             self.finish(conn);
         } else {
             self.close_soon(conn);

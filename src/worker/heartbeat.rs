@@ -2,6 +2,7 @@
 
 use super::core::{Core, touch};
 use super::table::{Connection, Phase, Ping, flag};
+use crate::config::Config;
 use crate::driver::Wake;
 use crate::id::ConnId;
 use crate::limits::PINGS_PER_TURN;
@@ -38,7 +39,7 @@ impl<W: Wake> Core<W> {
         if !session.is_open() || connection.has(flag::CLOSE_WHEN_SENT) {
             return;
         }
-        if must_time_send(connection) && !self.shared.config.send_timeout.is_zero() {
+        if must_time_send(connection, &self.shared.config) {
             self.slow.push(conn);
         }
         // Who is paused by us cannot answer; who has not answered yet is asked no further.
@@ -89,9 +90,11 @@ impl<W: Wake> Core<W> {
     }
 }
 
-/// Whether the deadline is to be one of the send that is under way: a pong has its own.
-fn must_time_send(connection: &Connection) -> bool {
+/// Whether the deadline is to be one of the send that is under way: a pong may have its own.
+fn must_time_send(connection: &Connection, config: &Config) -> bool {
+    let owes_pong = matches!(connection.ping, Ping::Awaiting(_)) && !config.pong_timeout.is_zero();
     connection.has(flag::SENDING)
         && !connection.has(flag::SEND_TIMED)
-        && !matches!(connection.ping, Ping::Awaiting(_))
+        && !owes_pong
+        && !config.send_timeout.is_zero()
 }

@@ -2,28 +2,28 @@
 //!
 //! How much it takes only the driver can say, so the core names whom to ask about.
 
-use std::time::Duration;
-
 use super::core::Core;
 use super::table::{Connection, Phase, flag};
 use crate::driver::Wake;
 use crate::id::ConnId;
-use crate::limits::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT};
+use crate::limits::TAKE_TIMEOUT;
 
 impl<W: Wake> Core<W> {
     /// A peer that has taken something since the last look has time until the next one, as it has
     /// at the first look; one that has not is closed.
     pub(super) fn look_at_send(&mut self, conn: ConnId, taken: u32) {
         let send_timeout = self.config().send_timeout;
+        let tick = self.timers.tick(self.now);
         let Some(connection) = self.table.get_mut(conn) else { return };
-        if !connection.has(flag::SENDING) {
+        let is_early = connection.has(flag::SEND_TIMED) && connection.deadline > tick;
+        if !connection.has(flag::SENDING) || is_early {
             return;
         }
         let has_taken = std::mem::replace(&mut connection.taken, taken) != taken;
         if has_taken || !connection.has(flag::SEND_TIMED) {
             connection.set(flag::SEND_TIMED);
-            let time = time_until_next_look(connection, send_timeout);
-            return self.arm(conn, time);
+            let is_open = is_open(connection);
+            return self.arm(conn, if is_open { send_timeout } else { TAKE_TIMEOUT });
         }
         if is_open(connection) {
             self.counters.closed_slow.add(1);
@@ -33,15 +33,7 @@ impl<W: Wake> Core<W> {
     }
 }
 
-fn time_until_next_look(connection: &Connection, send_timeout: Duration) -> Duration {
-    match connection.phase {
-        Phase::Http(_) => HANDSHAKE_TIMEOUT,
-        _ if is_open(connection) => send_timeout,
-        _ => CLOSE_TIMEOUT,
-    }
-}
-
-/// Whether anything but the end is to come.
+/// Whether it is a session of which more than the end is to come.
 fn is_open(connection: &Connection) -> bool {
     let is_ending = connection.has(flag::FINISH | flag::CLOSE_WHEN_SENT);
     matches!(&connection.phase, Phase::Session(session, _) if session.is_open()) && !is_ending
