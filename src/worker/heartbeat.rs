@@ -1,7 +1,7 @@
 //! Pings to everybody, and the end of those who show no life.
 
 use super::core::{Core, touch};
-use super::table::{Connection, Phase, Ping, flag};
+use super::table::{Connection, Ping, flag};
 use crate::config::Config;
 use crate::driver::Wake;
 use crate::id::ConnId;
@@ -35,8 +35,7 @@ impl<W: Wake> Core<W> {
 
     fn send_ping(&mut self, index: u32) {
         let Some((conn, connection)) = self.table.at(index) else { return };
-        let Phase::Session(session, _) = &connection.phase else { return };
-        if !session.is_open() || connection.has(flag::CLOSE_WHEN_SENT) {
+        if !connection.is_open() {
             return;
         }
         if must_time_send(connection, &self.shared.config) {
@@ -68,10 +67,9 @@ impl<W: Wake> Core<W> {
         let timeout = self.config().pong_timeout;
         let Some(connection) = self.table.get_mut(conn) else { return };
         let Ping::Awaiting(since) = connection.ping else { return };
-        let Phase::Session(session, _) = &connection.phase else { return };
         // Who was told to go, or has finished, has another deadline, and may still be getting the
         // last bytes.
-        if !session.is_open() || connection.has(flag::PAUSED | flag::CLOSE_WHEN_SENT) {
+        if !connection.is_open() || connection.has(flag::PAUSED) {
             connection.ping = Ping::None;
             return;
         }

@@ -3,7 +3,7 @@
 //! How much it takes only the driver can say, so the core names whom to ask about.
 
 use super::core::Core;
-use super::table::{Connection, Phase, flag};
+use super::table::flag;
 use crate::driver::Wake;
 use crate::id::ConnId;
 use crate::limits::TAKE_TIMEOUT;
@@ -20,21 +20,15 @@ impl<W: Wake> Core<W> {
             return;
         }
         let has_taken = std::mem::replace(&mut connection.taken, taken) != taken;
+        let is_open = connection.is_open();
         if has_taken || !connection.has(flag::SEND_TIMED) {
             connection.set(flag::SEND_TIMED);
-            let is_open = is_open(connection);
             return self.arm(conn, if is_open { send_timeout } else { TAKE_TIMEOUT });
         }
-        if is_open(connection) {
+        if is_open {
             self.counters.closed_slow.add(1);
             tracing::debug!(?conn, "closing: takes nothing");
         }
         self.close_soon(conn);
     }
-}
-
-/// Whether it is a session of which more than the end is to come.
-fn is_open(connection: &Connection) -> bool {
-    let is_ending = connection.has(flag::FINISH | flag::CLOSE_WHEN_SENT);
-    matches!(&connection.phase, Phase::Session(session, _) if session.is_open()) && !is_ending
 }

@@ -131,6 +131,12 @@ impl Connection {
         self.queue.as_ref().map_or(0, Outgoing::memory)
     }
 
+    /// Whether it is a session of which more than the end is to come.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(&self.phase, Phase::Session(session, _) if session.is_open())
+            && !self.has(flag::CLOSE_WHEN_SENT)
+    }
+
     pub(super) fn membership(&self) -> Option<Membership> {
         match self.phase {
             Phase::Session(_, Role::Room(membership)) => Some(membership),

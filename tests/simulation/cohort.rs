@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use testkit::client::handshake;
 use throng::config::Config;
 use throng::driver::Driver;
 use throng::driver::sim::{Client, Net};
@@ -18,10 +19,6 @@ const PING_INTERVAL: Duration = Duration::from_millis(100);
 /// Sends of a simulated network take some turns.
 const TURNS_MAX: usize = 2000;
 
-const REQUEST: &[u8] = b"GET /echo HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\n\
-    Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-
 #[test]
 fn a_large_cohort_is_pinged_in_parts_and_nobody_left_out() {
     let net = Net::new(1);
@@ -34,7 +31,7 @@ fn a_large_cohort_is_pinged_in_parts_and_nobody_left_out() {
     let counters = Arc::<Counters>::default();
     let mut worker = Worker::new(driver, shared, Arc::clone(&counters), mail, CLIENTS);
     let clients: Vec<Client> = (0..CLIENTS).map(|_| net.connect(0)).collect();
-    clients.iter().for_each(|client| client.write(REQUEST));
+    clients.iter().for_each(|client| client.write(handshake("/echo", &[]).as_bytes()));
     let mut heard = vec![Vec::new(); CLIENTS];
     let mut turns = 0;
     let mut turn = |heard: &mut Vec<Vec<u8>>| {

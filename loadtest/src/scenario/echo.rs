@@ -266,9 +266,7 @@ impl Behaviour for Echo {
             Order::Measure(from_ns) => self.measured_from_ns = from_ns,
             Order::Stop => {
                 self.is_sending = false;
-                if let Pace::Every { .. } = self.pace {
-                    self.outcome.unsent = self.schedule.overdue(net);
-                }
+                self.outcome.unsent = self.schedule.overdue(net);
             }
         }
     }
