@@ -22,7 +22,7 @@
 # lost or could not be measured, which the end of the table says.
 set -euo pipefail
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 for tool in node npm python3; do
     if ! command -v "$tool" >/dev/null; then
@@ -31,7 +31,9 @@ for tool in node npm python3; do
     fi
 done
 
-build() {
+# What the command line names is where the caller is, so only this goes elsewhere.
+build() (
+    cd "$root"
     cargo build --release --package throng --package loadtest
     cd benches/peers
     cargo build --release
@@ -39,11 +41,15 @@ build() {
     if [[ ! node_modules/.package-lock.json -nt package-lock.json ]]; then
         npm ci
     fi
-    cd ../..
-}
+)
+
+if [[ -n ${CARGO_TARGET_DIR:-} ]]; then
+    CARGO_TARGET_DIR=$(realpath -m "$CARGO_TARGET_DIR")
+    export CARGO_TARGET_DIR
+fi
 
 [[ " $* " == *' --no-build '* || " $* " == *' --help '* || " $* " == *' -h '* ]] || build
 
 # A server with one worker holds as many connections as the limit of descriptors allows.
 ulimit -Sn "$(ulimit -Hn)"
-exec python3 -B benches/compare "$@"
+exec python3 -B "$root/benches/compare" "$@"

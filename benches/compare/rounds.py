@@ -35,7 +35,7 @@ class Results:
     def __init__(self):
         # Workload, then server, then measure: the values of the rounds.
         self.values = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
-        # Workload, then measure, then backend: the lowest of each round.
+        # Workload, then measure, then backend: the middle and the lowest of each round.
         self.floors = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
         # Nanoseconds of an access to memory, before each floor.
         self.memory = []
@@ -87,15 +87,15 @@ def meanwhile(workload):
 
 
 def measure_floor(results, workload):
-    """The cheapest round of each backend, by the figure that each measure is compared with."""
+    """What each backend's calls cost, by the figure that each measure is compared with."""
     with meanwhile(workload):
         report = loadtest(["floor", *workload.floor, "--rounds", str(FLOOR_ROUNDS)])
     results.memory.append(report["memory_ns"])
     for wanted in workload.measures:
         for backend in ("epoll", "io_uring"):
             if report[backend]:
-                us = wanted.of_floor(report[backend][wanted.floor])
-                results.floors[workload.name][wanted.name][backend].append(us)
+                both = wanted.of_floor(report[backend][wanted.floor])
+                results.floors[workload.name][wanted.name][backend].append(both)
 
 
 def measure(server, workload, seconds, rate=None, port=None):

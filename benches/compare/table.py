@@ -36,7 +36,7 @@ def block(results, servers, workload, measure):
     is_first = measure is workload.measures[0]
     beside = workload.beside[0] if workload.beside and is_first else ""
     heads = ["median", "lowest", "highest", *(f"x {name}" for name in BACKENDS)]
-    heads += ["x floor"] if measure.floor else []
+    heads += ["x floor", "x floor low"] if measure.floor else []
     heads += [beside] if beside else []
     title = f"{workload.name}: {workload.title}"
     if results.rate and workload.name == "p999":
@@ -45,15 +45,18 @@ def block(results, servers, workload, measure):
         title += ", real-time priority" if urgent.is_allowed() else ", no real-time priority"
     lines = [title, f"  {measure.title:<{NAME_COLUMNS}}", line("", heads)]
     floors = results.floors[workload.name][measure.name]
+    # Medians are compared with medians; the lowest of some moments tells how the host was in others.
     for backend, values in floors.items():
-        cells = [number(median(values)), number(min(values)), number(max(values))]
+        middles, lowest = zip(*values)
+        cells = [number(median(middles)), number(min(lowest)), number(max(middles))]
         lines.append(line(f"(floor, {backend})", cells))
     for server in servers:
         values = rows[server.name]
         cells = numbers(values[measure.name], ours.values())
         if measure.floor:
             floor = floors.get(server.backend)
-            cells.append(ratio(middle(values, measure.name), median(floor) if floor else None))
+            both = [median(of_all) for of_all in zip(*floor)] if floor else [None, None]
+            cells += [ratio(middle(values, measure.name), of_floor) for of_floor in both]
         if beside:
             cells.append(number(middle(values, "beside")))
         mark = "  loader-bound" if values["loader_bound"] else ""

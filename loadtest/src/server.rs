@@ -13,9 +13,9 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::cli::units::Cpus;
 use crate::server_log::ServerLog;
 use crate::signals;
+use loadtest::units::Cpus;
 
 /// How long a server may take until it accepts.
 const START_TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,11 +1,12 @@
 //! The floor, measured for real on a few connections.
 
 use std::process::Command;
+use std::time::Duration;
 
 use loadtest::floor::{Floor, Options, run};
 
 fn options(connections: u32) -> Options {
-    Options { connections, size: 100, rounds: 3, depth: 1, echo_size: 20 }
+    Options { connections, size: 100, rounds: 3, depth: 1, echo_size: 20, nap: Duration::ZERO }
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! The command line: every option once.
 
-pub(crate) mod units;
-
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, Args, Parser, Subcommand};
 
-use units::{Cpus, parse_count, parse_cpus, parse_duration, parse_header, parse_rate, parse_reply};
+use loadtest::units::{
+    Cpus, parse_count, parse_cpus, parse_duration, parse_header, parse_rate, parse_reply,
+};
 
 use crate::preset::PresetArgs;
 use crate::scenario::broadcast::BroadcastArgs;

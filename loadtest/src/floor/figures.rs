@@ -1,6 +1,7 @@
 //! The floor as numbers and as text.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,8 @@ pub struct Floor {
     pub depth: u32,
     /// Bytes of payload of a message that was echoed.
     pub echo_bytes: u32,
+    /// Microseconds that the readers slept between looks.
+    pub nap_us: u64,
     /// The release of the kernel.
     pub kernel: String,
     /// The model of the processor.
@@ -50,10 +53,12 @@ pub struct Calls {
 /// Microseconds of CPU time for one message.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
-    /// The cheapest round: this is the floor.
+    /// The cheapest round: what a moment at rest costs.
     pub lowest_us: f64,
     /// The round in the middle; far above the lowest, the machine was not at rest.
     pub median_us: f64,
+    /// The part of the median that ksoftirqd took; 0 where it is hidden.
+    pub median_softirq_us: f64,
     /// The part of the lowest outside of the kernel. The kernel divides by looking at every tick,
     /// so it is right to some percent of the whole.
     pub user_us: f64,
@@ -76,7 +81,11 @@ impl fmt::Display for Floor {
         let Self { connections, size_bytes, rounds, depth, echo_bytes, .. } = self;
         let (kernel, processor) = (&self.kernel, &self.processor);
         writeln!(f, "The kernel's floor on {processor}, Linux {kernel}")?;
-        writeln!(f, "{connections} connections, {rounds} rounds; microseconds of CPU per message")?;
+        write!(f, "{connections} connections, {rounds} rounds")?;
+        if self.nap_us > 0 {
+            write!(f, ", naps of {:?}", Duration::from_micros(self.nap_us))?;
+        }
+        writeln!(f, "; microseconds of CPU per message")?;
         writeln!(f)?;
         let title = ["", "lowest", "median", "user", "system", "softirq"];
         let [what, lowest, median, user, system, softirq] = title;
@@ -91,7 +100,7 @@ impl fmt::Display for Floor {
                 (format!("echo, {echo}, {echo_bytes} B, {depth} in flight"), calls.echo),
             ];
             for (what, cost) in rows {
-                let Cost { lowest_us, median_us, user_us, system_us, softirq_us } = cost;
+                let Cost { lowest_us, median_us, user_us, system_us, softirq_us, .. } = cost;
                 write!(f, "{what:<44}{lowest_us:>8.2}{median_us:>8.2}{user_us:>8.2}")?;
                 writeln!(f, "{system_us:>8.2}{softirq_us:>8.2}")?;
             }
@@ -116,6 +125,7 @@ mod tests {
             rounds: 15,
             depth: 1,
             echo_bytes: 20,
+            nap_us: 0,
             kernel: "6.18".into(),
             processor: "a processor".into(),
             memory_ns: 21.0,
@@ -129,6 +139,7 @@ mod tests {
         let cost = |us| Cost {
             lowest_us: us,
             median_us: us,
+            median_softirq_us: 0.25,
             user_us: 0.0,
             system_us: us - 0.25,
             softirq_us: 0.25,
@@ -146,6 +157,9 @@ mod tests {
         let all = floor(Some(calls(5.0))).to_string();
         assert_eq!(all.lines().count(), 11, "{all}");
         assert!(all.contains("send(2), 100 B, 8 messages at once              0.75"), "{all}");
+        assert!(all.contains("15 rounds; microseconds"), "{all}");
+        let napping = Floor { nap_us: 1500, ..floor(None) }.to_string();
+        assert!(napping.contains("15 rounds, naps of 1.5ms; microseconds"), "{napping}");
         assert!(all.ends_with("memory, at random within 4 MiB: 21 ns an access\n"), "{all}");
         let some = floor(None).to_string();
         assert_eq!(some.lines().count(), 9, "{some}");

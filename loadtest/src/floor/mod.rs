@@ -3,7 +3,8 @@
 //! same calls, so a result means most as a multiple of this.
 //!
 //! It never flatters a result: the measured thread polls nothing while it broadcasts, a round
-//! begins only after the peers have everything of the one before, and the cheapest round counts.
+//! begins only after the peers have everything of the one before, and the cheapest round is told
+//! beside the one in the middle.
 
 mod broadcast;
 mod cpu;
@@ -24,6 +25,7 @@ use std::fs;
 use std::io;
 use std::ops::RangeInclusive;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::builder::RangedI64ValueParser;
@@ -32,6 +34,8 @@ use cpu::Placement;
 use frames::Echoed;
 use pairs::Pairs;
 use uring::Ring;
+
+use crate::units::parse_duration;
 
 /// What to measure the floor for.
 #[derive(Clone, Debug, clap::Args)]
@@ -42,7 +46,7 @@ pub struct Options {
     /// Bytes of payload of a message that is broadcast.
     #[arg(long, default_value_t = 100, value_parser = within(1..=16_384))]
     pub size: u32,
-    /// Rounds of each kind, of which the cheapest counts.
+    /// Rounds of each kind.
     #[arg(long, default_value_t = 15, value_parser = within(1..=1000))]
     pub rounds: u32,
     /// Messages in flight on each connection in the echo.
@@ -51,7 +55,13 @@ pub struct Options {
     /// Bytes of payload of a message that is echoed; with --depth, 60 KiB at most.
     #[arg(long, default_value_t = 20, value_parser = within(1..=61_440))]
     pub echo_size: u32,
+    /// Readers sleep so long between looks, as clients with --nap do; 1s at most.
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "0")]
+    pub nap: Duration,
 }
+
+/// The longest nap: a round with many of them would seem to stand still.
+const NAP_MAX: Duration = Duration::from_secs(1);
 
 /// Bytes in flight on a connection at most: a socket takes them in one call.
 const IN_FLIGHT_BYTES_MAX: u32 = 60 * 1024;
@@ -68,6 +78,7 @@ impl Options {
             "{depth} messages of {size} bytes in flight are more than {IN_FLIGHT_BYTES_MAX} bytes: \
              take a smaller --depth or --echo-size"
         );
+        ensure!(self.nap <= NAP_MAX, "--nap is {NAP_MAX:?} at most");
         Ok(())
     }
 }
@@ -99,7 +110,7 @@ fn measure(options: &Options, placement: Placement) -> Result<Floor> {
     table::part().context("no descriptor table for the senders")?;
     cpu::pin(placement.server)?;
     let memory_ns = memory::access_ns()?;
-    let pairs = Pairs::open(options.connections, placement)?;
+    let pairs = Pairs::open(options, placement)?;
     let mut ring = Ring::new();
     let broadcast = broadcast::measure(&pairs, options, ring.as_mut().ok())?;
     let by_epoll = {
@@ -126,6 +137,7 @@ fn measure(options: &Options, placement: Placement) -> Result<Floor> {
         rounds: options.rounds,
         depth: options.depth,
         echo_bytes: options.echo_size,
+        nap_us: options.nap.as_micros() as u64,
         kernel: utsname.release().to_string_lossy().into_owned(),
         processor: processor(&cpuinfo.unwrap_or_default()),
         memory_ns,

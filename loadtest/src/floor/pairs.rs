@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::Options;
 use super::cpu::{Meter, Placement};
 use super::peers::{Order, Peers};
 
@@ -29,10 +30,11 @@ pub(super) struct Pairs {
 
 impl Pairs {
     /// Opens them, some at a time so that no SYN finds the accept queue full.
-    pub(super) fn open(connections: u32, placement: Placement) -> Result<Self> {
+    pub(super) fn open(options: &Options, placement: Placement) -> Result<Self> {
+        let connections = options.connections;
         let listener = listen().context("cannot listen on 127.0.0.1")?;
         let address = listener.local_addr()?.as_socket().context("an address of IPv4")?;
-        let peers = Peers::start(address, connections, placement.clients)?;
+        let peers = Peers::start(address, options, placement.clients)?;
         let mut sockets = Vec::with_capacity(connections as usize);
         while sockets.len() < connections as usize {
             let chunk = CHUNK.min(connections - sockets.len() as u32);

@@ -15,7 +15,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::frames::{Echoed, Whole};
 use super::pairs::STALL;
-use super::{cpu, table};
+use super::{Options, cpu, table};
 use crate::place::Memory;
 
 /// Connections from one source address: ports of one would not do for all.
@@ -46,11 +46,12 @@ pub(super) struct Peers {
 
 impl Peers {
     /// Starts the thread; it ends when this is dropped.
-    pub(super) fn start(address: SocketAddr, connections: u32, cpu: usize) -> Result<Self> {
+    pub(super) fn start(address: SocketAddr, options: &Options, cpu: usize) -> Result<Self> {
+        let (connections, nap) = (options.connections, options.nap);
         let (orders, ordered) = channel();
         let (reporter, reports) = channel();
         let run = move || {
-            let result = Ends::new(address, connections, cpu);
+            let result = Ends::new(address, connections, cpu, nap);
             let result = result.and_then(|mut ends| ends.serve(&ordered, &reporter));
             if let Err(error) = result {
                 // Nobody listens any more where the other side has failed as well.
@@ -93,6 +94,8 @@ impl Drop for Peers {
 struct Ends {
     address: SocketAddr,
     connections: usize,
+    /// What to sleep before the next look, where this one found less than it could.
+    nap: Duration,
     poll: Poll,
     events: Events,
     buffer: Memory,
@@ -107,12 +110,13 @@ struct End {
 }
 
 impl Ends {
-    fn new(address: SocketAddr, connections: u32, cpu: usize) -> Result<Self> {
+    fn new(address: SocketAddr, connections: u32, cpu: usize, nap: Duration) -> Result<Self> {
         table::part().context("no descriptor table for the readers")?;
         cpu::pin(cpu)?;
         Ok(Self {
             address,
             connections: connections as usize,
+            nap,
             poll: Poll::new()?,
             events: Events::with_capacity(EVENTS),
             buffer: Memory::new(RECEIVE_BYTES),
@@ -170,6 +174,7 @@ impl Ends {
                 let end = &mut self.ends[event.token().0];
                 received += end.drain(self.buffer.bytes())? as u64;
             }
+            self.sleep_if_asked(received >= bytes);
         }
         ensure!(received == bytes, "{received} bytes came instead of {bytes}");
         Ok(())
@@ -191,8 +196,16 @@ impl Ends {
                 awaited = awaited.checked_sub(back as u64).context("more came back than went")?;
                 end.request(requests.bytes(), back as u32, echoed)?;
             }
+            self.sleep_if_asked(awaited == 0);
         }
         Ok(())
+    }
+
+    /// As the clients of a load test do: what comes meanwhile wakes nobody.
+    fn sleep_if_asked(&self, is_done: bool) {
+        if !is_done && !self.nap.is_zero() && self.events.iter().count() < EVENTS {
+            thread::sleep(self.nap);
+        }
     }
 
     fn wait(&mut self) -> Result<()> {

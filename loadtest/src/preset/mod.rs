@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::units::{Cpus, parse_count, parse_cpus, parse_duration, parse_size};
 use crate::cli::{Common, LoaderArgs};
 use crate::engine::{Command, table};
 use crate::report::figures;
@@ -24,6 +23,7 @@ use crate::scenario::broadcast::room::{Published, Publishing, Room};
 use crate::scenario::pings;
 use crate::stamp::STAMP_BYTES;
 use crate::wire;
+use loadtest::units::{Cpus, parse_count, parse_cpus, parse_duration, parse_size};
 
 /// What a preset stands for.
 #[derive(Clone, Copy, Debug)]

@@ -5,12 +5,13 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use loadtest::floor::{COALESCED, Calls, Cost, Floor};
 
 use super::model::{Host, Report};
-use crate::cli::Common;
+use crate::cli::{Common, LoaderArgs};
 use crate::measure::window::Spent;
 
 /// A floor to compare with.
@@ -69,7 +70,8 @@ impl Against {
         if floor.processor != host.cpu_model || floor.kernel != host.kernel {
             return Err(format!("{name} was measured on another machine or kernel"));
         }
-        find(&floor, work, backend, common.loader.connections).map(Some)
+        let LoaderArgs { connections, nap, .. } = common.loader;
+        find(&floor, work, backend, connections, nap).map(Some)
     }
 }
 
@@ -78,17 +80,21 @@ fn find(
     work: Work,
     backend: Backend,
     connections: u64,
+    nap: Duration,
 ) -> Result<Yardstick, String> {
     let calls = match backend {
         Backend::Epoll => floor.epoll,
         Backend::IoUring => floor.io_uring.ok_or("the floor has no figures of io_uring")?,
     };
     let (cost, name) = work.cost(&calls)?;
-    let is_alike = u64::from(floor.connections) == connections && work.is_as(floor);
+    let is_alike = u64::from(floor.connections) == connections
+        && Duration::from_micros(floor.nap_us) == nap
+        && work.is_as(floor);
     if !is_alike {
-        let options = work.options();
+        let (options, nap) = (work.options(), nap.as_millis());
         return Err(format!(
-            "the floor was measured otherwise; loadtest floor --connections {connections} {options}"
+            "the floor was measured otherwise; loadtest floor --connections {connections} \
+             {options} --nap {nap}ms"
         ));
     }
     let backend = backend.to_possible_value().expect("none is left out");
@@ -147,10 +153,13 @@ impl Yardstick {
 mod tests {
     use super::*;
 
+    const NAP: Duration = Duration::from_millis(1);
+
     fn floor() -> Floor {
         let cost = |us| Cost {
             lowest_us: us + 1.0,
             median_us: us + 1.0,
+            median_softirq_us: 1.0,
             user_us: 0.0,
             system_us: us,
             softirq_us: 1.0,
@@ -161,6 +170,7 @@ mod tests {
             rounds: 1,
             depth: 1,
             echo_bytes: 20,
+            nap_us: 1000,
             kernel: String::new(),
             processor: String::new(),
             memory_ns: 20.0,
@@ -171,7 +181,8 @@ mod tests {
     }
 
     fn lowest(work: Work, connections: u64) -> Result<f64, String> {
-        find(&floor(), work, Backend::Epoll, connections).map(|found| found.cost.thread_us())
+        let found = find(&floor(), work, Backend::Epoll, connections, NAP)?;
+        Ok(found.cost.thread_us())
     }
 
     #[test]
@@ -184,18 +195,24 @@ mod tests {
     #[test]
     fn what_was_measured_otherwise_is_refused_with_the_command() {
         let error = lowest(Work::Echo { bytes: 125, depth: 16 }, 1000).expect_err("it differs");
-        assert!(error.ends_with("--connections 1000 --echo-size 125 --depth 16"), "{error}");
+        assert!(
+            error.ends_with("--connections 1000 --echo-size 125 --depth 16 --nap 1ms"),
+            "{error}"
+        );
         let broadcast = Work::Broadcast { bytes: 100, burst: 1 };
         let error = lowest(broadcast, 4999).expect_err("connections differ");
-        assert!(error.ends_with("--connections 4999 --size 100"), "{error}");
+        assert!(error.ends_with("--connections 4999 --size 100 --nap 1ms"), "{error}");
         assert!(lowest(Work::Broadcast { bytes: 100, burst: 3 }, 5000).is_err());
-        assert!(find(&floor(), broadcast, Backend::IoUring, 5000).is_err());
+        assert!(find(&floor(), broadcast, Backend::IoUring, 5000, NAP).is_err());
+        let error = find(&floor(), broadcast, Backend::Epoll, 5000, Duration::ZERO);
+        let error = error.expect_err("clients do not nap");
+        assert!(error.ends_with("--connections 5000 --size 100 --nap 0ms"), "{error}");
     }
 
     #[test]
     fn a_report_has_the_floor_and_the_ratio_with_softirqs_or_without() {
         let work = Work::Broadcast { bytes: 100, burst: 1 };
-        let found = find(&floor(), work, Backend::Epoll, 5000).expect("it is alike");
+        let found = find(&floor(), work, Backend::Epoll, 5000, NAP).expect("it is alike");
         let server = crate::measure::process::CpuSpent { user_ns: 1e6, system_ns: 5.6e6 };
         for (softirq_ns, floor_us, times) in [(None, 6.0, 1.1), (Some(1.1e6), 7.0, 1.1)] {
             let spent = Spent { server: Some(server), softirq_ns, ..Spent::default() };

@@ -8,7 +8,6 @@ use clap::Args;
 
 use super::schedule::Schedule;
 use crate::cli::Common;
-use crate::cli::units::{parse_duration, parse_rate, parse_size};
 use crate::engine::{Behaviour, Command, Crew, Net, Seeds};
 use crate::measure::histogram::Latencies;
 use crate::measure::sequence::{Faults, Sequences};
@@ -18,6 +17,7 @@ use crate::run::Run;
 use crate::stamp::{STAMP_BYTES, Stamp, StampReader};
 use crate::template::Template;
 use crate::wire;
+use loadtest::units::{parse_duration, parse_rate, parse_size};
 
 /// Clients are in rooms of --room-size and send by the clock, one after the other. {room} in --url,
 /// --on-open and --publish is the room's number. Throng's /room/chat-{room} is the default place.

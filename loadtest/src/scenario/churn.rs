@@ -6,10 +6,10 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::cli::Common;
-use crate::cli::units::parse_duration;
 use crate::engine::{Behaviour, Command, Crew, Leave, Net, Seeds};
 use crate::report::figures;
 use crate::run::Run;
+use loadtest::units::parse_duration;
 
 /// Connects by the clock at --connect-rate (1000 by default); each client stays until --connections
 /// of them are there at the same time. Throng's /room/loadtest is the default place.

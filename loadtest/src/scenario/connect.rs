@@ -6,10 +6,10 @@ use clap::Args;
 
 use super::pings;
 use crate::cli::Common;
-use crate::cli::units::parse_duration;
 use crate::engine::{Behaviour, Command, Crew, Net, Seeds};
 use crate::report::figures;
 use crate::run::Run;
+use loadtest::units::parse_duration;
 
 /// Opens connections at `--connect-rate`, or flat out, and holds them. Throng's /room/loadtest is
 /// the default place.

@@ -7,7 +7,6 @@ use clap::Args;
 use super::schedule::Schedule;
 use super::stamped::StampedFrame;
 use crate::cli::Common;
-use crate::cli::units::{parse_duration, parse_rate, parse_size};
 use crate::clock::nanoseconds;
 use crate::engine::{Behaviour, Command, Crew, Net, Seeds};
 use crate::measure::histogram::Latencies;
@@ -18,6 +17,7 @@ use crate::run::Run;
 use crate::stamp::{SENDERS_MAX, STAMP_BYTES, Stamp};
 use crate::template::Template;
 use crate::wire;
+use loadtest::units::{parse_duration, parse_rate, parse_size};
 
 /// Closed loop: each client keeps --depth messages under way. Open loop, with --rate: messages
 /// leave by the clock, whatever came back. Throng's /echo is the default place.

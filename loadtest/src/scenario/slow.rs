@@ -8,13 +8,13 @@ use super::broadcast::publisher::Shape;
 use super::broadcast::room::{Published, Publishing, Room};
 use super::broadcast::subscriber::Outcome;
 use crate::cli::Common;
-use crate::cli::units::{parse_duration, parse_rate, parse_share, parse_size};
 use crate::report::figures;
 use crate::report::model::Report;
 use crate::run::Run;
 use crate::stamp::STAMP_BYTES;
 use crate::template::Template;
 use crate::wire;
+use loadtest::units::{parse_duration, parse_rate, parse_share, parse_size};
 
 /// Publishes by the clock, first while all read, then while a share of the receivers does not.
 /// Throng's /room/loadtest is the default place.

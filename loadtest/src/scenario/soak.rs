@@ -9,7 +9,6 @@ use super::broadcast::room::{Publishing, Room};
 use super::churn::{Churners, Leaving};
 use super::echo::{self, Echo, Form, Order, Pace};
 use crate::cli::Common;
-use crate::cli::units::{parse_duration, parse_rate, parse_size};
 use crate::engine::{Command, Crew, Seeds};
 use crate::report::figures;
 use crate::report::model::Report;
@@ -18,6 +17,7 @@ use crate::stamp::STAMP_BYTES;
 use crate::target::{Target, Url};
 use crate::template::Template;
 use crate::wire;
+use loadtest::units::{parse_duration, parse_rate, parse_size};
 
 /// Of --connections, 80 % listen in a room, 10 % echo, and 10 % are always coming and going.
 /// Throng's /room/loadtest and /echo are the default places.

@@ -11,7 +11,6 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::cli::Common;
-use crate::cli::units::{parse_count, parse_duration, parse_header, parse_rate, parse_size};
 use crate::report::against::{Against, Work};
 use crate::report::figures;
 use crate::run::Run;
@@ -20,6 +19,7 @@ use crate::target::Url;
 use crate::template::Template;
 use crate::wire;
 use http::HttpOutlet;
+use loadtest::units::{parse_count, parse_duration, parse_header, parse_rate, parse_size};
 use publisher::Shape;
 use room::{Publishing, Room};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Parses `100`, `64KB`, `16KiB`: bytes, powers of 1000 and of 1024.
-pub(crate) fn parse_size(text: &str) -> Result<usize, String> {
+pub fn parse_size(text: &str) -> Result<usize, String> {
     let wrong = || "a size like 100, 64KB or 16KiB is needed".to_owned();
     let (number, unit) = split(text);
     let factor: usize = match unit.to_ascii_lowercase().as_str() {
@@ -19,7 +19,7 @@ pub(crate) fn parse_size(text: &str) -> Result<usize, String> {
 }
 
 /// Parses `500ms`, `25s`, `2m`, `1h` and `0`.
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || "a duration like 500ms, 25s or 2m is needed, 24h at most".to_owned();
     let (number, unit) = split(text);
     let number: u64 = number.parse().map_err(|_| wrong())?;
@@ -36,13 +36,13 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Parses a number per second: `0.5`, `1000`; 0 is as fast as possible.
-pub(crate) fn parse_rate(text: &str) -> Result<f64, String> {
+pub fn parse_rate(text: &str) -> Result<f64, String> {
     let rate = text.parse().ok().filter(|rate| (0.0..=1e7).contains(rate));
     rate.ok_or_else(|| "a number per second is needed, like 0.5 or 1000".to_owned())
 }
 
 /// Parses a number of connections: `1000`, `100k`, `1m`.
-pub(crate) fn parse_count(text: &str) -> Result<u64, String> {
+pub fn parse_count(text: &str) -> Result<u64, String> {
     let (number, unit) = split(text);
     let factor = match unit {
         "" => 1,
@@ -56,7 +56,7 @@ pub(crate) fn parse_count(text: &str) -> Result<u64, String> {
 }
 
 /// Parses a share: `0.1` or `10%`.
-pub(crate) fn parse_share(text: &str) -> Result<f64, String> {
+pub fn parse_share(text: &str) -> Result<f64, String> {
     let (number, factor) = match text.strip_suffix('%') {
         Some(number) => (number, 0.01),
         None => (text, 1.0),
@@ -68,10 +68,10 @@ pub(crate) fn parse_share(text: &str) -> Result<f64, String> {
 
 /// CPUs of a list like `0-3,8`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Cpus(pub(crate) Vec<usize>);
+pub struct Cpus(pub Vec<usize>);
 
 /// Parses a list of CPUs as /proc writes it.
-pub(crate) fn parse_cpus(text: &str) -> Result<Cpus, String> {
+pub fn parse_cpus(text: &str) -> Result<Cpus, String> {
     let wrong = || format!("{text}: CPUs like 0, 0-3 or 0,2 are needed");
     let mut cpus = Vec::new();
     for range in text.split(',') {
@@ -87,13 +87,13 @@ pub(crate) fn parse_cpus(text: &str) -> Result<Cpus, String> {
 }
 
 /// Parses `A=B`; the first `=` parts them.
-pub(crate) fn parse_reply(text: &str) -> Result<(String, String), String> {
+pub fn parse_reply(text: &str) -> Result<(String, String), String> {
     let (to, reply) = text.split_once('=').ok_or("a message and its answer are needed: A=B")?;
     Ok((to.to_owned(), reply.to_owned()))
 }
 
 /// Parses a field of HTTP, `Name: value`.
-pub(crate) fn parse_header(text: &str) -> Result<String, String> {
+pub fn parse_header(text: &str) -> Result<String, String> {
     let is_field = text.split_once(':').is_some_and(|(name, _)| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     });
