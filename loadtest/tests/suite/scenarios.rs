@@ -44,6 +44,21 @@ fn broadcast_reaches_all_exactly_once() {
 }
 
 #[test]
+fn writes_to_warm_up_reach_all_and_do_not_count() {
+    let port = free_port();
+    let server = format!("{} --listen 127.0.0.1:{port}", throng_program().display());
+    let url = format!("ws://127.0.0.1:{port}/room/a");
+    let mut args = vec!["broadcast", "-n", "30", "--threads", "1", "--url", &url];
+    args.extend(["--spawn", &server, "--messages", "8", "--burst", "4", "--warm-up-writes", "5"]);
+    let (code, report) = measure(&args);
+    assert_eq!(code, 0);
+    assert_eq!((figure(&report, "published"), figure(&report, "delivered")), (8.0, 240.0));
+    assert_eq!(report["parameters"]["warm_up_writes"], 5.0);
+    // Besides, a write to the first third and one to all.
+    assert_eq!(figure(&report, "server.messages_received"), 8.0 + (5.0 + 2.0) * 4.0);
+}
+
+#[test]
 fn connect_holds_and_counts_pings() {
     let server = Throng::start(&["--ping-interval", "300ms"]);
     let url = server.url("/room/a");

@@ -31,7 +31,7 @@ pub(crate) struct BroadcastArgs {
     #[arg(long, value_name = "RATE", value_parser = parse_rate)]
     rate: Option<f64>,
 
-    /// Messages in one write; the next write waits until all have all of them
+    /// Messages in one write; the next waits until all have all
     #[arg(long, value_name = "N", default_value = "1")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=1024))]
     burst: u64,
@@ -49,6 +49,12 @@ pub(crate) struct BroadcastArgs {
     #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "10s")]
     duration: Duration,
 
+    // Linux acknowledges the first 16 segments at once (TCP_MAX_QUICKACKS), at the sender's cost.
+    /// Writes before it counts; the first 16 are dearer
+    #[arg(long, value_name = "N", default_value = "0")]
+    #[arg(value_parser = clap::value_parser!(u64).range(0..=1000))]
+    warm_up_writes: u64,
+
     /// How many messages to publish, at most
     #[arg(long, value_name = "N", value_parser = parse_count)]
     messages: Option<u64>,
@@ -57,7 +63,7 @@ pub(crate) struct BroadcastArgs {
     #[arg(long, value_name = "TEMPLATE")]
     publish: Option<String>,
 
-    /// Where to POST messages, if clients do not publish; the body is --publish
+    /// Where to POST, if clients do not publish; the body is --publish
     #[arg(long, value_name = "URL", conflicts_with_all = ["publishers", "others_only"])]
     publish_url: Option<String>,
 
@@ -112,6 +118,7 @@ pub(crate) fn run(args: &BroadcastArgs) -> Result<bool, String> {
     let publishers = usize::from(args.publishers);
     let mut room = Room::new(&run, count, publishers, &shape, args.others_only)?;
     let memory = room.fill(&mut run, count, &none)?;
+    room.warm_up(&mut run, args.warm_up_writes)?;
     let publishing = Publishing {
         messages: args.messages.unwrap_or(u64::MAX),
         rate: args.rate.filter(|rate| *rate > 0.0),
@@ -127,6 +134,7 @@ pub(crate) fn run(args: &BroadcastArgs) -> Result<bool, String> {
         run.report.problem(format!("{count} posts failed, the first one: {first}"));
     }
     run.report.parameter("publishers", f64::from(args.publishers));
+    run.report.parameter("warm_up_writes", args.warm_up_writes as f64);
     published.report(&mut run, &outcome, &shape, args.rate);
     if let Some(yardstick) = yardstick {
         yardstick.report(&mut run.report, &published.spent, published.delivered);

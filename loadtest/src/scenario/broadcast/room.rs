@@ -101,14 +101,27 @@ impl Room {
         run.settled_memory(&self.crew)
     }
 
-    /// One message to all, which does not count.
+    /// One write to all, which does not count.
     fn greet(&mut self, run: &mut Run) -> Result<(), String> {
-        let plan = Plan { messages: 1, until_ns: u64::MAX, interval_ns: None };
+        self.prepare(run, "greeting all", 1)
+    }
+
+    /// So many writes to all, which do not count.
+    pub(crate) fn warm_up(&mut self, run: &mut Run, writes: u64) -> Result<(), String> {
+        if writes > 0 { self.prepare(run, "warming up", writes) } else { Ok(()) }
+    }
+
+    fn prepare(&mut self, run: &mut Run, step: &str, writes: u64) -> Result<(), String> {
+        let messages = writes * self.burst;
+        let plan = Plan { messages, until_ns: u64::MAX, interval_ns: None };
         let before = self.counts().1;
-        self.carry_out(run, "greeting all", plan)?;
-        if self.counts().1 > before {
+        self.carry_out(run, step, plan)?;
+        let missed = self.counts().1 - before;
+        if missed > 0 {
             let open = self.crew.live().open;
-            run.report.problem(format!("a first message did not reach all {open} in time"));
+            run.report.problem(format!(
+                "{missed} messages did not reach all {open} in time while {step}"
+            ));
         }
         Ok(())
     }
