@@ -26,6 +26,9 @@ pub(crate) struct Against {
     floor_backend: Option<Backend>,
 }
 
+/// Segments that a receiver acknowledges at once, at the sender's cost (TCP_MAX_QUICKACKS).
+const WARM_UP_WRITES_MIN: u64 = 16;
+
 /// How a server calls the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
@@ -39,7 +42,7 @@ enum Backend {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Work {
     Echo { bytes: usize, depth: u32 },
-    Broadcast { bytes: usize, burst: u64 },
+    Broadcast { bytes: usize, burst: u64, warm_up_writes: u64 },
 }
 
 /// The cost that a result is compared with.
@@ -105,6 +108,9 @@ impl Work {
     fn cost(self, calls: &Calls) -> Result<(Cost, &'static str), String> {
         match self {
             Self::Echo { .. } => Ok((calls.echo, "echo")),
+            Self::Broadcast { warm_up_writes: ..WARM_UP_WRITES_MIN, .. } => Err(format!(
+                "the floor is of receivers that are warm: --warm-up-writes {WARM_UP_WRITES_MIN}"
+            )),
             Self::Broadcast { burst: 1, .. } => Ok((calls.single, "one message in a send")),
             Self::Broadcast { burst, .. } if burst == u64::from(COALESCED) => {
                 Ok((calls.coalesced, "eight in a send"))
@@ -180,6 +186,10 @@ mod tests {
         }
     }
 
+    fn broadcast(burst: u64, warm_up_writes: u64) -> Work {
+        Work::Broadcast { bytes: 100, burst, warm_up_writes }
+    }
+
     fn lowest(work: Work, connections: u64) -> Result<f64, String> {
         let found = find(&floor(), work, Backend::Epoll, connections, NAP)?;
         Ok(found.cost.thread_us())
@@ -187,8 +197,8 @@ mod tests {
 
     #[test]
     fn each_kind_of_work_has_its_own_cost() {
-        assert_eq!(lowest(Work::Broadcast { bytes: 100, burst: 1 }, 5000), Ok(6.0));
-        assert_eq!(lowest(Work::Broadcast { bytes: 100, burst: 8 }, 5000), Ok(1.0));
+        assert_eq!(lowest(broadcast(1, 16), 5000), Ok(6.0));
+        assert_eq!(lowest(broadcast(8, 20), 5000), Ok(1.0));
         assert_eq!(lowest(Work::Echo { bytes: 20, depth: 1 }, 5000), Ok(7.0));
     }
 
@@ -199,20 +209,22 @@ mod tests {
             error.ends_with("--connections 1000 --echo-size 125 --depth 16 --nap 1ms"),
             "{error}"
         );
-        let broadcast = Work::Broadcast { bytes: 100, burst: 1 };
-        let error = lowest(broadcast, 4999).expect_err("connections differ");
+        let alone = broadcast(1, 16);
+        let error = lowest(alone, 4999).expect_err("connections differ");
         assert!(error.ends_with("--connections 4999 --size 100 --nap 1ms"), "{error}");
-        assert!(lowest(Work::Broadcast { bytes: 100, burst: 3 }, 5000).is_err());
-        assert!(find(&floor(), broadcast, Backend::IoUring, 5000, NAP).is_err());
-        let error = find(&floor(), broadcast, Backend::Epoll, 5000, Duration::ZERO);
+        assert!(lowest(broadcast(3, 16), 5000).is_err());
+        let error = lowest(broadcast(1, 15), 5000).expect_err("receivers are not warm");
+        assert!(error.ends_with("--warm-up-writes 16"), "{error}");
+        assert!(find(&floor(), alone, Backend::IoUring, 5000, NAP).is_err());
+        let error = find(&floor(), alone, Backend::Epoll, 5000, Duration::ZERO);
         let error = error.expect_err("clients do not nap");
         assert!(error.ends_with("--connections 5000 --size 100 --nap 0ms"), "{error}");
     }
 
     #[test]
     fn a_report_has_the_floor_and_the_ratio_with_softirqs_or_without() {
-        let work = Work::Broadcast { bytes: 100, burst: 1 };
-        let found = find(&floor(), work, Backend::Epoll, 5000, NAP).expect("it is alike");
+        let found =
+            find(&floor(), broadcast(1, 16), Backend::Epoll, 5000, NAP).expect("it is alike");
         let server = crate::measure::process::CpuSpent { user_ns: 1e6, system_ns: 5.6e6 };
         for (softirq_ns, floor_us, times) in [(None, 6.0, 1.1), (Some(1.1e6), 7.0, 1.1)] {
             let spent = Spent { server: Some(server), softirq_ns, ..Spent::default() };

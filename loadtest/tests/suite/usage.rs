@@ -106,8 +106,9 @@ fn a_result_is_a_multiple_of_a_floor_that_was_measured_alike() {
     let (echo, room, pid) = (server.url("/echo"), server.url("/room/a"), server.pid());
     let against = ["-n", "20", "--floor", &floor, "--floor-backend", "epoll", "--server-pid", &pid];
     let echo = [&["echo", "--url", &echo, "--duration", "500ms", "--size", "20"], &against[..]];
-    let broadcast = [&["broadcast", "--url", &room, "--messages", "100"], &against[..]];
-    for args in [echo.concat(), broadcast.concat()] {
+    let broadcast = [&["broadcast", "--url", &room, "--messages", "100"], &against[..]].concat();
+    let warm = [&broadcast[..], &["--warm-up-writes", "16"]];
+    for args in [echo.concat(), warm.concat()] {
         let (code, report) = measure(&args);
         assert_eq!(code, 0);
         let times = figure(&report, "server_cpu_us") / figure(&report, "floor_us");
@@ -116,6 +117,9 @@ fn a_result_is_a_multiple_of_a_floor_that_was_measured_alike() {
     let (code, text) = stderr(&[&echo.concat()[..], &["--depth", "2"]].concat());
     assert_eq!(code, 1);
     assert!(text.contains("loadtest floor --connections 20 --echo-size 20 --depth 2"), "{text}");
+    let (code, text) = stderr(&broadcast);
+    assert_eq!(code, 1);
+    assert!(text.contains("--warm-up-writes 16"), "{text}");
     std::fs::remove_file(&path).expect("it is ours");
 }
 

@@ -111,7 +111,8 @@ impl BroadcastArgs {
 pub(crate) fn run(args: &BroadcastArgs) -> Result<bool, String> {
     let shape = args.shape()?;
     let mut run = Run::start(&args.common, "broadcast", "/room/loadtest")?;
-    let work = Work::Broadcast { bytes: shape.size, burst: args.burst };
+    let (bytes, burst, warm_up_writes) = (shape.size, args.burst, args.warm_up_writes);
+    let work = Work::Broadcast { bytes, burst, warm_up_writes };
     let yardstick = args.against.yardstick(work, &args.common, &run.report.host)?;
     let count = args.common.loader.connections;
     let none = run.memory();
