@@ -14,9 +14,9 @@ use super::{Options, uring};
 
 /// Sends of a round at least, so that it lasts longer than what disturbs it.
 const ROUND_SENDS: u32 = 20_000;
-/// Times that the first pass is made. A receiver acknowledges up to 16 segments at once
-/// (TCP_MAX_QUICKACKS), and what that costs is the sender's: half as much again as the send.
-const WARM_UP_PASSES: u32 = 20;
+/// Writes to each connection before any counts. A receiver's kernel acknowledges up to so many
+/// segments at once (TCP_MAX_QUICKACKS), which costs the sender half as much again as its send.
+pub const WARM_UP_WRITES: u32 = 16;
 /// Times that a round goes over the sockets at most: each pass ends with a sleep of both sides.
 const PASSES_MAX: u32 = 100;
 
@@ -57,7 +57,7 @@ pub(super) fn measure(
         coalesced: cpu::Samples::new(sends * u64::from(COALESCED)),
     };
     let mut broadcast = Broadcast { by_calls: samples(), by_ring: ring.is_some().then(samples) };
-    for _ in 0..WARM_UP_PASSES {
+    for _ in 0..WARM_UP_WRITES {
         pass(pairs, &mut Calls, frames[0])?;
     }
     for round in 0..=options.rounds {

@@ -18,6 +18,7 @@ mod table;
 #[allow(unsafe_code, reason = "io_uring's requests name memory by its address")]
 mod uring;
 
+pub use broadcast::WARM_UP_WRITES;
 pub use figures::{Calls, Cost, Floor};
 pub use frames::COALESCED;
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use loadtest::floor::{COALESCED, Calls, Cost, Floor};
+use loadtest::floor::{COALESCED, Calls, Cost, Floor, WARM_UP_WRITES};
 
 use super::model::{Host, Report};
 use crate::cli::{Common, LoaderArgs};
@@ -25,9 +25,6 @@ pub(crate) struct Against {
     #[arg(long, value_enum, value_name = "WHICH", requires = "floor")]
     floor_backend: Option<Backend>,
 }
-
-/// Segments that a receiver acknowledges at once, at the sender's cost (TCP_MAX_QUICKACKS).
-const WARM_UP_WRITES_MIN: u64 = 16;
 
 /// How a server calls the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -108,9 +105,11 @@ impl Work {
     fn cost(self, calls: &Calls) -> Result<(Cost, &'static str), String> {
         match self {
             Self::Echo { .. } => Ok((calls.echo, "echo")),
-            Self::Broadcast { warm_up_writes: ..WARM_UP_WRITES_MIN, .. } => Err(format!(
-                "the floor is of receivers that are warm: --warm-up-writes {WARM_UP_WRITES_MIN}"
-            )),
+            Self::Broadcast { warm_up_writes, .. } if warm_up_writes < WARM_UP_WRITES.into() => {
+                Err(format!(
+                    "the floor is of receivers that are warm: --warm-up-writes {WARM_UP_WRITES}"
+                ))
+            }
             Self::Broadcast { burst: 1, .. } => Ok((calls.single, "one message in a send")),
             Self::Broadcast { burst, .. } if burst == u64::from(COALESCED) => {
                 Ok((calls.coalesced, "eight in a send"))

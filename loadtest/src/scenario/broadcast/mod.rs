@@ -49,7 +49,7 @@ pub(crate) struct BroadcastArgs {
     #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "10s")]
     duration: Duration,
 
-    // Linux acknowledges the first 16 segments at once (TCP_MAX_QUICKACKS), at the sender's cost.
+    // Why: `loadtest::floor::WARM_UP_WRITES`.
     /// Writes before it counts; the first 16 are dearer
     #[arg(long, value_name = "N", default_value = "0")]
     #[arg(value_parser = clap::value_parser!(u64).range(0..=1000))]
