@@ -131,6 +131,7 @@ impl Session {
     /// # Errors
     ///
     /// As for [`Session::next`].
+    #[inline]
     pub fn whole_message(
         &self,
         bytes: &mut [u8],
