@@ -20,6 +20,7 @@ use crate::server::{Server, own_cpus, pin_this_thread};
 use crate::signals;
 use crate::target::{Target, Url};
 use crate::template::Template;
+use loadtest::units::Cpus;
 
 /// How often the conducting thread looks.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
@@ -94,7 +95,7 @@ impl Run {
             host: host(),
             ..Report::default()
         };
-        report.parameter("connections", common.loader.connections as f64);
+        parameters(&mut report, &common);
         Ok(Self {
             clock,
             report,
@@ -312,6 +313,21 @@ impl Run {
         }
         Ok(self.report.is_ok)
     }
+}
+
+/// What changes the figures of every scenario; no two runs that differ in it are compared.
+fn parameters(report: &mut Report, common: &Common) {
+    let loader = &common.loader;
+    report.parameter("connections", loader.connections as f64);
+    let cpus = |cpus: &Option<Cpus>| cpus.as_ref().map_or(0.0, |cpus| cpus.0.len() as f64);
+    let optional = [
+        ("connect_rate", loader.connect_rate),
+        ("nap_seconds", loader.nap.as_secs_f64()),
+        ("loader_threads", loader.threads.map_or(0.0, f64::from)),
+        ("loader_cpus", cpus(&loader.cpus)),
+        ("server_cpus", cpus(&common.server_cpus)),
+    ];
+    report.parameters_beyond_default(optional);
 }
 
 fn host() -> Host {

@@ -109,6 +109,17 @@ impl Report {
         self.parameters.insert(name.to_owned(), value);
     }
 
+    /// Those of options that are off by default, at 0: left out if they are, as in reports that are
+    /// older than the option.
+    pub(crate) fn parameters_beyond_default<const N: usize>(
+        &mut self,
+        parameters: [(&str, f64); N],
+    ) {
+        for (name, value) in parameters.into_iter().filter(|(_, value)| *value > 0.0) {
+            self.parameter(name, value);
+        }
+    }
+
     /// The value of a figure.
     pub(crate) fn value(&self, id: &str) -> Option<f64> {
         let mut figures = self.sections.iter().flat_map(|section| &section.figures);

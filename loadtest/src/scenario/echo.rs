@@ -374,6 +374,7 @@ fn report(report: &mut Report, all: &Outcome, echoed: u64, seconds: f64, args: &
         }
     }
     report.parameter("message_bytes", size);
+    report.parameters_beyond_default([("binary", f64::from(args.binary))]);
     match args.rate {
         Some(rate) => {
             report.parameter("rate", rate);

@@ -96,6 +96,30 @@ fn two_reports_are_compared_unless_one_is_loader_bound() {
 }
 
 #[test]
+fn runs_of_other_options_have_no_winner() {
+    let server = Throng::start(&[]);
+    let url = server.url("/room/options");
+    let plain = ["broadcast", "-n", "3", "--messages", "5", "--url", &url];
+    let run = |more: &[&str]| write(&measure(&[&plain[..], more].concat()).1);
+    let as_by_default = run(&[]);
+    let others: [(&[&str], &str); 5] = [
+        (&["--nap", "1ms"], "nap_seconds: none and 0.001"),
+        (&["--connect-rate", "100"], "connect_rate: none and 100"),
+        (&["--threads", "1"], "loader_threads: none and 1"),
+        (&["--cpus", "0"], "loader_cpus: none and 1"),
+        (&["--binary"], "binary: none and 1"),
+    ];
+    for (more, difference) in others {
+        let other = run(more);
+        let output = loadtest(&["compare", &as_by_default, &other]);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains(&format!("they differ in {difference}")), "{text}");
+        std::fs::remove_file(&other).expect("it is ours");
+    }
+    std::fs::remove_file(&as_by_default).expect("it is ours");
+}
+
+#[test]
 fn a_result_is_a_multiple_of_a_floor_that_was_measured_alike() {
     let path = temporary("json");
     let floor = path.to_string_lossy();

@@ -135,7 +135,9 @@ pub(crate) fn run(args: &BroadcastArgs) -> Result<bool, String> {
         run.report.problem(format!("{count} posts failed, the first one: {first}"));
     }
     run.report.parameter("publishers", f64::from(args.publishers));
-    run.report.parameter("warm_up_writes", args.warm_up_writes as f64);
+    let optional =
+        [("warm_up_writes", args.warm_up_writes as f64), ("binary", f64::from(args.binary))];
+    run.report.parameters_beyond_default(optional);
     published.report(&mut run, &outcome, &shape, args.rate);
     if let Some(yardstick) = yardstick {
         yardstick.report(&mut run.report, &published.spent, published.delivered);
