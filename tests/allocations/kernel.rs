@@ -101,6 +101,17 @@ impl Running {
         self.settled() - before
     }
 
+    /// A thousand times the same allocate nothing, in one of five attempts: there are as many
+    /// buffers and runs of frames as were ever needed at once, and chance may raise that, as when
+    /// the worker is preempted and finds the next message beside the completions of the last.
+    fn assert_thousand_allocate_nothing(&self, what: &str, mut act: impl FnMut()) {
+        let mut counts = Vec::new();
+        while counts.last() != Some(&0) {
+            assert!(counts.len() < 5, "{}: {what}: {counts:?} allocations", self.name);
+            counts.push(self.counted(|| (0..1000).for_each(|_| act())));
+        }
+    }
+
     fn stop(self, clients: Vec<TcpStream>) {
         drop(clients);
         self.shared.is_stopping.store(true, Ordering::Release);
@@ -163,11 +174,9 @@ fn ten_thousand_echoes_allocate_nothing() {
             ([frames(1, 20), ping].concat(), 22 + 10),
         ] {
             (0..100).for_each(|_| exchange(&mut clients, 10, &bytes, expected));
-            let mut thousand =
-                || (0..1000).for_each(|_| exchange(&mut clients, 10, &bytes, expected));
-            // The pool has as many buffers as were ever needed at once, which chance may raise.
-            let mut counts = std::iter::repeat_with(|| running.counted(&mut thousand)).take(5);
-            assert!(counts.any(|count| count == 0), "{}: {expected} bytes each", running.name);
+            running.assert_thousand_allocate_nothing(&format!("{expected} bytes each"), || {
+                exchange(&mut clients, 10, &bytes, expected);
+            });
         }
         running.stop(clients);
     });
@@ -176,15 +185,13 @@ fn ten_thousand_echoes_allocate_nothing() {
 #[test]
 fn publishes_allocate_nothing() {
     on_both(|running| {
-        const PUBLISHES: u64 = 1000;
         let mut clients = running.connect("/room/a", 100);
         for messages in [1, 8] {
             let (bytes, expected) = (frames(messages, 100), messages * 102);
             (0..50).for_each(|_| exchange(&mut clients, 1, &bytes, expected));
-            let count = running.counted(|| {
-                (0..PUBLISHES).for_each(|_| exchange(&mut clients, 1, &bytes, expected));
+            running.assert_thousand_allocate_nothing(&format!("{messages} messages each"), || {
+                exchange(&mut clients, 1, &bytes, expected);
             });
-            assert_eq!(count, 0, "{}: {messages} messages, {PUBLISHES} times", running.name);
         }
         running.stop(clients);
     });
