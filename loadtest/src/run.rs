@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use loadtest::units::Cpus;
 use nix::unistd::Pid;
 
 use crate::cli::Common;
@@ -20,7 +21,6 @@ use crate::server::{Server, own_cpus, pin_this_thread};
 use crate::signals;
 use crate::target::{Target, Url};
 use crate::template::Template;
-use loadtest::units::Cpus;
 
 /// How often the conducting thread looks.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);

@@ -8,9 +8,11 @@ use testkit::swarm::{BINARY, End, Link, Spawned, Swarm, Target, Visitor};
 use throng::config::Backend;
 use throng::limits::BURST_OVER;
 
-use crate::support::{config, holds_within, must_run_all, report, seconds, spawn, start, stop};
+use crate::support::{
+    config, holds_within, must_run_all, name, on_both_at_once, report, seconds, spawn, start, stop,
+};
 
-on_both!(no_connection_and_no_descriptor_is_left, the_process_does_not_grow,);
+on_both!(no_connection_and_no_descriptor_is_left);
 
 /// Connections that are there at the same time.
 const AT_ONCE: usize = 500;
@@ -187,7 +189,12 @@ fn no_connection_and_no_descriptor_is_left(backend: Backend) {
     stop(server);
 }
 
-fn the_process_does_not_grow(backend: Backend) {
+#[test]
+fn the_process_does_not_grow() {
+    on_both_at_once(the_process_does_not_grow_on);
+}
+
+fn the_process_does_not_grow_on(backend: Backend) {
     let server = spawn(backend, &["--workers", "2", "--ping-interval", "0"]);
     let mut churn = Churn::new(server.address());
     churn.run_to(AT_ONCE);
@@ -197,7 +204,8 @@ fn the_process_does_not_grow(backend: Backend) {
     churn.run_to(cycles());
     let full_kib = lowest_kib(&mut churn, &server);
     let after = server.descriptors();
-    report(&format!("{half_kib} KiB after half of the cycles, {full_kib} KiB after all"));
+    let name = name(backend);
+    report(&format!("{name} {half_kib} KiB after half of the cycles, {full_kib} KiB after all"));
     assert!(full_kib <= half_kib + GROWTH_KIB_MAX, "{half_kib} KiB, then {full_kib} KiB");
     assert_eq!(after, before, "descriptors of each thread");
 }

@@ -2,34 +2,28 @@
 
 use std::path::Path;
 
-use testkit::swarm::memory::{self, Idle};
+use testkit::swarm::memory;
 use throng::config::Backend;
 
-use crate::support::{PROGRAM, alone, has_io_uring, name, report};
+use crate::support::{PROGRAM, name, on_both_at_once, report};
 
 on_both!(a_message_leaves_nothing_behind_in_its_connection);
 
 #[test]
 fn an_idle_connection_costs_at_most_256_bytes() {
-    let _alone = alone();
-    let server = |backend| memory::server(Path::new(PROGRAM), name(backend));
-    let epoll = server(Backend::Epoll);
-    if !has_io_uring() {
-        return check(Backend::Epoll, memory::idle(&epoll));
-    }
-    let io_uring = server(Backend::IoUring);
-    let (of_epoll, of_io_uring) =
-        memory::side_by_side(|| memory::idle(&epoll), || memory::idle(&io_uring));
-    check(Backend::Epoll, of_epoll);
-    check(Backend::IoUring, of_io_uring);
+    on_both_at_once(|backend| {
+        let idle = memory::idle(&memory::server(Path::new(PROGRAM), name(backend)));
+        report(&format!("{} {idle}", name(backend)));
+        let none_kib_max = none_kib_max();
+        assert!(idle.none_kib <= none_kib_max, "{idle}; {none_kib_max} KiB are allowed");
+        assert!(idle.slope() <= memory::BYTES_MAX, "{idle}");
+    });
 }
 
-fn check(backend: Backend, idle: Idle) {
-    report(&format!("{} {idle}", name(backend)));
+/// What a server without connections may have.
+fn none_kib_max() -> u64 {
     let workers = std::thread::available_parallelism().expect("there is a CPU").get() as u64;
-    let none_kib_max = (16 + 2 * workers) * 1024;
-    assert!(idle.none_kib <= none_kib_max, "{idle}; {none_kib_max} KiB are allowed");
-    assert!(idle.slope() <= memory::BYTES_MAX, "{idle}");
+    (16 + 2 * workers) * 1024
 }
 
 /// The median of three tries counts, as when the allocator gives memory back varies by a second:

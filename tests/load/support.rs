@@ -56,6 +56,15 @@ pub(crate) fn has_io_uring() -> bool {
     probed.is_ok()
 }
 
+/// Tests all backends at the same time, for what waits most of its time; no other test runs beside.
+pub(crate) fn on_both_at_once(case: fn(Backend)) {
+    let _alone = alone();
+    if !has_io_uring() {
+        return case(Backend::Epoll);
+    }
+    memory::side_by_side(|| case(Backend::Epoll), || case(Backend::IoUring));
+}
+
 /// The name of a backend on the command line.
 pub(crate) fn name(backend: Backend) -> &'static str {
     match backend {

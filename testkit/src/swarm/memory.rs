@@ -111,21 +111,29 @@ pub fn used(fresh: &Spawned, used: &Spawned) -> Used {
     Used { few_kib, many_kib, few_used_kib, many_used_kib }
 }
 
-/// Measures two servers at the same time: most of a measurement is waiting. Each has a table of
-/// descriptors of its own, as one does not hold the connections of both everywhere.
+/// Measures two servers at the same time, on threads with the name of the present one: most of a
+/// measurement is waiting. Each has a table of descriptors of its own, as one does not hold the
+/// connections of both everywhere.
 pub fn side_by_side<A: Send, B: Send>(
     one: impl FnOnce() -> A + Send,
     other: impl FnOnce() -> B + Send,
 ) -> (A, B) {
+    let named = || {
+        let name = thread::current().name().unwrap_or_default().to_owned();
+        thread::Builder::new().name(name)
+    };
+    let started = "the system has room for a thread";
     thread::scope(|scope| {
-        let one = scope.spawn(|| {
+        let one = named().spawn_scoped(scope, || {
             unshare_descriptors();
             one()
         });
-        let other = scope.spawn(|| {
+        let one = one.expect(started);
+        let other = named().spawn_scoped(scope, || {
             unshare_descriptors();
             other()
         });
+        let other = other.expect(started);
         let failed = "what it panicked with stands above";
         (one.join().expect(failed), other.join().expect(failed))
     })
