@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::path::Path;
-use std::thread;
+use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, unshare};
@@ -118,29 +118,24 @@ pub fn side_by_side<A: Send, B: Send>(
     one: impl FnOnce() -> A + Send,
     other: impl FnOnce() -> B + Send,
 ) -> (A, B) {
-    let named = || {
-        let name = thread::current().name().unwrap_or_default().to_owned();
-        thread::Builder::new().name(name)
-    };
-    let started = "the system has room for a thread";
     thread::scope(|scope| {
-        let one = named().spawn_scoped(scope, || {
-            unshare_descriptors();
-            one()
-        });
-        let one = one.expect(started);
-        let other = named().spawn_scoped(scope, || {
-            unshare_descriptors();
-            other()
-        });
-        let other = other.expect(started);
+        let (one, other) = (beside(scope, one), beside(scope, other));
         let failed = "what it panicked with stands above";
         (one.join().expect(failed), other.join().expect(failed))
     })
 }
 
-fn unshare_descriptors() {
-    unshare(CloneFlags::CLONE_FILES).expect("Linux lets everybody have a table of their own");
+/// Does something on a thread with the name of the present one and with its own descriptors.
+fn beside<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    act: impl FnOnce() -> T + Send + 'scope,
+) -> ScopedJoinHandle<'scope, T> {
+    let name = thread::current().name().unwrap_or_default().to_owned();
+    let act = || {
+        unshare(CloneFlags::CLONE_FILES).expect("Linux lets everybody have a table of their own");
+        act()
+    };
+    thread::Builder::new().name(name).spawn_scoped(scope, act).expect("there is room for a thread")
 }
 
 fn echoing(server: &Spawned, mut act: impl FnMut(&mut Crowd<'_>)) -> [u64; 2] {
