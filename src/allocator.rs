@@ -1,4 +1,70 @@
-//! What the C library's allocator is told: what to give back to the system, and when.
+//! What the C library's allocator is told: what to give back to the system, and when; and a count of
+//! what it has given out, for the bound of `--memory`.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicIsize, Ordering};
+
+/// The system's allocator, with a count.
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Bytes that are allocated, but for what threads have not told yet.
+static IN_USE: AtomicIsize = AtomicIsize::new(0);
+
+/// What a thread keeps to itself, so that threads do not share a cache line for each allocation.
+const UNTOLD_MAX: usize = 64 * 1024;
+
+thread_local! {
+    static UNTOLD: Cell<isize> = const { Cell::new(0) };
+}
+
+/// Bytes that the process has allocated, exact to [`UNTOLD_MAX`] for each thread.
+pub(crate) fn in_use() -> usize {
+    usize::try_from(IN_USE.load(Ordering::Relaxed)).unwrap_or(0)
+}
+
+fn note(bytes: isize) {
+    // A thread that ends has given its last, and what it still says is not counted.
+    let _ = UNTOLD.try_with(|untold| {
+        let sum = untold.get() + bytes;
+        let is_much = sum.unsigned_abs() >= UNTOLD_MAX;
+        if is_much {
+            IN_USE.fetch_add(sum, Ordering::Relaxed);
+        }
+        untold.set(if is_much { 0 } else { sum });
+    });
+}
+
+#[allow(unsafe_code, reason = "an allocator is unsafe to implement")]
+// SAFETY: each call is passed on to the system's allocator, which keeps the contract.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        note(layout.size() as isize);
+        // SAFETY: the caller keeps the contract of this very call.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        note(layout.size() as isize);
+        // SAFETY: likewise.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        note(-(layout.size() as isize));
+        // SAFETY: likewise.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        note(size as isize - layout.size() as isize);
+        // SAFETY: likewise.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
 
 /// Gives every allocation of two pages or more a mapping of its own, which goes back to the system
 /// when it is freed. By default only those above 128 KiB have one, and the bound rises by itself:

@@ -40,13 +40,74 @@ pub const RECEIVE_BYTES: usize = 64 * 1024;
 /// Completions handed out by a driver per turn; the rest waits for the next turn.
 pub const COMPLETIONS_PER_TURN: usize = 1024;
 
-/// What the messages of one turn may come to, each counted with its payload, inflated, and
-/// [`MESSAGE_BYTES`]: a turn publishes so much at most, or little more with the last message. From
-/// there on connections wait for the next turn with what they have sent.
-pub const MESSAGES_PER_TURN_BYTES: usize = 4 << 20;
+/// What a turn of a worker may cost, in units of about a nanosecond of a slow core: every loop of a
+/// turn pays. What finds it spent waits for the next turn, in its order (ARCHITECTURE.md).
+pub const TURN_BUDGET: u32 = 16 << 20;
 
-/// What a message counts beside its payload.
-pub const MESSAGE_BYTES: usize = 32;
+/// An accept: two or three system calls, and the tables.
+pub const ACCEPT_COST: usize = 4096;
+
+/// The close of a connection.
+pub const CLOSE_COST: usize = 4096;
+
+/// A receive, beside a unit for each four bytes of it.
+pub const RECEIVE_COST: usize = 512;
+
+/// A frame of whatever kind, beside a unit for each byte of its message, inflated.
+pub const FRAME_COST: usize = 32;
+
+/// A request, beside a unit for each eight bytes of the response.
+pub const REQUEST_COST: usize = 2048;
+
+/// A byte that is compressed.
+pub const DEFLATE_BYTE_COST: usize = 8;
+
+/// A send that the driver is given, a power of two.
+pub const SEND_COST: usize = 4096;
+
+/// A run of frames put into the queue of one member, beside a unit for each eight bytes.
+pub const DELIVERY_COST: usize = 64;
+
+/// An envelope of mail.
+pub const ENVELOPE_COST: usize = 512;
+
+/// A deadline that is looked at, a ping, a goodbye.
+pub const TIMER_COST: usize = 256;
+
+/// A question to the driver, which is a system call.
+pub const QUESTION_COST: usize = 1024;
+
+/// Something else that the driver tells: that a send is done, or an end.
+pub const COMPLETION_COST: usize = 128;
+
+/// What a connection that was held may cost before the next one has its turn.
+pub const HELD_COST: usize = 512 << 10;
+
+/// What a delivery in one room may cost before other rooms have their turn; one member is always
+/// delivered to.
+pub const SLICE_COST: usize = 1 << 20;
+
+/// Memory of what was published here or came by mail and is not delivered to all members. At the
+/// bound publishers wait and no mail is read; a message of any size passes while there is none.
+pub const UNDELIVERED_BYTES_MAX: usize = 16 << 20;
+
+/// What a room may gather for its next delivery: publishers in it wait at the bound.
+pub const GATHERED_BYTES_MAX: usize = 4 << 20;
+
+/// The same while a delivery is under way, which is also the most that one delivery has, but for
+/// a single longer run: members must have time to take one before the next waits behind it.
+pub const DELIVERY_BYTES_MAX: usize = 512 << 10;
+
+/// Runs from other workers up to this size are copied together when several gather: each costs
+/// every member an entry in its queue.
+pub const MERGED_RUN_BYTES_MAX: usize = 4096;
+
+/// Bytes that gather while a delivery is under way, up to which who leaves gets a copy of them.
+pub const LEAVER_COPY_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of a run that are compressed, and as much more as the last of these messages has. What
+/// is behind goes as it is, and is counted.
+pub const DEFLATE_BYTES_PER_RUN: usize = 1 << 20;
 
 /// Pings in a turn before whose pongs a room gets what it has so far, in a run of its own. The
 /// pongs beyond wait for the end of the turn, or pings between messages would make a run of each.
@@ -58,6 +119,24 @@ pub const ACCEPTS_PER_TURN: usize = 32;
 /// Envelopes in a worker's mailbox. At the bound the sender keeps them in its outbox for that
 /// worker and stops reading from those who publish.
 pub const MAILBOX_CAPACITY: usize = 1024;
+
+/// Memory of what is in a worker's mailbox, with the same at the bound. Below it an envelope of any
+/// size goes in.
+pub const MAILBOX_BYTES_MAX: usize = 4 << 20;
+
+/// How long a session may be in the middle of a message until [`MESSAGE_PROGRESS_BYTES`] more of it
+/// have come, and a sixteenth of what was there. Afterwards it is closed with 1008.
+pub const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What must come of an unfinished message in that time at least, if not the rest of it.
+pub const MESSAGE_PROGRESS_BYTES: u64 = 4096;
+
+/// Memory that a connection may hold in unfinished messages, or waiting to be sent, where the
+/// process is over its budget of memory: those above are ended, the largest first.
+pub const SHED_BYTES_MIN: usize = 4096;
+
+/// Connections looked at in a turn for what they hold, where the process is over its budget.
+pub const SHED_LOOKS_PER_TURN: u32 = 4096;
 
 /// Capacity above which a buffer is freed after use and not pooled.
 pub const POOLED_BUFFER_BYTES_MAX: usize = 64 * 1024;
@@ -114,4 +193,5 @@ const _: () = {
     assert!(DEFLATE_BYTES_MIN > 0);
     assert!(PING_COHORTS_MAX <= u16::MAX as usize);
     assert!(PINGS_PER_TURN > 0 && GOODBYES_PER_TURN > 0);
+    assert!(SEND_COST.is_power_of_two());
 };

@@ -48,6 +48,7 @@ fn start_log() {
 
 fn serve(mut config: Config) -> Result<ExitCode, Box<dyn Error>> {
     config.on_burst_freed = allocator::return_holes;
+    config.memory_in_use = allocator::in_use;
     start_log();
     let held = signals::hold()?;
     let server = Server::start(config)?;

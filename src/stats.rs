@@ -63,12 +63,21 @@ counters! {
     closed_unresponsive,
     /// Connections closed because the peer broke the protocol.
     closed_violation,
+    /// Connections closed because nothing more of a message came for long.
+    closed_unfinished,
+    /// Connections closed because the process was over its budget of memory.
+    closed_memory,
+    /// Connections refused because the process was over its budget of memory: among `refused` and
+    /// `dropped` too.
+    refused_memory,
     /// Data messages received.
     messages_received,
     /// Messages encoded for a room: one each, however many get it.
     messages_encoded,
     /// Messages compressed for a room: at most one each.
     messages_deflated,
+    /// Messages of a room that went as they are, as their run was too long to be compressed whole.
+    deflates_skipped,
     /// Messages handed to a subscriber.
     messages_delivered,
     /// Bytes received.

@@ -111,6 +111,10 @@ impl Driver for Prepared {
         0
     }
 
+    fn sending(&mut self, _conn: ConnId) -> usize {
+        0
+    }
+
     fn wait(&mut self, _timeout: Duration) -> io::Result<()> {
         Ok(())
     }

@@ -87,6 +87,10 @@ pub struct Args {
     #[arg(default_value = "1MiB")]
     pub max_backlog: usize,
 
+    /// Memory that the server may allocate [default: half of the host's or the cgroup's]
+    #[arg(long, value_name = "SIZE", env = "THRONG_MEMORY", value_parser = memory)]
+    pub memory: Option<usize>,
+
     /// Time between pings; 0 is off
     #[arg(long, value_name = "DUR", env = "THRONG_PING_INTERVAL", value_parser = parse_duration)]
     #[arg(default_value = "25s")]
@@ -136,6 +140,19 @@ fn connections(text: &str) -> Result<usize, String> {
     }
 }
 
+/// Below it not even the buffers of some hundred clients fit.
+const MEMORY_MIN: usize = 16 << 20;
+
+fn memory(text: &str) -> Result<usize, String> {
+    match text {
+        "off" => Ok(usize::MAX),
+        _ => parse_size(text)
+            .ok()
+            .filter(|size| *size >= MEMORY_MIN)
+            .ok_or_else(|| "a size of at least 16MiB is needed, or off".into()),
+    }
+}
+
 fn message_size(text: &str) -> Result<usize, String> {
     match parse_size(text)? {
         n @ 1..=0x7fff_ffff => Ok(n),
@@ -152,6 +169,7 @@ impl From<Args> for Config {
             max_connections: args.max_connections,
             max_message_size: args.max_message_size,
             max_backlog: args.max_backlog,
+            memory: args.memory,
             ping_interval: args.ping_interval,
             pong_timeout: args.pong_timeout,
             send_timeout: args.send_timeout,

@@ -57,8 +57,18 @@ pub struct Config {
     pub drain: Duration,
     /// Origins of browsers that may connect beside the same host.
     pub allowed_origins: AllowedOrigins,
+    /// Bytes that the process may allocate beside what it starts with, as `memory_in_use` says;
+    /// `None` is half of what the host has or its cgroup allows. Above it connections are refused,
+    /// and those that hold the most are ended.
+    pub memory: Option<usize>,
+    /// Bytes that the process has allocated, asked once a turn. A program that embeds the server and
+    /// wants the bound counts them in its allocator, as the server's own does; by default nothing
+    /// is counted, and there is no bound.
+    pub memory_in_use: fn() -> usize,
     /// Envelopes in each worker's mailbox. Small ones are for tests.
     pub mailbox_capacity: usize,
+    /// What a turn of a worker may cost: see [`limits::TURN_BUDGET`]. Small ones are for tests.
+    pub turn_budget: u32,
     /// Called by a worker when the memory of a burst has been freed: an allocator that keeps it may
     /// give it back to the system now. It must not take longer than a few milliseconds.
     pub on_burst_freed: fn(),
@@ -78,7 +88,10 @@ impl Default for Config {
             send_timeout: Duration::from_secs(60),
             drain: Duration::from_secs(10),
             allowed_origins: AllowedOrigins::default(),
+            memory: None,
+            memory_in_use: || 0,
             mailbox_capacity: limits::MAILBOX_CAPACITY,
+            turn_budget: limits::TURN_BUDGET,
             on_burst_freed: || (),
         }
     }

@@ -5,8 +5,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::cgroup;
-
 /// What /proc and /sys say of a host and of this process. `None` where they say nothing: an older
 /// kernel, a module that is not loaded, a container that hides it.
 #[derive(Clone, Debug)]
@@ -111,7 +109,7 @@ impl Host {
             conntrack: files.conntrack(),
             memory_total: field(&meminfo, "MemTotal:")? * 1024,
             memory_available: field(&meminfo, "MemAvailable:")? * 1024,
-            cgroup_available: cgroup::available(root),
+            cgroup_available: crate::server::cgroup::available(root),
             hash_buckets: files.hash_buckets(),
             io_uring: IoUring {
                 probed: io_uring,

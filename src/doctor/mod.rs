@@ -5,7 +5,6 @@
 //! never changes anything.
 
 mod advice;
-mod cgroup;
 mod cost;
 mod forbidden;
 mod host;

@@ -92,6 +92,9 @@ pub trait Driver {
     /// than at the last question. Asked before a connection is ended for taking nothing.
     fn taken(&mut self, conn: ConnId) -> u32;
 
+    /// Bytes of memory that come free if what is being sent is dropped, about.
+    fn sending(&mut self, conn: ConnId) -> usize;
+
     /// Waits until something completes, but not if something has. The only sleep there is.
     ///
     /// # Errors

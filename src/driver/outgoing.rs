@@ -61,6 +61,14 @@ impl Part {
         }
     }
 
+    fn share(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Shared(frames, _) => frames.memory() / Arc::strong_count(frames),
+                Self::Owned(buffer) => buffer.bytes.capacity(),
+            }
+    }
+
     fn memory(&self) -> usize {
         let bytes = match self {
             Self::Shared(frames, _) => frames.memory(),
@@ -150,6 +158,16 @@ impl Outgoing {
             Self::Shared(frames, _) => frames.memory(),
             Self::Owned(buffer) => buffer.bytes.len(),
             Self::Parts(parts) => parts.memory,
+        }
+    }
+
+    /// Bytes of memory that come free if these are dropped, about: of what others have too, a share.
+    #[must_use]
+    pub fn share(&self) -> usize {
+        match self {
+            Self::Shared(frames, _) => frames.memory() / Arc::strong_count(frames),
+            Self::Owned(buffer) => buffer.bytes.capacity(),
+            Self::Parts(parts) => parts.list.iter().map(Part::share).sum(),
         }
     }
 
@@ -274,7 +292,7 @@ mod tests {
     fn shared_frames_count_in_all_their_forms() {
         let mut frames = Encoded::default();
         frames.push(Kind::Binary, &[0; 100_000]);
-        frames.prepare(Form::Deflated, &mut Deflater::default());
+        frames.prepare(&mut Deflater::default()).expect("nobody else is at it");
         let frames = Arc::new(frames);
         let single = Outgoing::Shared(Arc::clone(&frames), Form::Deflated);
         assert!(single.len() < 1000 && single.memory() > 100_000);

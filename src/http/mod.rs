@@ -74,6 +74,12 @@ impl Connection {
         Ok(Arrived::Pieced(self.partial.take().map_or_else(Vec::new, |partial| *partial)))
     }
 
+    /// Bytes of memory that a part of a request takes.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.partial.as_ref().map_or(0, |partial| partial.capacity())
+    }
+
     /// Whether a part of a request has come.
     #[must_use]
     pub fn is_partial(&self) -> bool {

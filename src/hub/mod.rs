@@ -1,8 +1,11 @@
-//! Who is in which room: publishes become runs of encoded frames, one run per room and turn.
+//! Who is in which room: publishes become runs of encoded frames, one run per room and turn, and
+//! deliveries go over the members of a room in slices.
 //!
 //! The hub of a worker knows the worker's own connections. It never sends, never looks at a
-//! connection and never waits: [`Hub::seal`] gives what was published and to whom it goes.
+//! connection and never waits: [`Hub::slice`] gives what goes to whom next.
 
+mod room;
+mod runs;
 mod spare;
 
 use std::collections::{HashMap, VecDeque};
@@ -11,7 +14,10 @@ use std::sync::Arc;
 use slab::Slab;
 
 use crate::id::ConnId;
+use crate::limits::{DELIVERY_COST, SEND_COST, UNDELIVERED_BYTES_MAX};
 use crate::wire::{Encoded, Kind};
+use room::Room;
+use runs::Lists;
 use spare::Spare;
 
 /// A connection's place in a room. The connection keeps it and gives it back when it leaves.
@@ -32,46 +38,55 @@ pub struct Member {
     membership: Membership,
 }
 
-#[derive(Debug)]
-struct Room {
-    name: Arc<str>,
-    members: Vec<Member>,
-    /// Nobody else has it before it is sealed.
-    pending: Option<Arc<Encoded>>,
-}
-
 #[derive(Clone, Copy, Debug)]
 struct Place {
     room: RoomId,
     index: u32,
 }
 
-/// Rooms by name, and who is in them.
+/// Rooms by name, who is in them, and what is to be delivered.
 #[derive(Debug, Default)]
 pub struct Hub {
     rooms: Slab<Room>,
     by_name: HashMap<Arc<str>, RoomId>,
     places: Slab<Place>,
-    /// Rooms with something published, in the order of their first publish, and some where that
-    /// was sealed since.
-    published: VecDeque<RoomId>,
+    /// Rooms with something to deliver, each once, and some that have closed since.
+    queue: VecDeque<RoomId>,
+    /// Bytes of memory that were published or came by mail and have not been delivered to all.
+    undelivered: usize,
     spare: Spare,
+    lists: Lists,
 }
 
-/// What was published in a room and not delivered yet.
+/// What was published in a room: it goes to other workers too.
 #[derive(Debug)]
 pub struct Sealed {
-    /// The room.
-    pub room: RoomId,
-    /// Its name, which is what other workers know it by.
-    pub name: Arc<str>,
+    /// The room's name, which is what other workers know it by.
+    pub room: Arc<str>,
     /// The frames.
     pub frames: Arc<Encoded>,
 }
 
+/// What it costs to put a run into the queue of one member, and to copy it to the kernel.
+#[must_use]
+pub fn delivery_cost(run: &Encoded) -> usize {
+    DELIVERY_COST + run.plain_bytes() / 8
+}
+
+/// What comes before a reply to a member, so that it is in the order of what the member said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// Nothing.
+    Nothing,
+    /// The delivery under way, which has not come to the member.
+    Delivery,
+    /// One that has not begun: that of what is sealed by this number.
+    Gathering(u32),
+}
+
 impl Hub {
-    /// Puts a connection into a room, which is made if it is not there. Deliver what [`Hub::seal`]
-    /// gives for [`Hub::room`] first: it was published before.
+    /// Puts a connection into a room, which is made if it is not there. It gets every delivery that
+    /// begins from here on.
     pub fn join(&mut self, name: &str, conn: ConnId, window_bits: u8) -> Membership {
         let room = self.room(name).unwrap_or_else(|| self.make_room(name));
         let members = &mut self.rooms[room.0 as usize].members;
@@ -81,31 +96,79 @@ impl Hub {
         membership
     }
 
-    /// Takes a connection out of its room; the last one closes the room. Deliver what
-    /// [`Hub::seal`] gives first: it was published before.
+    /// Takes a connection out of its room; the last one closes the room. Seal what it published
+    /// first.
     pub fn leave(&mut self, membership: Membership) {
         let Place { room, index } = self.places.remove(membership.0 as usize);
-        let members = &mut self.rooms[room.0 as usize].members;
-        let left = members.swap_remove(index as usize);
+        let Self { rooms, places, lists, .. } = self;
+        let entry = &mut rooms[room.0 as usize];
+        let left = entry.remove(index, |moved, to| {
+            if moved != membership {
+                places[moved.0 as usize].index = to;
+            }
+        });
         assert_eq!(left.membership, membership, "places and members agree");
-        if let Some(moved) = members.get(index as usize) {
-            self.places[moved.membership.0 as usize].index = index;
-        } else if members.is_empty() {
+        self.undelivered -= entry.end_if_done(lists);
+        if entry.members.is_empty() {
             self.close_room(room);
-        } else if members.capacity() > 64 && members.len() < members.capacity() / 4 {
-            members.shrink_to(members.len() * 2);
         }
     }
 
     /// Publishes a message to the room of a member.
     pub fn publish(&mut self, membership: Membership, kind: Kind, payload: &[u8]) {
         let room = self.room_of(membership);
-        let pending = self.rooms[room.0 as usize].pending.get_or_insert_with(|| {
-            self.published.push_back(room);
-            self.spare.take()
-        });
+        let Self { rooms, spare, .. } = self;
+        let pending = &mut rooms[room.0 as usize].pending;
+        let is_first = pending.is_none();
+        let pending = pending.get_or_insert_with(|| spare.take());
         let frames = Arc::get_mut(pending).expect("pending frames are given to nobody");
+        let before = if is_first { 0 } else { frames.weight() };
         frames.push(kind, payload);
+        let bytes = frames.weight() - before;
+        rooms[room.0 as usize].note_published(bytes);
+        self.undelivered += bytes;
+        if is_first {
+            self.enqueue(room);
+        }
+    }
+
+    /// Takes what another worker published, if anybody here is in that room.
+    pub fn receive(&mut self, name: &str, frames: Arc<Encoded>) {
+        let Some(room) = self.room(name) else { return };
+        let Self { rooms, spare, lists, .. } = self;
+        self.undelivered += rooms[room.0 as usize].receive(frames, || spare.take(), lists);
+        self.enqueue(room);
+    }
+
+    /// Whether so much is to be delivered that no more should come.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.undelivered >= UNDELIVERED_BYTES_MAX
+    }
+
+    /// Whether any room has something to deliver.
+    #[must_use]
+    pub fn has_due(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Whether so much has gathered in the room of a member that it must not publish more.
+    #[must_use]
+    #[inline]
+    pub fn is_full(&self, membership: Membership) -> bool {
+        self.rooms[self.room_of(membership).0 as usize].is_full()
+    }
+
+    /// What was published in a room and is not sealed.
+    #[must_use]
+    pub fn pending(&self, room: RoomId) -> Option<&Encoded> {
+        self.rooms[room.0 as usize].pending.as_deref()
+    }
+
+    /// The name of a room.
+    #[must_use]
+    pub fn name(&self, room: RoomId) -> &str {
+        &self.rooms[room.0 as usize].name
     }
 
     /// The room of that name, if anybody is in it.
@@ -120,47 +183,127 @@ impl Hub {
         self.places[membership.0 as usize].room
     }
 
-    /// Who is in a room.
+    /// How many are in a room.
     #[must_use]
-    pub fn members(&self, room: RoomId) -> &[Member] {
-        &self.rooms[room.0 as usize].members
+    pub fn members(&self, room: RoomId) -> usize {
+        self.rooms[room.0 as usize].members.len()
     }
 
-    /// Takes what was published in a room since the last time.
-    pub fn seal(&mut self, room: RoomId) -> Option<Sealed> {
-        let Room { name, pending, .. } = self.rooms.get_mut(room.0 as usize)?;
-        let frames = pending.take()?;
-        let name = Arc::clone(name);
-        self.spare.watch(&frames);
-        Some(Sealed { room, name, frames })
-    }
-
-    /// Takes what was published in the first of the rooms where anything was.
-    pub fn seal_next(&mut self) -> Option<Sealed> {
+    /// The next room with something to deliver, taken out of the queue.
+    pub fn next_due(&mut self) -> Option<RoomId> {
         loop {
-            let room = self.published.pop_front()?;
-            let sealed = self.seal(room);
-            if sealed.is_some() {
-                return sealed;
+            let room = self.queue.pop_front()?;
+            // Another room may stand where one has closed; then it is in the queue by itself.
+            if let Some(entry) = self.rooms.get_mut(room.0 as usize)
+                && std::mem::take(&mut entry.is_queued)
+            {
+                return Some(room);
             }
         }
     }
 
-    /// Whether anything was published in the room of a member and not sealed.
+    /// Puts a room into the queue again if it has more to deliver.
+    pub fn requeue(&mut self, room: RoomId) {
+        let entry = &self.rooms[room.0 as usize];
+        if entry.is_under_way() || entry.has_gathered() {
+            self.enqueue(room);
+        }
+    }
+
+    /// Seals what was published in a room since the last time: nothing is added to it any more.
+    pub fn seal(&mut self, room: RoomId) -> Option<Sealed> {
+        let entry = &mut self.rooms[room.0 as usize];
+        let frames = entry.seal(&mut self.lists)?;
+        self.spare.watch(&frames);
+        Some(Sealed { room: Arc::clone(&entry.name), frames })
+    }
+
+    /// Begins to deliver what is sealed, unless a delivery is under way.
+    pub fn begin(&mut self, room: RoomId) {
+        self.rooms[room.0 as usize].begin(&mut self.lists);
+    }
+
+    /// What is under way in a room, and to whom it goes next: as many members as so much pays for,
+    /// but one at least.
     #[must_use]
-    pub fn has_published(&self, membership: Membership) -> bool {
-        self.rooms[self.room_of(membership).0 as usize].pending.is_some()
+    pub fn slice(&self, room: RoomId, cost_max: usize) -> (&[Arc<Encoded>], &[Member]) {
+        let room = &self.rooms[room.0 as usize];
+        let runs = room.current();
+        let deliveries: usize = runs.iter().map(|run| delivery_cost(run)).sum();
+        (runs, room.slice((cost_max / (SEND_COST + deliveries)).max(1)))
+    }
+
+    /// What [`Hub::slice`] gave was delivered to so many.
+    pub fn advance(&mut self, room: RoomId, count: usize) {
+        self.undelivered -= self.rooms[room.0 as usize].advance(count, &mut self.lists);
+    }
+
+    /// Whether a delivery is under way in a room.
+    #[must_use]
+    pub fn is_under_way(&self, room: RoomId) -> bool {
+        self.rooms[room.0 as usize].is_under_way()
+    }
+
+    /// Whether there is something for another delivery than the one under way.
+    #[must_use]
+    pub fn has_gathered(&self, room: RoomId) -> bool {
+        self.rooms[room.0 as usize].has_gathered()
+    }
+
+    /// What is sealed and not under way.
+    #[must_use]
+    pub fn sealed(&self, room: RoomId) -> &[Arc<Encoded>] {
+        self.rooms[room.0 as usize].sealed()
+    }
+
+    /// What is under way and has still to come to a member: the caller delivers it, so it counts as
+    /// delivered.
+    pub fn pass(&mut self, membership: Membership) -> Vec<Arc<Encoded>> {
+        let Place { room, index } = self.places[membership.0 as usize];
+        let entry = &mut self.rooms[room.0 as usize];
+        if !entry.owes(index) {
+            return Vec::new();
+        }
+        let runs = entry.current().to_vec();
+        let moved = entry.pass(index);
+        for place in [moved.start, moved.end] {
+            let member = entry.members[place as usize];
+            self.places[member.membership.0 as usize].index = place;
+        }
+        self.advance(room, 1);
+        runs
+    }
+
+    /// What must be delivered to a member before a reply to what it said.
+    #[must_use]
+    pub fn before_reply(&self, membership: Membership) -> Before {
+        let Place { room, index } = self.places[membership.0 as usize];
+        let room = &self.rooms[room.0 as usize];
+        if room.has_gathered() {
+            Before::Gathering(room.seals.wrapping_add(u32::from(room.pending.is_some())))
+        } else if room.owes(index) {
+            Before::Delivery
+        } else {
+            Before::Nothing
+        }
+    }
+
+    /// Whether the delivery of what is sealed by this number has begun.
+    #[must_use]
+    pub fn has_begun(&self, room: RoomId, seal: u32) -> bool {
+        self.rooms[room.0 as usize].begun.wrapping_sub(seal) as i32 >= 0
     }
 
     /// Frees memory that was not needed since the last time; says whether anything is left.
     pub fn trim(&mut self) -> bool {
+        self.lists.trim();
         self.spare.trim()
     }
 
     /// Whether there is anything to trim.
     #[must_use]
     pub fn is_trimmed(&self) -> bool {
-        self.spare.is_empty()
+        self.spare.is_empty() && self.lists.is_empty()
     }
 
     /// Rooms that are open.
@@ -169,64 +312,26 @@ impl Hub {
         self.rooms.len()
     }
 
+    fn enqueue(&mut self, room: RoomId) {
+        if !std::mem::replace(&mut self.rooms[room.0 as usize].is_queued, true) {
+            self.queue.push_back(room);
+        }
+    }
+
     fn make_room(&mut self, name: &str) -> RoomId {
         let name: Arc<str> = name.into();
-        let room = Room { name: Arc::clone(&name), members: Vec::with_capacity(1), pending: None };
-        let room = RoomId(self.rooms.insert(room) as u32);
+        let room = RoomId(self.rooms.insert(Room::new(Arc::clone(&name))) as u32);
         self.by_name.insert(name, room);
         room
     }
 
+    /// What was under way, or came by mail, is for nobody here any more.
     fn close_room(&mut self, room: RoomId) {
-        let Room { name, pending, .. } = self.rooms.remove(room.0 as usize);
-        assert!(pending.is_none(), "what was published is delivered before the last leaves");
-        self.by_name.remove(&name);
+        let mut entry = self.rooms.remove(room.0 as usize);
+        self.undelivered -= entry.clear(&mut self.lists);
+        self.by_name.remove(&entry.name);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn conn(index: u32) -> ConnId {
-        ConnId { index, generation: index }
-    }
-
-    fn members(hub: &Hub, name: &str) -> Vec<u32> {
-        let room = hub.room(name).expect("the room is open");
-        let mut members: Vec<u32> = hub.members(room).iter().map(|m| m.conn.index).collect();
-        members.sort_unstable();
-        members
-    }
-
-    #[test]
-    fn members_come_and_go_in_any_order() {
-        let mut hub = Hub::default();
-        let places: Vec<_> = (0..100).map(|i| hub.join("a", conn(i), 0)).collect();
-        let other = hub.join("b", conn(100), 15);
-        for i in (0..100).step_by(3) {
-            hub.leave(places[i as usize]);
-        }
-        let left: Vec<u32> = (0..100).filter(|i| i % 3 != 0).collect();
-        assert_eq!(members(&hub, "a"), left);
-        for i in left {
-            hub.leave(places[i as usize]);
-        }
-        assert_eq!(hub.room("a"), None, "an empty room is closed");
-        hub.leave(other);
-        assert_eq!((hub.rooms(), hub.places.len(), hub.by_name.len()), (0, 0, 0));
-    }
-
-    #[test]
-    fn what_is_published_in_a_turn_is_one_run_per_room() {
-        let mut hub = Hub::default();
-        let (a, b) = (hub.join("a", conn(1), 0), hub.join("b", conn(2), 0));
-        hub.publish(b, Kind::Text, b"1");
-        hub.publish(a, Kind::Text, b"2");
-        hub.publish(b, Kind::Text, b"3");
-        let sealed: Vec<_> = std::iter::from_fn(|| hub.seal_next()).collect();
-        let runs: Vec<_> = sealed.iter().map(|s| (&*s.name, s.frames.messages())).collect();
-        assert_eq!(runs, [("b", 2), ("a", 1)]);
-        assert!(hub.seal(hub.room_of(a)).is_none());
-    }
-}
+mod tests;

@@ -16,7 +16,7 @@ use crossbeam_channel::{Sender, bounded};
 
 use super::capacity::{connections_per_worker, default_workers};
 use super::listeners::{Bound, Share};
-use super::{Server, StartError, Stopper, descriptors};
+use super::{Server, StartError, Stopper, descriptors, memory};
 use crate::config::{Backend, Config};
 use crate::driver::{Driver, EventWaker, Tuning, epoll, uring};
 use crate::id::WorkerId;
@@ -51,7 +51,8 @@ struct Plan {
     connections_max: usize,
 }
 
-pub(super) fn launch(config: Config, backend: Backend) -> Result<Server, StartError> {
+pub(super) fn launch(mut config: Config, backend: Backend) -> Result<Server, StartError> {
+    config.memory.get_or_insert_with(memory::default_budget);
     let limit = descriptors::raise_limit();
     let cpus = core_affinity::get_core_ids().unwrap_or_default();
     let workers = if config.workers > 0 { config.workers } else { default_workers() };
@@ -87,6 +88,7 @@ pub(super) fn launch(config: Config, backend: Backend) -> Result<Server, StartEr
     let stopper = Stopper { shared, wakers };
     let (exit_sender, exits) = bounded(workers);
     let threads = spawn(plans, &stopper, &exit_sender, &handed_over)?;
+    stopper.shared.note_memory_at_start();
     bound.let_go();
     Ok(Server { stopper, counters, bound, backend, exits, threads })
 }

@@ -3,10 +3,12 @@
 //! Everything that happens once stands here. It never touches a connection.
 
 pub mod capacity;
+pub mod cgroup;
 mod descriptors;
 mod error;
 mod launch;
 mod listeners;
+mod memory;
 pub mod readiness;
 pub mod signals;
 

@@ -110,7 +110,9 @@ impl Session {
         }
         let deflates = self.window_bits > 0;
         let partial = self.partial.as_deref_mut().expect("it was there or was made just now");
-        match partial.advance(input, deflates, max_message_size)? {
+        let step = partial.advance(input, deflates, max_message_size);
+        scratch.note_frames(partial.take_frames());
+        match step? {
             partial::Step::Hungry => Ok(None),
             partial::Step::Control(opcode) => {
                 control_event(&mut self.state, opcode, partial.control()).map(Some)
@@ -153,6 +155,19 @@ impl Session {
             return Err(Violation::BadUtf8);
         }
         Ok(Some((kind, place)))
+    }
+
+    /// Bytes that have come of a message that is not whole, if there is one.
+    #[must_use]
+    #[inline]
+    pub fn unfinished(&self) -> Option<u64> {
+        self.partial.as_ref()?.unfinished()
+    }
+
+    /// Bytes of memory that what is not whole takes.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.partial.as_ref().map_or(0, |partial| partial.memory())
     }
 
     /// Begins the closing handshake: appends the close frame unless one was sent.

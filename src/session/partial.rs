@@ -17,6 +17,8 @@ pub(super) struct Partial {
     utf8: Utf8,
     /// The last step gave a message, which is thrown away before the next.
     is_message_taken: bool,
+    /// Frames that have begun since they were last counted.
+    frames: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +95,23 @@ impl Partial {
         &self.payload
     }
 
+    /// Bytes that have come of what is not whole, if anything is not.
+    pub(super) fn unfinished(&self) -> Option<u64> {
+        let is_idle = self.frame.is_none() && self.message.is_none() && self.header_len == 0;
+        let bytes = self.payload.len() + self.control.len() + usize::from(self.header_len);
+        (!is_idle).then_some(bytes as u64)
+    }
+
+    /// Bytes of memory of what has come.
+    pub(super) fn memory(&self) -> usize {
+        self.payload.capacity()
+    }
+
+    /// Frames that have begun since this was last asked.
+    pub(super) fn take_frames(&mut self) -> usize {
+        std::mem::take(&mut self.frames)
+    }
+
     /// Whether nothing has begun beyond what was given out.
     pub(super) fn is_idle_after_event(&mut self) -> bool {
         self.throw_away_taken();
@@ -145,6 +164,7 @@ impl Partial {
         deflates: bool,
         max_message_size: usize,
     ) -> Result<Frame, Violation> {
+        self.frames += 1;
         check(header, self.message.is_some(), deflates)?;
         match header.opcode {
             Opcode::Text => self.begin_message(Kind::Text, header.rsv1),

@@ -1,7 +1,7 @@
 //! What the sessions of one worker lend and share: they need it only while a message is partial.
 
 use super::partial::Partial;
-use crate::limits::{POOLED_BUFFER_BYTES_MAX, POOLED_BUFFERS_MAX};
+use crate::limits::{FRAME_COST, POOLED_BUFFER_BYTES_MAX, POOLED_BUFFERS_MAX};
 use crate::wire::Violation;
 use crate::wire::deflate::{InflateError, Inflater};
 use crate::wire::frame::Kind;
@@ -17,6 +17,8 @@ pub struct Scratch {
     has_spilled: bool,
     inflater: Option<Box<Inflater>>,
     inflated: Vec<u8>,
+    /// What was done beside whole messages: see [`Scratch::take_work`].
+    work: usize,
 }
 
 impl Scratch {
@@ -56,6 +58,16 @@ impl Scratch {
         std::mem::take(&mut self.has_spilled)
     }
 
+    /// What was done since this was last asked and shows in no message: frames of messages in
+    /// parts, in [`FRAME_COST`] each, and bytes that were inflated.
+    pub fn take_work(&mut self) -> usize {
+        std::mem::take(&mut self.work)
+    }
+
+    pub(super) fn note_frames(&mut self, frames: usize) {
+        self.work += frames * FRAME_COST;
+    }
+
     /// Inflates a message and checks it; the memory of a large one is freed by the next.
     pub(super) fn inflate(
         &mut self,
@@ -67,7 +79,10 @@ impl Scratch {
             self.inflated = Vec::new();
         }
         let inflater = self.inflater.get_or_insert_default();
-        match inflater.inflate(bytes, &mut self.inflated, max) {
+        let result = inflater.inflate(bytes, &mut self.inflated, max);
+        // Blocks that give nothing take time too.
+        self.work += self.inflated.len().max(16 * bytes.len());
+        match result {
             Ok(()) if kind == Kind::Text && !utf8::is_utf8(&self.inflated) => {
                 Err(Violation::BadUtf8)
             }

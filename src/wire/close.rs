@@ -19,6 +19,8 @@ impl CloseCode {
     pub const POLICY: Self = Self(1008);
     /// A message over the size limit.
     pub const TOO_BIG: Self = Self(1009);
+    /// The server is short of something; trying again later may help.
+    pub const TRY_AGAIN_LATER: Self = Self(1013);
 
     /// A code as it may stand in a frame, or `None`: 1004 to 1006 and 1015 never go over the wire,
     /// 1016 to 2999 are not assigned, 5000 and more do not exist.

@@ -17,5 +17,5 @@ pub mod utf8;
 mod vectors;
 
 pub use close::{CloseCode, Violation};
-pub use encoded::{Encoded, Form};
+pub use encoded::{Deflated, Encoded, Form};
 pub use frame::{Header, Kind, Opcode};

@@ -5,20 +5,23 @@ use super::ingest::Then;
 use super::table::{Phase, Role, flag};
 use crate::driver::Wake;
 use crate::http::{self, Handshake, Response, Status};
+use crate::hub::{Before, Membership};
 use crate::id::ConnId;
 use crate::limits::{
-    HANDSHAKE_TIMEOUT, REFUSALS_MAX, RETRY_AFTER_SECONDS, RUNS_FOR_PONGS_PER_TURN,
+    FRAME_COST, HANDSHAKE_TIMEOUT, REFUSALS_MAX, REQUEST_COST, RETRY_AFTER_SECONDS,
+    RUNS_FOR_PONGS_PER_TURN,
 };
 use crate::protocol::{self, Endpoint, Route};
 use crate::session::Session;
 use crate::wire::frame::{self, Opcode};
 use crate::wire::{CloseCode, Violation};
 
-/// What a ping is answered with at the end of the turn.
+/// What a ping is answered with once the delivery has begun of what was published before it.
 #[derive(Debug)]
 pub(super) struct Pong {
-    pub(super) conn: ConnId,
+    conn: ConnId,
     pub(super) payload: Box<[u8]>,
+    behind: u32,
 }
 
 impl<W: Wake> Core<W> {
@@ -55,6 +58,7 @@ impl<W: Wake> Core<W> {
             }
         };
         let Some(head) = arrived.bytes() else { return Then::Stop };
+        self.budget.pay(REQUEST_COST);
         match http::request(head) {
             Ok(request) => self.answer(conn, &request),
             Err(response) => self.respond(conn, &response, false),
@@ -104,10 +108,12 @@ impl<W: Wake> Core<W> {
             Endpoint::Echo => Role::Echo,
             Endpoint::Room(name) => {
                 // What was published before the join is not for the one who joins.
-                if let Some(room) = self.hub.room(name) {
-                    self.deliver_room(room);
+                self.deliver_before_join(name);
+                let membership = self.hub.join(name, conn, session.window_bits());
+                if session.window_bits() > 0 {
+                    self.shared.deflating.join(name);
                 }
-                Role::Room(self.hub.join(name, conn, session.window_bits()))
+                Role::Room(membership)
             }
         };
         let place = self.cohorts.join(conn.index, self.pings.as_ref());
@@ -120,15 +126,16 @@ impl<W: Wake> Core<W> {
     }
 
     /// A pong goes behind what the same connection has published. That is delivered now, unless
-    /// many pings have made it so in this turn: then the pong waits for its end, and stands for
-    /// earlier ones that wait too (RFC 6455, 5.5.3).
+    /// many pings have made it so in this turn, or a delivery is under way that must come first:
+    /// then the pong waits, and stands for earlier ones that wait too (RFC 6455, 5.5.3).
     pub(super) fn pong(&mut self, conn: ConnId, payload: &[u8]) {
         let Some(connection) = self.table.get_mut(conn) else { return };
         let Phase::Session(session, role) = &connection.phase else { return };
-        let is_behind =
-            matches!(role, Role::Room(membership) if self.hub.has_published(*membership));
-        if is_behind || !self.pongs.is_empty() {
-            return self.pong_behind(conn, payload, is_behind);
+        if let Role::Room(membership) = role
+            && self.hub.before_reply(*membership) != Before::Nothing
+        {
+            let membership = *membership;
+            return self.pong_behind(conn, membership, payload);
         }
         if session.is_open() {
             self.pool.append(&mut connection.queue, |out| put_pong(out, payload));
@@ -137,19 +144,37 @@ impl<W: Wake> Core<W> {
     }
 
     #[inline(never)]
-    fn pong_behind(&mut self, conn: ConnId, payload: &[u8], is_behind: bool) {
-        if let Some(earlier) = self.pongs.iter_mut().rfind(|earlier| earlier.conn == conn) {
-            earlier.payload = payload.into();
+    fn pong_behind(&mut self, conn: ConnId, membership: Membership, payload: &[u8]) {
+        let behind = match self.hub.before_reply(membership) {
+            Before::Gathering(seal) if self.runs_for_pongs == RUNS_FOR_PONGS_PER_TURN => Some(seal),
+            Before::Gathering(_) => {
+                self.runs_for_pongs += 1;
+                self.bring_up_to_date(conn, membership)
+            }
+            _ => self.bring_up_to_date(conn, membership),
+        };
+        let Some(behind) = behind else { return self.append_pong(conn, payload) };
+        self.pongs.insert(conn.index, Pong { conn, payload: payload.into(), behind });
+    }
+
+    /// Sends the pongs that wait for nothing any more.
+    pub(super) fn answer_waiting(&mut self) {
+        if self.pongs.is_empty() {
             return;
         }
-        if is_behind && self.runs_for_pongs == RUNS_FOR_PONGS_PER_TURN {
-            return self.pongs.push(Pong { conn, payload: payload.into() });
-        }
-        if is_behind {
-            self.runs_for_pongs += 1;
-            self.deliver_before_reply(conn);
-        }
-        self.append_pong(conn, payload);
+        let mut pongs = std::mem::take(&mut self.pongs);
+        pongs.retain(|_, pong| {
+            self.budget.pay(FRAME_COST);
+            let connection = self.table.get_mut(pong.conn);
+            let Some(membership) = connection.and_then(|c| c.membership()) else { return false };
+            let must_wait = !self.hub.has_begun(self.hub.room_of(membership), pong.behind);
+            if !must_wait {
+                self.append_runs_under_way(pong.conn, membership);
+                self.append_pong(pong.conn, &pong.payload);
+            }
+            must_wait
+        });
+        self.pongs = pongs;
     }
 
     pub(super) fn append_pong(&mut self, conn: ConnId, payload: &[u8]) {

@@ -1,21 +1,25 @@
 //! What a worker knows, apart from its driver: nothing here makes a system call.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::answer::Pong;
+use super::budget::{Budget, Phase};
 use super::cohorts::{Cohorts, Sweep};
+use super::deflating::Deflating;
 use super::mailbox::{Mail, Posted};
 use super::pool::Pool;
+use super::shedding::Shedding;
 use super::table::{Connection, Ping, Table, flag};
 use super::timers::{Tick, Timers};
+use super::unfinished::Unfinished;
 use crate::config::Config;
 use crate::driver::Wake;
 use crate::hub::Hub;
 use crate::id::ConnId;
-use crate::limits::{BURST_OVER, MESSAGES_PER_TURN_BYTES, RESERVED_CONNECTIONS_MAX, TRIM_INTERVAL};
+use crate::limits::{BURST_OVER, RESERVED_CONNECTIONS_MAX, TRIM_INTERVAL};
 use crate::protocol::echo::Compressor;
 use crate::session::Scratch;
 use crate::stats::Counters;
@@ -36,6 +40,10 @@ pub struct Shared {
     pub connections_max: usize,
     /// The server stops: set it, then wake every worker.
     pub is_stopping: AtomicBool,
+    /// What `Config::memory_in_use` said when all was ready.
+    memory_at_start: AtomicUsize,
+    /// In which rooms there are members who get compressed messages.
+    pub(super) deflating: Deflating,
 }
 
 impl Shared {
@@ -47,6 +55,8 @@ impl Shared {
             connections: AtomicUsize::new(0),
             connections_max,
             is_stopping: AtomicBool::new(false),
+            memory_at_start: AtomicUsize::new(0),
+            deflating: Deflating::default(),
         }
     }
 
@@ -62,6 +72,18 @@ impl Shared {
 
     pub(super) fn discharge(&self) {
         self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Bytes that the process has allocated above its budget of memory.
+    pub(super) fn memory_excess(&self) -> Option<usize> {
+        let at_start = self.memory_at_start.load(Ordering::Relaxed);
+        let in_use = (self.config.memory_in_use)().saturating_sub(at_start);
+        in_use.checked_sub(self.config.memory?).filter(|excess| *excess > 0)
+    }
+
+    /// The tables are there by now: they reserve more than they will ever use, and do not count.
+    pub fn note_memory_at_start(&self) {
+        self.memory_at_start.store((self.config.memory_in_use)(), Ordering::Relaxed);
     }
 }
 
@@ -85,10 +107,15 @@ pub(super) struct Core<W> {
     pub(super) waiting: VecDeque<ConnId>,
     /// Connections that go on in the next turn.
     pub(super) held: VecDeque<ConnId>,
-    /// What the messages of this turn have come to: see [`MESSAGES_PER_TURN_BYTES`].
-    pub(super) spent: usize,
-    /// Pongs that wait for the end of the turn, behind what the same connections have published.
-    pub(super) pongs: Vec<Pong>,
+    /// What is left of this turn.
+    pub(super) budget: Budget,
+    /// Pongs that wait behind what the same connections have published, by slot.
+    pub(super) pongs: BTreeMap<u32, Pong>,
+    /// Sessions in the middle of a message.
+    pub(super) unfinished: Unfinished,
+    /// Those of which nothing more has come for long.
+    pub(super) stuck: Vec<ConnId>,
+    pub(super) shedding: Shedding,
     /// Runs that were delivered in this turn so that a pong comes behind them.
     pub(super) runs_for_pongs: usize,
     pub(super) timers: Timers,
@@ -112,10 +139,12 @@ pub(super) struct Core<W> {
 }
 
 /// How far a stopping worker has come.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Stopping {
     /// Connections in slots below were told.
     pub(super) told: u32,
+    /// Connections in slots below were closed when the time was up.
+    pub(super) closed: u32,
     /// Until then they may answer.
     pub(super) until: Instant,
 }
@@ -129,6 +158,7 @@ impl<W: Wake> Core<W> {
         now: Instant,
     ) -> Self {
         let Config { ping_interval, pong_timeout, .. } = shared.config;
+        let budget = Budget::new(shared.config.turn_budget);
         let cohorts = Cohorts::new(ping_interval);
         let sweep = |first| (!ping_interval.is_zero()).then(|| cohorts.sweep(ping_interval, first));
         let pings = sweep(now);
@@ -147,8 +177,11 @@ impl<W: Wake> Core<W> {
             touched: VecDeque::new(),
             waiting: VecDeque::new(),
             held: VecDeque::new(),
-            spent: 0,
-            pongs: Vec::new(),
+            budget,
+            pongs: BTreeMap::new(),
+            unfinished: Unfinished::default(),
+            stuck: Vec::new(),
+            shedding: Shedding::default(),
             runs_for_pongs: 0,
             timers: Timers::new(now),
             due: Vec::new(),
@@ -166,30 +199,22 @@ impl<W: Wake> Core<W> {
         }
     }
 
-    /// Whether this turn handles no more messages.
+    /// Whether this phase of the turn has nothing left.
+    #[inline]
     pub(super) fn is_spent(&self) -> bool {
-        self.spent >= MESSAGES_PER_TURN_BYTES
+        self.budget.is_spent(self.touched.len())
     }
 
-    /// Whether connections wait for nothing but the next turn.
-    fn may_go_on(&self) -> bool {
-        !self.held.is_empty() || !self.waiting.is_empty() && !self.mail.is_congested()
-    }
-
-    /// Begins a turn. Those who were held or had to wait come first, or it might be for ever.
+    /// Begins a turn.
     pub(super) fn begin_turn(&mut self, now: Instant) {
         self.now = now;
-        (self.spent, self.runs_for_pongs) = (0, 0);
-        for _ in 0..self.held.len() {
-            if self.is_spent() {
-                break;
-            }
-            let Some(conn) = self.held.pop_front() else { break };
-            self.unstall(conn);
-        }
-        if !self.mail.is_congested() {
-            self.release_waiting();
-        }
+        self.budget.begin();
+        self.runs_for_pongs = 0;
+    }
+
+    /// Begins a phase of the turn.
+    pub(super) fn enter(&mut self, phase: Phase) {
+        self.budget.enter(phase, self.touched.len());
     }
 
     pub(super) fn config(&self) -> &Config {
@@ -234,6 +259,7 @@ impl<W: Wake> Core<W> {
         match self.trim_at {
             Some(at) if at <= self.now => {
                 let is_left = self.pool.trim() | self.scratch.trim() | self.hub.trim();
+                self.unfinished.trim();
                 self.touched.shrink_to(TOUCHED_KEPT);
                 self.end_burst();
                 let must_look = is_left || self.burst_ends_at.is_some();
@@ -260,14 +286,17 @@ impl<W: Wake> Core<W> {
     pub(super) fn idle_for(&self, now: Instant) -> Duration {
         const FOREVER: Duration = Duration::from_secs(3600);
         let is_telling = self.stopping.as_ref().is_some_and(|s| s.told < self.table.end());
-        if is_telling || !self.touched.is_empty() || self.may_go_on() {
+        let has_work = self.hub.has_due() || !self.due.is_empty() || !self.touched.is_empty();
+        if is_telling || has_work || self.may_go_on() {
             return Duration::ZERO;
         }
         let trim = self.trim_at.map(|at| at.saturating_duration_since(now));
         let stop = self.stopping.as_ref().map(|s| s.until.saturating_duration_since(now));
         let sweeps = [&self.pings, &self.checks].into_iter().flatten();
         let sweeps = sweeps.filter(|_| self.table.len() > 0).map(|sweep| sweep.until_next(now));
-        let nearest = sweeps.chain(self.timers.until_next(now)).chain(stop).chain(trim).min();
+        let others = [self.unfinished.next_look(now), self.shedding.next_look(now), stop, trim];
+        let nearest = sweeps.chain(self.timers.until_next(now)).chain(others.into_iter().flatten());
+        let nearest = nearest.min();
         nearest.map_or(FOREVER, |nearest| nearest.min(FOREVER))
     }
 }

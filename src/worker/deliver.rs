@@ -1,47 +1,50 @@
 //! From a publish to the queues of those who get it, here and on other workers.
+//!
+//! A delivery goes over the members of a room in slices and may take several turns; ARCHITECTURE.md
+//! has the rules.
 
-use super::core::{Core, touch};
-use super::mailbox::Envelope;
-use super::table::{Phase, Role, flag};
-use crate::driver::Wake;
-use crate::hub::{RoomId, Sealed};
-use crate::id::ConnId;
-use crate::wire::Encoded;
 use std::sync::Arc;
 
-impl<W: Wake> Core<W> {
-    /// Delivers what was published this turn, and sends on what other workers had no room for.
-    pub(super) fn deliver(&mut self) {
-        self.deliver_rooms();
-        for pong in std::mem::take(&mut self.pongs) {
-            self.append_pong(pong.conn, &pong.payload);
-        }
-    }
+use super::budget::Budget;
+use super::core::{Core, touch};
+use super::mailbox::Envelope;
+use super::table::{Phase, Role};
+use crate::driver::Wake;
+use crate::hub::{self, Before, Membership, RoomId, Sealed};
+use crate::id::ConnId;
+use crate::limits::{DEFLATE_BYTE_COST, ENVELOPE_COST, LEAVER_COPY_BYTES_MAX, SLICE_COST};
+use crate::stats::Counters;
+use crate::wire::deflate::Deflater;
+use crate::wire::{Encoded, Form, buffer};
 
-    fn deliver_rooms(&mut self) {
-        loop {
-            while let Some(sealed) = self.hub.seal_next() {
-                self.publish(&sealed);
+impl<W: Wake> Core<W> {
+    /// Delivers what was published, as far as the turn reaches, and sends on what other workers had
+    /// no room for.
+    pub(super) fn deliver(&mut self) {
+        while let Some(room) = self.hub.next_due() {
+            self.begin_delivery(room);
+            self.deliver_slice(room);
+            self.hub.requeue(room);
+            if self.is_spent() {
+                break;
             }
-            let posted = self.mail.forward_all();
-            self.count_posted(posted);
-            if self.mail.is_congested() || self.is_spent() || self.waiting.is_empty() {
-                return;
-            }
-            // What they publish now is delivered in this turn too, or it would lie until the next.
-            self.release_waiting();
         }
+        let posted = self.mail.forward_all();
+        self.count_posted(posted);
+        self.answer_waiting();
     }
 
     /// Takes what other workers published: one mailbox full of it at most in a turn.
     pub(super) fn read_mail(&mut self) {
         let mut has_read = false;
         for _ in 0..self.config().mailbox_capacity {
+            if self.hub.is_behind() || has_read && self.is_spent() {
+                break;
+            }
             let Some(Envelope { room, frames }) = self.mail.receive() else { break };
             has_read = true;
-            if let Some(room) = self.hub.room(&room) {
-                self.fan_out(room, &frames);
-            }
+            self.budget.pay(ENVELOPE_COST);
+            self.hub.receive(&room, frames);
         }
         if has_read {
             let wakes = self.mail.call_waiting();
@@ -49,78 +52,184 @@ impl<W: Wake> Core<W> {
         }
     }
 
-    /// Delivers what was published in a room, so that what comes next comes after it.
-    pub(super) fn deliver_room(&mut self, room: RoomId) {
-        if let Some(sealed) = self.hub.seal(room) {
-            self.publish(&sealed);
+    /// Whether those who publish must wait: another worker does not keep up, or this one.
+    pub(super) fn must_publishers_wait(&self) -> bool {
+        self.mail.is_congested() || self.hub.is_behind()
+    }
+
+    /// Delivers what was published in a room before somebody joins it.
+    pub(super) fn deliver_before_join(&mut self, name: &str) {
+        if let Some(room) = self.hub.room(name)
+            && self.hub.has_gathered(room)
+        {
+            self.deliver_now(room);
         }
     }
 
-    /// A reply and a delivery to the same connection keep their order.
-    // Inside of flush it would make each delivery dearer by 7 instructions, and so would the next.
+    /// Puts what must come before a reply into the queue of a member. What gathers while a delivery
+    /// is under way cannot: gives the seal that the reply has to wait for.
     #[inline(never)]
-    pub(super) fn deliver_before_reply(&mut self, conn: ConnId) {
-        let membership = self.table.get_mut(conn).and_then(|connection| connection.membership());
-        if let Some(membership) = membership {
-            self.deliver_room(self.hub.room_of(membership));
+    pub(super) fn bring_up_to_date(&mut self, conn: ConnId, membership: Membership) -> Option<u32> {
+        if let Before::Gathering(seal) = self.hub.before_reply(membership) {
+            let room = self.hub.room_of(membership);
+            self.deliver_now(room);
+            if !self.hub.has_begun(room, seal) {
+                return Some(seal);
+            }
         }
-        // Hardly ever does any wait.
-        if let Some(at) = self.pongs.iter().position(|pong| pong.conn == conn) {
-            let pong = self.pongs.remove(at);
-            self.append_pong(conn, &pong.payload);
+        self.append_runs_under_way(conn, membership);
+        None
+    }
+
+    /// Delivers what is under way to a member out of turn, if it has still to come to it.
+    pub(super) fn append_runs_under_way(&mut self, conn: ConnId, membership: Membership) {
+        for frames in self.hub.pass(membership) {
+            self.append_run(conn, &frames);
         }
     }
 
-    /// Takes a connection out of its room; what it published before is delivered.
+    /// Takes a connection out of its room that is to get a word of goodbye: what it published and
+    /// what was published before comes first.
     #[inline(never)]
     pub(super) fn leave_room(&mut self, conn: ConnId) {
-        self.deliver_before_reply(conn);
+        let membership = self.table.get_mut(conn).and_then(|connection| connection.membership());
+        let Some(membership) = membership else { return };
+        if self.bring_up_to_date(conn, membership).is_some() {
+            self.hand_out_gathered(conn, membership);
+        }
+        if let Some(pong) = self.pongs.remove(&conn.index) {
+            self.append_pong(conn, &pong.payload);
+        }
+        self.drop_out(conn);
+    }
+
+    /// Takes a connection out of its room that gets nothing more. What it published is delivered to
+    /// the others as if it had stayed.
+    #[inline(never)]
+    pub(super) fn drop_out(&mut self, conn: ConnId) {
         let Some(connection) = self.table.get_mut(conn) else { return };
-        if let Phase::Session(_, role) = &mut connection.phase
-            && let Role::Room(membership) = std::mem::replace(role, Role::None)
+        let Phase::Session(session, role) = &mut connection.phase else { return };
+        let is_deflating = session.window_bits() > 0;
+        let Role::Room(membership) = std::mem::replace(role, Role::None) else { return };
+        self.pongs.remove(&conn.index);
+        let room = self.hub.room_of(membership);
+        if is_deflating {
+            self.shared.deflating.leave(self.hub.name(room));
+        }
+        if self.hub.members(room) == 1 {
+            // Nobody is left here to deliver it to, but elsewhere there may be.
+            self.seal(room);
+        }
+        self.hub.leave(membership);
+    }
+
+    /// All that a leaver is to have of a room where a delivery is under way.
+    fn hand_out_gathered(&mut self, conn: ConnId, membership: Membership) {
+        let room = self.hub.room_of(membership);
+        if self.hub.pending(room).is_some_and(|run| run.plain_bytes() > LEAVER_COPY_BYTES_MAX) {
+            self.seal(room);
+        }
+        let mut runs = self.hub.pass(membership);
+        runs.extend_from_slice(self.hub.sealed(room));
+        runs.iter().for_each(|frames| self.append_run(conn, frames));
+        if let Some(run) = self.hub.pending(room)
+            && let Some(connection) = self.table.get_mut(conn)
         {
-            self.hub.leave(membership);
+            let bytes = run.bytes(Form::Plain);
+            self.pool.append(&mut connection.queue, |out| buffer::append(out, bytes));
+            touch(&mut self.touched, conn, connection);
+            self.budget.pay(hub::delivery_cost(run));
+            self.counters.messages_delivered.add(run.messages() as u64);
         }
     }
 
-    fn publish(&mut self, sealed: &Sealed) {
-        self.fan_out(sealed.room, &sealed.frames);
-        if self.mail.is_congested() {
-            self.counters.overshoot.add(sealed.frames.messages() as u64);
+    /// Delivers in a room out of its turn, as far as this phase of the turn reaches.
+    fn deliver_now(&mut self, room: RoomId) {
+        while !self.hub.is_under_way(room) && self.hub.has_gathered(room) {
+            self.begin_delivery(room);
+            while self.hub.is_under_way(room) && !self.is_spent() {
+                self.deliver_slice(room);
+            }
         }
-        let room = Arc::clone(&sealed.name);
-        let posted = self.mail.post(&Envelope { room, frames: Arc::clone(&sealed.frames) });
+        self.hub.requeue(room);
+    }
+
+    fn begin_delivery(&mut self, room: RoomId) {
+        if !self.hub.is_under_way(room) {
+            self.seal(room);
+            self.hub.begin(room);
+        }
+    }
+
+    /// Seals what was published in a room, for here and for the other workers.
+    fn seal(&mut self, room: RoomId) {
+        let Some(Sealed { room, frames }) = self.hub.seal(room) else { return };
+        let is_shared = self.mail.workers() > 1 && frames.is_worth_deflating();
+        if is_shared && self.shared.deflating.is_in(&room) {
+            // Made here before it is posted, or several workers would come to it at the same time.
+            prepare(&frames, &mut self.deflater, &mut self.budget, &self.counters);
+        }
+        if self.mail.is_congested() {
+            self.counters.overshoot.add(frames.messages() as u64);
+        }
+        let posted = self.mail.post(&Envelope { room, frames });
         self.count_posted(posted);
     }
 
-    /// Puts shared frames into the queue of every member on this worker.
-    fn fan_out(&mut self, room: RoomId, frames: &Arc<Encoded>) {
-        let members = self.hub.members(room);
-        for member in members {
-            let form = frames.form_for(member.window_bits);
-            if form != crate::wire::Form::Plain {
-                let deflater = self.deflater.get_or_insert_default();
-                self.counters.messages_deflated.add(frames.prepare(form, deflater) as u64);
-            }
-            let connection = self.table.get_mut(member.conn).expect("members are open");
-            self.pool.append_shared(&mut connection.queue, frames, form);
-            touch(&mut self.touched, member.conn, connection);
+    /// Puts what is under way in a room into the queues of the members that come next.
+    fn deliver_slice(&mut self, room: RoomId) {
+        let (runs, members) = self.hub.slice(room, SLICE_COST);
+        let count = members.len();
+        if count == 0 {
+            return;
         }
-        let delivered = frames.messages() * members.len();
-        self.counters.messages_delivered.add(delivered as u64);
+        for frames in runs {
+            for member in members {
+                let mut form = frames.form_for(member.window_bits);
+                if form != Form::Plain {
+                    prepare(frames, &mut self.deflater, &mut self.budget, &self.counters);
+                    form = frames.ready(form);
+                }
+                let connection = self.table.get_mut(member.conn).expect("members are open");
+                self.pool.append_shared(&mut connection.queue, frames, form);
+                touch(&mut self.touched, member.conn, connection);
+            }
+            self.budget.pay(hub::delivery_cost(frames) * count);
+            self.counters.messages_delivered.add((frames.messages() * count) as u64);
+        }
+        self.hub.advance(room, count);
     }
 
-    /// Lets those who wait go on, as far as this turn reaches.
-    pub(super) fn release_waiting(&mut self) {
-        for _ in 0..self.waiting.len() {
-            if self.is_spent() {
-                break;
-            }
-            let Some(conn) = self.waiting.pop_front() else { break };
-            if let Some(connection) = self.table.get_mut(conn) {
-                connection.clear(flag::WAITING);
-                self.unstall(conn);
-            }
+    /// Puts a run into the queue of one connection.
+    fn append_run(&mut self, conn: ConnId, frames: &Arc<Encoded>) {
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        let Phase::Session(session, _) = &connection.phase else { return };
+        let mut form = frames.form_for(session.window_bits());
+        if form == Form::Deflated {
+            prepare(frames, &mut self.deflater, &mut self.budget, &self.counters);
+            form = frames.ready(form);
         }
+        self.pool.append_shared(&mut connection.queue, frames, form);
+        touch(&mut self.touched, conn, connection);
+        self.budget.pay(hub::delivery_cost(frames));
+        self.counters.messages_delivered.add(frames.messages() as u64);
+    }
+}
+
+/// Makes the compressed form of a run, if nobody has and nobody is at it.
+#[inline(never)]
+fn prepare(
+    frames: &Encoded,
+    deflater: &mut Option<Box<Deflater>>,
+    budget: &mut Budget,
+    counters: &Counters,
+) {
+    if frames.ready(Form::Deflated) == Form::Deflated {
+        return;
+    }
+    if let Some(made) = frames.prepare(deflater.get_or_insert_default()) {
+        budget.pay(made.bytes * DEFLATE_BYTE_COST);
+        counters.messages_deflated.add(made.messages as u64);
+        counters.deflates_skipped.add(made.skipped as u64);
     }
 }

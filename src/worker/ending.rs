@@ -1,7 +1,7 @@
 //! How connections end.
 
 use super::core::{Core, touch};
-use super::ingest::wait_for_others;
+use super::held::wait_for_others;
 use super::table::{Phase, Ping, flag};
 use crate::driver::{End, Outgoing, Wake};
 use crate::id::ConnId;
@@ -19,8 +19,10 @@ impl<W: Wake> Core<W> {
             connection.ping = Ping::Awaiting(self.timers.tick(self.now));
         }
         let is_quiet = connection.queue.is_none();
-        let (is_stalled, is_publisher) =
-            (connection.has(flag::STALLED), connection.membership().is_some());
+        // Who is held, or waits for others, goes on in its own time.
+        let is_stalled =
+            connection.has(flag::STALLED) && !connection.has(flag::HELD | flag::WAITING);
+        let is_publisher = connection.membership().is_some();
         let has_deadline = connection.has(flag::FINISH | flag::CLOSE_WHEN_SENT | flag::RESPONDED);
         if !is_quiet || has_deadline {
             touch(&mut self.touched, conn, connection);
@@ -31,8 +33,9 @@ impl<W: Wake> Core<W> {
         if !is_stalled || !is_quiet {
             return;
         }
+        let must_wait = is_publisher && self.must_publishers_wait();
         let Some(connection) = self.table.get_mut(conn) else { return };
-        if is_publisher && self.mail.is_congested() {
+        if must_wait {
             wait_for_others(&mut self.waiting, conn, connection);
         } else {
             self.unstall(conn);
@@ -50,7 +53,10 @@ impl<W: Wake> Core<W> {
     /// A direction has ended.
     pub(super) fn ended(&mut self, conn: ConnId, end: End) {
         // What it published comes back to itself too, and decides whether it has more coming.
-        self.leave_room(conn);
+        match end {
+            End::Finished => self.leave_room(conn),
+            End::Failed(_) => self.drop_out(conn),
+        }
         let Some(connection) = self.table.get_mut(conn) else { return };
         let has_more = connection.queue.is_some() || connection.has(flag::SENDING);
         if end == End::Finished && has_more && !matches!(connection.phase, Phase::Closed) {
@@ -80,7 +86,7 @@ impl<W: Wake> Core<W> {
 
     /// Closes at the end of the turn, without waiting for anything to be sent.
     pub(super) fn close_soon(&mut self, conn: ConnId) {
-        self.leave_room(conn);
+        self.drop_out(conn);
         if let Some(connection) = self.table.get_mut(conn) {
             connection.set(flag::CLOSE);
             self.touch(conn);
@@ -89,7 +95,7 @@ impl<W: Wake> Core<W> {
 
     /// Takes a connection out of everything but the table: the driver is told to close it.
     pub(super) fn detach(&mut self, conn: ConnId) {
-        self.leave_room(conn);
+        self.drop_out(conn);
         self.leave_cohort(conn);
         let Some(connection) = self.table.get_mut(conn) else { return };
         connection.stash = None;
@@ -131,6 +137,8 @@ impl<W: Wake> Core<W> {
                 }
             }
             (Phase::Lingering { .. } | Phase::Closed, _) => self.close_soon(conn),
+            // We do not let it go on.
+            _ if connection.has(flag::HELD | flag::WAITING) => self.reprieve(conn),
             // What it had to say in time was read, and that was not it; or it is not read because
             // it does not take what it has caused.
             _ if connection.has(flag::HEARD | flag::PAUSED) => self.condemn(conn),

@@ -7,7 +7,7 @@ use super::core::{Core, Stopping};
 use super::table::{Phase, flag};
 use crate::driver::{Driver, Wake};
 use crate::id::ConnId;
-use crate::limits::GOODBYES_PER_TURN;
+use crate::limits::{GOODBYES_PER_TURN, TIMER_COST};
 use crate::wire::CloseCode;
 
 impl<D: Driver> Worker<D> {
@@ -18,7 +18,7 @@ impl<D: Driver> Worker<D> {
                 self.driver.unlisten(listener);
             }
             let until = self.core.now + self.core.config().drain;
-            self.core.stopping = Some(Stopping { told: 0, until });
+            self.core.stopping = Some(Stopping { told: 0, until, closed: 0 });
         }
         self.core.tell_some();
     }
@@ -31,15 +31,27 @@ impl<W: Wake> Core<W> {
     }
 
     fn tell_some(&mut self) {
-        let Some(Stopping { told, until }) = self.stopping else { return };
-        let (end, now) = (self.table.end(), self.now);
-        if told >= end && now >= until {
-            // Time is up, also for who came to be told in the last turns.
-            return (0..end).for_each(|index| self.close_at(index));
+        let Some(Stopping { mut told, until, mut closed }) = self.stopping else { return };
+        let end = self.table.end();
+        // When the time is up, it is also for who came to be told in the last turns.
+        let is_over = told >= end && self.now >= until;
+        let next = if is_over { &mut closed } else { &mut told };
+        for index in *next..end.min(*next + GOODBYES_PER_TURN as u32) {
+            *next = index + 1;
+            self.budget.pay(TIMER_COST);
+            if is_over {
+                self.close_at(index)
+            } else {
+                self.tell(index)
+            }
+            if self.is_spent() {
+                break;
+            }
         }
-        let until_index = end.min(told + GOODBYES_PER_TURN as u32);
-        (told..until_index).for_each(|index| self.tell(index));
-        self.stopping = Some(Stopping { told: until_index, until });
+        if closed >= end {
+            closed = 0;
+        }
+        self.stopping = Some(Stopping { told, until, closed });
     }
 
     fn tell(&mut self, index: u32) {

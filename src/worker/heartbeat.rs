@@ -5,7 +5,7 @@ use super::table::{Connection, Ping, flag};
 use crate::config::Config;
 use crate::driver::Wake;
 use crate::id::ConnId;
-use crate::limits::PINGS_PER_TURN;
+use crate::limits::{PINGS_PER_TURN, TIMER_COST};
 use crate::wire::{CloseCode, Form};
 
 impl<W: Wake> Core<W> {
@@ -13,22 +13,31 @@ impl<W: Wake> Core<W> {
     pub(super) fn expire(&mut self) {
         self.send_pings();
         self.check_pongs();
-        let mut due = std::mem::take(&mut self.due);
-        self.timers.expire(self.now, &mut due);
-        for (conn, tick) in due.drain(..) {
+        if self.due.is_empty() {
+            self.timers.expire(self.now, &mut self.due);
+        }
+        while let Some((conn, tick)) = self.due.pop() {
+            self.budget.pay(TIMER_COST);
             let is_due = self.table.get_mut(conn).is_some_and(|c| c.deadline == tick);
             if is_due {
                 self.overdue(conn);
             }
+            if self.is_spent() {
+                break;
+            }
         }
-        self.due = due;
+        self.look_at_unfinished();
     }
 
     fn send_pings(&mut self) {
         let Some(mut sweep) = self.pings.take() else { return };
         for _ in 0..PINGS_PER_TURN {
             let Some(index) = self.cohorts.next(&mut sweep, self.now) else { break };
+            self.budget.pay(TIMER_COST);
             self.send_ping(index);
+            if self.is_spent() {
+                break;
+            }
         }
         self.pings = Some(sweep);
     }
@@ -55,8 +64,12 @@ impl<W: Wake> Core<W> {
         let Some(mut sweep) = self.checks.take() else { return };
         for _ in 0..PINGS_PER_TURN {
             let Some(index) = self.cohorts.next(&mut sweep, self.now) else { break };
+            self.budget.pay(TIMER_COST);
             if let Some((conn, _)) = self.table.at(index) {
                 self.check_pong(conn);
+            }
+            if self.is_spent() {
+                break;
             }
         }
         self.checks = Some(sweep);

@@ -1,13 +1,15 @@
 //! Where bytes enter a connection.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::core::{Core, prove_life};
+use super::held::{hold, wait_for_others};
 use super::table::{Connection, Phase, Role, flag};
 use crate::driver::Wake;
 use crate::id::ConnId;
-use crate::limits::{HANDSHAKE_TIMEOUT, LINGER_BYTES_MAX, MESSAGE_BYTES};
+use crate::limits::{
+    DEFLATE_BYTE_COST, FRAME_COST, HANDSHAKE_TIMEOUT, LINGER_BYTES_MAX, RECEIVE_COST,
+};
 use crate::protocol::echo;
 use crate::session::Event;
 use crate::wire::frame::{self, CONTROL_BYTES_MAX};
@@ -47,7 +49,9 @@ impl<W: Wake> Core<W> {
         self.counters.accepted.add(1);
         let has_room = self.table.len() - self.refusals < self.connections_max;
         let mut connection = Connection::new(conn);
-        let is_in = self.stopping.is_none() && has_room && self.shared.admit();
+        let has_memory = self.shared.memory_excess().is_none();
+        self.counters.refused_memory.add(u64::from(!has_memory));
+        let is_in = self.stopping.is_none() && has_room && has_memory && self.shared.admit();
         if is_in {
             connection.set(flag::COUNTED);
         }
@@ -62,6 +66,7 @@ impl<W: Wake> Core<W> {
     /// Bytes from the driver.
     pub(super) fn received(&mut self, conn: ConnId, bytes: &mut [u8]) -> After {
         self.counters.bytes_received.add(bytes.len() as u64);
+        self.budget.pay(RECEIVE_COST + bytes.len() / 4);
         let Some(connection) = self.table.get_mut(conn) else { return After::Nothing };
         prove_life(connection);
         if let Some(stash) = &mut connection.stash {
@@ -93,6 +98,7 @@ impl<W: Wake> Core<W> {
         let Phase::Session(session, _) = &connection.phase else { return None };
         let (replies, result) = echo::reply_in_place(input, session, max_message_size);
         self.counters.messages_received.add(replies.messages as u64);
+        self.budget.pay(replies.messages * FRAME_COST + replies.taken);
         if replies.taken == input.len() {
             connection.set(flag::SENDING);
             return Some(replies.place);
@@ -154,6 +160,13 @@ impl<W: Wake> Core<W> {
     }
 
     fn consume(&mut self, conn: ConnId, input: &mut &mut [u8]) {
+        self.handle(conn, input);
+        self.budget.pay(self.scratch.take_work());
+        self.watch_unfinished(conn);
+    }
+
+    /// Handles what came, as far as it may.
+    fn handle(&mut self, conn: ConnId, input: &mut &mut [u8]) {
         while self.stall_if_needed(conn) == Then::Next {
             let Some(connection) = self.table.get_mut(conn) else { return };
             let then = match &mut connection.phase {
@@ -180,11 +193,11 @@ impl<W: Wake> Core<W> {
     }
 
     /// Replies that a client does not read stop us from reading what causes them; a publisher
-    /// waits for workers that do not keep up, and everybody for the next turn where this one has
+    /// waits for workers that do not keep up, this one among them, and everybody for the next turn where this one has
     /// handled enough. None of these closes the connection.
     fn stall_if_needed(&mut self, conn: ConnId) -> Then {
         let backlog_max = (self.config().max_backlog / 2).max(1);
-        let (is_congested, is_spent) = (self.mail.is_congested(), self.is_spent());
+        let (must_wait, is_spent) = (self.must_publishers_wait(), self.is_spent());
         let Some(connection) = self.table.get_mut(conn) else { return Then::Stop };
         if matches!(connection.phase, Phase::Lingering { .. } | Phase::Closed) {
             return Then::Next;
@@ -192,11 +205,11 @@ impl<W: Wake> Core<W> {
         if connection.has(flag::STALLED) {
             return Then::Stop;
         }
-        let is_publisher = connection.membership().is_some();
-        if is_congested && is_publisher {
+        let membership = connection.membership();
+        if membership.is_some_and(|membership| must_wait || self.hub.is_full(membership)) {
             wait_for_others(&mut self.waiting, conn, connection);
         } else if is_spent {
-            self.held.push_back(conn);
+            hold(&mut self.held, conn, connection);
         } else if connection.backlog() < backlog_max {
             return Then::Next;
         }
@@ -221,10 +234,13 @@ impl<W: Wake> Core<W> {
         let control = match event {
             Event::Message(kind, payload) => {
                 self.counters.messages_received.add(1);
-                self.spent += payload.len() + MESSAGE_BYTES;
+                self.budget.pay(payload.len() + FRAME_COST);
                 match *role {
                     Role::Echo => {
                         let compressor = &mut self.compressor;
+                        if !echo::is_never_deflated(payload.len(), window_bits) {
+                            self.budget.pay(payload.len() * DEFLATE_BYTE_COST);
+                        }
                         self.pool.append(&mut connection.queue, |out| {
                             echo::reply(out, kind, payload, window_bits, compressor);
                         });
@@ -245,6 +261,7 @@ impl<W: Wake> Core<W> {
             Event::Pong => Control::Pong,
             Event::Close(code) => Control::Close(code),
         };
+        self.budget.pay(FRAME_COST + CONTROL_BYTES_MAX);
         self.control(conn, &control)
     }
 
@@ -265,16 +282,4 @@ fn may_reply_in_place(connection: &Connection, bytes: &[u8]) -> bool {
     let is_deflated = !echo::is_never_deflated(bytes.len(), session.window_bits());
     let is_message = frame::kind_of_plain_message(bytes).is_some();
     is_message && !is_busy && !is_deflated && connection.queue.is_none()
-}
-
-/// Puts a publisher on the list of those who go on when other workers have kept up.
-pub(super) fn wait_for_others(
-    waiting: &mut VecDeque<ConnId>,
-    conn: ConnId,
-    connection: &mut Connection,
-) {
-    if !connection.has(flag::WAITING) {
-        connection.set(flag::WAITING);
-        waiting.push_back(conn);
-    }
 }

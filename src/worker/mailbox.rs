@@ -1,4 +1,5 @@
-//! Mail between workers: bounded mailboxes, and an outbox for each that is full.
+//! Mail between workers: mailboxes bounded by envelopes and by bytes, and an outbox for each that is
+//! full.
 //!
 //! Nothing overtakes an outbox and nothing is dropped. While any outbox holds something the worker
 //! takes no more from those who publish ([`Mail::is_congested`]), so an outbox holds at most what
@@ -7,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, never};
 
@@ -14,6 +16,7 @@ use super::doorbell::Doorbell;
 use super::waiters::Waiters;
 use crate::driver::Wake;
 use crate::id::WorkerId;
+use crate::limits::MAILBOX_BYTES_MAX;
 use crate::wire::Encoded;
 
 /// What was published in a room in one turn of another worker.
@@ -25,10 +28,47 @@ pub struct Envelope {
     pub frames: Arc<Encoded>,
 }
 
+impl Envelope {
+    /// What it counts against the bytes of a mailbox.
+    fn bytes(&self) -> usize {
+        self.frames.weight()
+    }
+}
+
+/// Bytes of the envelopes in a mailbox. A sender reserves before it puts, the worker gives back
+/// after it has taken. Below the bound an envelope of any size goes in, so that "full" means the
+/// same for everybody.
+#[derive(Debug, Default)]
+struct Weight {
+    bytes: AtomicUsize,
+    /// The worker has stopped, and will give nothing back.
+    is_void: AtomicBool,
+}
+
+impl Weight {
+    /// Whether there is room, which is taken then.
+    fn reserve(&self, bytes: usize) -> bool {
+        let grown = |has: usize| (has < MAILBOX_BYTES_MAX).then(|| has + bytes);
+        let result = self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown);
+        result.is_ok() || self.is_void.load(Ordering::Acquire)
+    }
+
+    fn give_back(&self, bytes: usize) {
+        // Of one that has stopped more may come back than was reserved.
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) >= MAILBOX_BYTES_MAX
+            && !self.is_void.load(Ordering::Acquire)
+    }
+}
+
 /// Where others leave mail for one worker.
 #[derive(Clone, Debug)]
 pub struct Address<W> {
     sender: Sender<Envelope>,
+    weight: Arc<Weight>,
     doorbell: Arc<Doorbell>,
     /// Who found the mailbox full and waits for room in it.
     waiters: Arc<Waiters>,
@@ -63,6 +103,7 @@ pub fn mailboxes<W: Wake>(wakers: &[W], capacity: usize) -> Vec<Mail<W>> {
     let (senders, receivers): (Vec<_>, Vec<_>) = wakers.iter().map(|_| bounded(capacity)).unzip();
     let addresses = senders.into_iter().zip(wakers).map(|(sender, waker)| Address {
         sender,
+        weight: Arc::default(),
         doorbell: Arc::default(),
         waiters: Arc::new(Waiters::new(wakers.len())),
         waker: waker.clone(),
@@ -79,6 +120,11 @@ pub fn mailboxes<W: Wake>(wakers: &[W], capacity: usize) -> Vec<Mail<W>> {
 }
 
 impl<W: Wake> Address<W> {
+    /// Whether no envelope would go in. A worker that has stopped takes all.
+    fn is_full(&self) -> bool {
+        self.sender.is_full() || self.weight.is_full()
+    }
+
     fn ring(&self) -> bool {
         let must = self.doorbell.must_ring();
         if must {
@@ -125,7 +171,15 @@ impl<W: Wake> Mail<W> {
 
     /// The next envelope for this worker.
     pub fn receive(&mut self) -> Option<Envelope> {
-        self.receiver.try_recv().ok()
+        let envelope = self.receiver.try_recv().ok()?;
+        self.addresses[self.id.index()].weight.give_back(envelope.bytes());
+        Some(envelope)
+    }
+
+    /// How many workers there are.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.addresses.len()
     }
 
     /// After receiving: wakes those who found the mailbox full.
@@ -141,6 +195,7 @@ impl<W: Wake> Mail<W> {
     /// and nobody waits for room in it any longer.
     pub fn close(&mut self) -> u64 {
         self.receiver = never();
+        self.addresses[self.id.index()].weight.is_void.store(true, Ordering::Release);
         self.call_waiting()
     }
 
@@ -161,7 +216,7 @@ impl<W: Wake> Mail<W> {
     /// Whether there is neither mail to receive nor room for what is held.
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
-        self.receiver.is_empty() && self.held_for().all(|to| to.sender.is_full())
+        self.receiver.is_empty() && self.held_for().all(Address::is_full)
     }
 
     /// The worker is awake.
@@ -200,15 +255,27 @@ impl<W: Wake> Mail<W> {
 
 /// Puts an envelope into a mailbox; if that is full, its worker will call when there is room.
 fn try_send<W>(address: &Address<W>, envelope: Envelope, from: WorkerId) -> Result<(), Envelope> {
+    put(address, envelope).or_else(|envelope| {
+        address.waiters.enter(from.index());
+        put(address, envelope)
+    })
+}
+
+fn put<W>(address: &Address<W>, envelope: Envelope) -> Result<(), Envelope> {
+    let bytes = envelope.bytes();
+    if !address.weight.reserve(bytes) {
+        return Err(envelope);
+    }
     match address.sender.try_send(envelope) {
+        Ok(()) => Ok(()),
         // A worker that has stopped has nobody left to deliver to.
-        Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
+        Err(TrySendError::Disconnected(_)) => {
+            address.weight.give_back(bytes);
+            Ok(())
+        }
         Err(TrySendError::Full(envelope)) => {
-            address.waiters.enter(from.index());
-            match address.sender.try_send(envelope) {
-                Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(()),
-                Err(TrySendError::Full(envelope)) => Err(envelope),
-            }
+            address.weight.give_back(bytes);
+            Err(envelope)
         }
     }
 }

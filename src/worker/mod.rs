@@ -1,23 +1,29 @@
 //! One thread: a driver, its connections, its share of the hub, timers and a mailbox.
 //!
 //! Bytes enter a connection in `ingest` and leave it in `flush`; everything between only gathers
-//! effects. A worker never blocks but in its driver's wait, and never takes a lock.
+//! effects. A worker never blocks but in its driver's wait, and never takes a lock. Every loop of a
+//! turn pays the `budget`.
 
 mod answer;
+mod budget;
 mod cohorts;
 mod core;
+mod deflating;
 mod deliver;
 mod doorbell;
 mod ending;
 mod flush;
 mod goodbye;
 mod heartbeat;
+mod held;
 mod ingest;
 mod mailbox;
 mod pool;
 mod progress;
+mod shedding;
 mod table;
 mod timers;
+mod unfinished;
 mod waiters;
 
 /// What [`doorbell`] and [`waiters`] are built on; a test builds them on loom's.
@@ -34,9 +40,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::budget::Phase;
 use self::core::Core;
 use self::ingest::After;
 use crate::driver::{Completion, Driver, Listener, ListenerId};
+use crate::limits::{ACCEPT_COST, COMPLETION_COST, QUESTION_COST};
 use crate::stats::Counters;
 
 /// See the module.
@@ -98,11 +106,16 @@ impl<D: Driver> Worker<D> {
     /// If the kernel's interface fails.
     pub fn turn(&mut self) -> io::Result<()> {
         self.sleep()?;
+        self.core.resume_held();
+        self.core.enter(Phase::Input);
         self.complete();
-        self.core.read_mail();
+        self.core.enter(Phase::Timers);
         self.core.expire();
         self.judge();
         self.say_goodbye();
+        self.shed();
+        self.core.enter(Phase::Delivery);
+        self.core.read_mail();
         self.core.deliver();
         self.flush();
         self.core.trim();
@@ -122,6 +135,12 @@ impl<D: Driver> Worker<D> {
         let timeout = self.core.idle_for(self.driver.now());
         let may_sleep = self.core.mail.may_sleep() && !self.core.is_stop_unseen();
         if may_sleep { timeout } else { Duration::ZERO }
+    }
+
+    /// What the last turn has cost, and what it might: for tests of that bound.
+    #[must_use]
+    pub fn work(&self) -> u64 {
+        self.core.budget.work()
     }
 
     /// Its driver, for tests that decide when it wakes.
@@ -147,33 +166,49 @@ impl<D: Driver> Worker<D> {
     /// they are sent is being taken.
     fn judge(&mut self) {
         while let Some(conn) = self.core.slow.pop() {
+            self.core.budget.pay(QUESTION_COST);
             let taken = self.driver.taken(conn);
             self.core.look_at_send(conn, taken);
         }
         while let Some(conn) = self.core.suspects.pop() {
+            self.core.budget.pay(QUESTION_COST);
             if self.driver.has_unread(conn) {
                 self.core.reprieve(conn);
             } else {
                 self.core.condemn(conn);
             }
         }
+        while let Some(conn) = self.core.stuck.pop() {
+            self.core.budget.pay(QUESTION_COST);
+            let has_unread = self.driver.has_unread(conn);
+            self.core.judge_unfinished(conn, has_unread);
+        }
     }
 
     fn complete(&mut self) {
         while let Some(completion) = self.driver.next() {
             match completion {
-                Completion::Accepted(conn, _) => self.core.accepted(conn),
+                Completion::Accepted(conn, _) => {
+                    self.core.budget.pay(ACCEPT_COST);
+                    self.core.accepted(conn);
+                }
                 Completion::Received(conn, bytes) => match self.core.received(conn, bytes) {
                     After::Nothing => {}
                     After::Pause => self.driver.pause(conn),
                     After::Answer => self.flush_one(conn),
                     After::Reply(part) => self.reply(conn, part),
                 },
-                Completion::Sent(conn, bytes) => self.core.sent(conn, bytes),
+                Completion::Sent(conn, bytes) => {
+                    self.core.budget.pay(COMPLETION_COST);
+                    self.core.sent(conn, bytes);
+                }
                 Completion::Ended(conn, end) => self.core.ended(conn, end),
                 Completion::Closed(conn) => self.core.closed(conn),
                 Completion::Released(..) => unreachable!("nothing is released yet"),
                 Completion::Woken => {}
+            }
+            if self.core.is_spent() {
+                return;
             }
         }
     }

@@ -344,6 +344,10 @@ impl Driver for EpollDriver {
         self.slot(conn).taken()
     }
 
+    fn sending(&mut self, conn: ConnId) -> usize {
+        self.slot(conn).sending().map_or(0, Outgoing::share)
+    }
+
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         self.budget = self.tuning.budget;
         self.accepting.begin_turn(clock::now());

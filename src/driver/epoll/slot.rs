@@ -80,6 +80,10 @@ impl Slot {
         self.sending.is_some()
     }
 
+    pub(super) fn sending(&self) -> Option<&Outgoing> {
+        self.sending.as_ref()
+    }
+
     pub(super) fn is_hung_up(&self) -> bool {
         self.has(HUNG_UP)
     }

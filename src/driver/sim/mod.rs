@@ -280,6 +280,10 @@ impl Driver for SimDriver {
         self.net.carried(link)
     }
 
+    fn sending(&mut self, conn: ConnId) -> usize {
+        self.slot(conn).sending.as_ref().map_or(0, Outgoing::share)
+    }
+
     /// Never sleeps: who drives the simulation moves the time.
     fn wait(&mut self, _timeout: Duration) -> io::Result<()> {
         self.budget = 1 + self.net.below(self.budget_max);

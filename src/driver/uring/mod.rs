@@ -357,6 +357,10 @@ impl Driver for UringDriver {
         self.slot(conn).taken()
     }
 
+    fn sending(&mut self, conn: ConnId) -> usize {
+        self.slot(conn).sending.as_ref().map_or(0, Outgoing::share)
+    }
+
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         let retry = self.begin_turn();
         let must_look = self.arm_polls_again();

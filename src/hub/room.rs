@@ -1,0 +1,192 @@
+//! One room of one worker: its members, and how far deliveries to them have come.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::runs::{Lists, Runs};
+use super::{Member, Membership};
+use crate::limits::{DELIVERY_BYTES_MAX, GATHERED_BYTES_MAX, MERGED_RUN_BYTES_MAX};
+use crate::wire::Encoded;
+
+/// See the module. ARCHITECTURE.md ("A delivery goes on over turns") has the rules for who joins
+/// and leaves while one is under way.
+#[derive(Debug)]
+pub(super) struct Room {
+    pub(super) name: Arc<str>,
+    pub(super) members: Vec<Member>,
+    /// What is published here; nobody else has it before it is sealed.
+    pub(super) pending: Option<Arc<Encoded>>,
+    /// What the next deliveries have before that: it came by mail, or was sealed early.
+    sealed: Runs,
+    /// Bytes of memory of both.
+    gathered: usize,
+    /// The delivery under way.
+    current: Runs,
+    /// Members that are still to get it: the first of them.
+    left: u32,
+    /// Times that something published here was sealed, and up to which of them deliveries have begun.
+    pub(super) seals: u32,
+    pub(super) begun: u32,
+    /// It stands in the queue of rooms with something to deliver.
+    pub(super) is_queued: bool,
+}
+
+impl Room {
+    pub(super) fn new(name: Arc<str>) -> Self {
+        Self {
+            name,
+            members: Vec::with_capacity(1),
+            pending: None,
+            sealed: Runs::None,
+            gathered: 0,
+            current: Runs::None,
+            left: 0,
+            seals: 0,
+            begun: 0,
+            is_queued: false,
+        }
+    }
+
+    pub(super) fn is_under_way(&self) -> bool {
+        self.left > 0
+    }
+
+    /// Whether there is something for another delivery than the one under way.
+    pub(super) fn has_gathered(&self) -> bool {
+        self.pending.is_some() || !self.sealed.is_empty()
+    }
+
+    /// Whether so much has gathered that publishers must wait: while a delivery is under way no more
+    /// than the next one takes.
+    pub(super) fn is_full(&self) -> bool {
+        let max = if self.is_under_way() { DELIVERY_BYTES_MAX } else { GATHERED_BYTES_MAX };
+        self.gathered >= max
+    }
+
+    /// What is sealed and not under way.
+    pub(super) fn sealed(&self) -> &[Arc<Encoded>] {
+        self.sealed.as_slice()
+    }
+
+    /// Notes so many bytes more of what was published here.
+    pub(super) fn note_published(&mut self, bytes: usize) {
+        self.gathered += bytes;
+    }
+
+    /// Adds what came by mail; gives its bytes. Where several gather, small ones are copied
+    /// together.
+    pub(super) fn receive(
+        &mut self,
+        frames: Arc<Encoded>,
+        fresh: impl FnOnce() -> Arc<Encoded>,
+        lists: &mut Lists,
+    ) -> usize {
+        let before = self.gathered;
+        if self.sealed.is_empty() || frames.weight() > MERGED_RUN_BYTES_MAX {
+            self.gathered += frames.weight();
+            self.sealed.push(frames, lists);
+        } else if let Some(last) = self.sealed.last_own() {
+            let weight = last.weight();
+            last.append(&frames);
+            self.gathered += last.weight() - weight;
+        } else {
+            let mut copy = fresh();
+            Arc::get_mut(&mut copy).expect("it is fresh").append(&frames);
+            self.gathered += copy.weight();
+            self.sealed.push(copy, lists);
+        }
+        self.gathered - before
+    }
+
+    /// Seals what was published here.
+    pub(super) fn seal(&mut self, lists: &mut Lists) -> Option<Arc<Encoded>> {
+        let frames = self.pending.take()?;
+        self.seals = self.seals.wrapping_add(1);
+        self.sealed.push(Arc::clone(&frames), lists);
+        Some(frames)
+    }
+
+    /// Lets go of what nobody is left to get; gives its bytes.
+    pub(super) fn clear(&mut self, lists: &mut Lists) -> usize {
+        assert!(self.pending.is_none(), "what was published is sealed before the last leaves");
+        self.sealed.clear(lists);
+        std::mem::take(&mut self.gathered)
+    }
+
+    /// Whether the delivery under way has still to come to this member.
+    pub(super) fn owes(&self, index: u32) -> bool {
+        index < self.left
+    }
+
+    /// The runs under way.
+    pub(super) fn current(&self) -> &[Arc<Encoded>] {
+        self.current.as_slice()
+    }
+
+    /// Begins to deliver what is sealed, unless a delivery is under way: no more at once than
+    /// members can take.
+    pub(super) fn begin(&mut self, lists: &mut Lists) {
+        if self.is_under_way() || self.sealed.is_empty() {
+            return;
+        }
+        self.current = self.sealed.take_first(DELIVERY_BYTES_MAX, lists);
+        self.gathered -= self.current.weight();
+        self.left = self.members.len() as u32;
+        if self.sealed.is_empty() {
+            self.begun = self.seals;
+        }
+    }
+
+    /// The members that come next, so many at most.
+    pub(super) fn slice(&self, max: usize) -> &[Member] {
+        let left = self.left as usize;
+        &self.members[left.saturating_sub(max)..left]
+    }
+
+    /// The delivery has come to so many more; gives the bytes of one that has come to all.
+    pub(super) fn advance(&mut self, count: usize, lists: &mut Lists) -> usize {
+        assert!(count <= self.left as usize, "nobody is delivered to twice");
+        self.left -= count as u32;
+        if self.left > 0 {
+            return 0;
+        }
+        let bytes = self.current.weight();
+        self.current.clear(lists);
+        bytes
+    }
+
+    /// A member got what is under way out of its turn: it changes places with the last of those who
+    /// are still to get it. Gives the places whose members have moved.
+    pub(super) fn pass(&mut self, index: u32) -> Range<u32> {
+        assert!(self.owes(index), "nobody is delivered to twice");
+        let last = self.left - 1;
+        self.members.swap(index as usize, last as usize);
+        index..last
+    }
+
+    /// Takes out the member at a place. Whoever stands elsewhere afterwards is told to `moved`.
+    pub(super) fn remove(&mut self, index: u32, mut moved: impl FnMut(Membership, u32)) -> Member {
+        let mut hole = index;
+        if self.owes(index) {
+            // The last of those who are still to get it fills the hole, or somebody who has it
+            // would stand among them.
+            self.left -= 1;
+            hole = self.left;
+            self.members.swap(index as usize, hole as usize);
+            moved(self.members[index as usize].membership, index);
+        }
+        let left = self.members.swap_remove(hole as usize);
+        if let Some(filler) = self.members.get(hole as usize) {
+            moved(filler.membership, hole);
+        }
+        if self.members.capacity() > 64 && self.members.len() < self.members.capacity() / 4 {
+            self.members.shrink_to(self.members.len() * 2);
+        }
+        left
+    }
+
+    /// Ends a delivery of which nobody is left to get it; gives its bytes.
+    pub(super) fn end_if_done(&mut self, lists: &mut Lists) -> usize {
+        if self.left == 0 && !self.current.is_empty() { self.advance(0, lists) } else { 0 }
+    }
+}

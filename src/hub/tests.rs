@@ -1,0 +1,225 @@
+//! Members that come and go, also in the middle of a delivery.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::driver::sim::Rng;
+use crate::wire::Form;
+
+fn conn(index: u32) -> ConnId {
+    ConnId { index, generation: index }
+}
+
+fn members(hub: &Hub, name: &str) -> Vec<u32> {
+    let room = hub.room(name).expect("the room is open");
+    let members = &hub.rooms[room.0 as usize].members;
+    let mut members: Vec<u32> = members.iter().map(|m| m.conn.index).collect();
+    members.sort_unstable();
+    members
+}
+
+#[test]
+fn members_come_and_go_in_any_order() {
+    let mut hub = Hub::default();
+    let places: Vec<_> = (0..100).map(|i| hub.join("a", conn(i), 0)).collect();
+    let other = hub.join("b", conn(100), 15);
+    for i in (0..100).step_by(3) {
+        hub.leave(places[i as usize]);
+    }
+    let left: Vec<u32> = (0..100).filter(|i| i % 3 != 0).collect();
+    assert_eq!(members(&hub, "a"), left);
+    for i in left {
+        hub.leave(places[i as usize]);
+    }
+    assert_eq!(hub.room("a"), None, "an empty room is closed");
+    hub.leave(other);
+    assert_eq!((hub.rooms(), hub.places.len(), hub.by_name.len()), (0, 0, 0));
+}
+
+#[test]
+fn what_is_published_in_a_turn_is_one_run_per_room() {
+    let mut hub = Hub::default();
+    let (a, b) = (hub.join("a", conn(1), 0), hub.join("b", conn(2), 0));
+    hub.publish(b, Kind::Text, b"1");
+    hub.publish(a, Kind::Text, b"2");
+    hub.publish(b, Kind::Text, b"3");
+    let rooms: Vec<_> = std::iter::from_fn(|| hub.next_due()).collect();
+    assert_eq!(rooms, [hub.room_of(b), hub.room_of(a)]);
+    let sealed = rooms.iter().map(|room| hub.seal(*room).expect("something was published"));
+    let runs: Vec<_> = sealed.map(|s| (s.room.to_string(), s.frames.messages())).collect();
+    assert_eq!(runs, [("b".to_owned(), 2), ("a".to_owned(), 1)]);
+    assert!(hub.seal(hub.room_of(a)).is_none());
+}
+
+#[test]
+fn small_runs_of_other_workers_are_copied_together() {
+    let mut hub = Hub::default();
+    let membership = hub.join("a", conn(1), 0);
+    let room = hub.room_of(membership);
+    let run = |bytes: usize| {
+        let mut frames = Encoded::default();
+        frames.push(Kind::Binary, &vec![7; bytes]);
+        Arc::new(frames)
+    };
+    let (first, large) = (run(10), run(10_000));
+    hub.receive("a", Arc::clone(&first));
+    (0..1000).for_each(|_| hub.receive("a", run(10)));
+    hub.receive("a", Arc::clone(&large));
+    (0..1000).for_each(|_| hub.receive("a", run(10)));
+    let messages: Vec<_> = hub.sealed(room).iter().map(|run| run.messages()).collect();
+    assert_eq!(messages, [1, 1000, 1, 1000]);
+    assert!(Arc::ptr_eq(&hub.sealed(room)[0], &first), "a single one is not copied");
+    hub.receive("nobody is there", run(10));
+    hub.leave(membership);
+    assert_eq!(hub.undelivered, 0);
+}
+
+#[test]
+fn a_room_is_full_until_what_has_gathered_is_on_its_way() {
+    let mut hub = Hub::default();
+    let places = [hub.join("a", conn(1), 0), hub.join("a", conn(2), 0)];
+    let room = hub.room_of(places[0]);
+    let quarter = vec![0; GATHERED / 4];
+    (0..3).for_each(|_| hub.publish(places[0], Kind::Binary, &quarter));
+    assert!(!hub.is_full(places[0]));
+    hub.publish(places[0], Kind::Binary, &quarter);
+    assert!(hub.is_full(places[0]) && hub.is_full(places[1]) && !hub.is_behind());
+    hub.seal(room);
+    hub.begin(room);
+    assert!(!hub.is_full(places[0]), "it is on its way");
+    hub.publish(places[0], Kind::Binary, &quarter);
+    assert!(hub.is_full(places[0]), "less may gather behind a delivery");
+    hub.advance(room, 2);
+    assert!(!hub.is_full(places[0]));
+}
+
+const GATHERED: usize = crate::limits::GATHERED_BYTES_MAX;
+
+/// A hub, and what each member got.
+struct World {
+    hub: Hub,
+    rng: Rng,
+    members: BTreeMap<u32, Heard>,
+    next_conn: u32,
+    next_message: u32,
+}
+
+struct Heard {
+    membership: Membership,
+    /// The last message that it must not have, and those that it has got.
+    after: u32,
+    messages: Vec<u32>,
+}
+
+impl World {
+    fn step(&mut self) {
+        match self.rng.below(8) {
+            0 if self.members.len() < 12 => self.join(),
+            1 => self.leave(),
+            2 => self.publish(),
+            3 => self.receive(),
+            4 => self.bring_forward(),
+            _ => self.deliver(),
+        }
+        self.hub.rooms.iter().for_each(|(_, room)| {
+            assert!(room.is_queued || !(room.is_under_way() || room.has_gathered()));
+        });
+    }
+
+    fn any(&mut self) -> Option<u32> {
+        let at = self.rng.below(self.members.len().max(1));
+        self.members.keys().nth(at).copied()
+    }
+
+    fn join(&mut self) {
+        let membership = self.hub.join("a", conn(self.next_conn), 0);
+        // Who joins gets whatever begins from here on: at least all that is published from now on.
+        let heard = Heard { membership, after: self.next_message, messages: Vec::new() };
+        self.members.insert(self.next_conn, heard);
+        self.next_conn += 1;
+    }
+
+    fn leave(&mut self) {
+        let Some(member) = self.any() else { return };
+        let Heard { membership, .. } = self.members.remove(&member).expect("it was found");
+        if self.members.is_empty() {
+            self.hub.seal(self.hub.room_of(membership));
+        }
+        self.hub.leave(membership);
+    }
+
+    fn publish(&mut self) {
+        let Some(member) = self.any() else { return };
+        let payload = self.next_message.to_be_bytes();
+        self.hub.publish(self.members[&member].membership, Kind::Binary, &payload);
+        self.next_message += 1;
+    }
+
+    fn receive(&mut self) {
+        let mut frames = Encoded::default();
+        frames.push(Kind::Binary, &self.next_message.to_be_bytes());
+        self.hub.receive("a", Arc::new(frames));
+        self.next_message += 1;
+    }
+
+    fn deliver(&mut self) {
+        let Some(room) = self.hub.next_due() else { return };
+        if !self.hub.is_under_way(room) {
+            self.hub.seal(room);
+            self.hub.begin(room);
+        }
+        let (runs, slice) = self.hub.slice(room, 3 * 4200);
+        let count = slice.len();
+        let (runs, slice) = (runs.to_vec(), slice.to_vec());
+        slice.iter().for_each(|member| self.hear(member.conn.index, &runs));
+        if count > 0 {
+            self.hub.advance(room, count);
+        }
+        self.hub.requeue(room);
+    }
+
+    fn bring_forward(&mut self) {
+        let Some(member) = self.any() else { return };
+        let runs = self.hub.pass(self.members[&member].membership);
+        self.hear(member, &runs);
+    }
+
+    fn hear(&mut self, member: u32, runs: &[Arc<Encoded>]) {
+        let heard = self.members.get_mut(&member).expect("members are there");
+        for run in runs {
+            for frame in run.bytes(Form::Plain).chunks(6) {
+                let number = frame[2..].try_into().expect("a frame is two bytes and a number");
+                heard.messages.push(u32::from_be_bytes(number));
+            }
+        }
+    }
+
+    /// All that is due is delivered, and each member has everything since it joined, once.
+    fn check(mut self) {
+        while self.hub.has_due() {
+            self.deliver();
+        }
+        assert_eq!(self.hub.undelivered, 0);
+        for heard in self.members.values() {
+            let mut messages = heard.messages.clone();
+            messages.sort_unstable();
+            let before = messages.partition_point(|message| *message < heard.after);
+            let expected: Vec<u32> = (heard.after..self.next_message).collect();
+            assert_eq!(messages[before..], expected);
+            let mut once = messages.clone();
+            once.dedup();
+            assert_eq!(once, messages, "nothing comes twice");
+        }
+    }
+}
+
+#[test]
+fn everybody_gets_everything_once_whoever_comes_and_goes_in_the_middle() {
+    for seed in 0..500 {
+        let (hub, rng) = (Hub::default(), Rng::new(seed));
+        let (members, next_conn, next_message) = (BTreeMap::new(), 0, 0);
+        let mut world = World { hub, rng, members, next_conn, next_message };
+        (0..400).for_each(|_| world.step());
+        world.check();
+    }
+}

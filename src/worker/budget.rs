@@ -1,0 +1,151 @@
+//! What a turn may cost: every loop of a turn pays, so that none keeps the others waiting.
+//!
+//! A turn has four phases ([`Phase`]), each with a share of its own and what those before it have
+//! left over; what one overspends is not taken from the next. What finds its phase spent stays where
+//! it is and comes first in the next turn; ARCHITECTURE.md has the table of costs.
+
+use crate::limits::SEND_COST;
+
+/// What is left of a phase, in units of about a nanosecond.
+#[derive(Debug)]
+pub(super) struct Budget {
+    size: i64,
+    left: i64,
+    /// What was left when the phase began.
+    began_with: i64,
+    /// Sends that were still to go when the phase began: they are a debt of those before it.
+    sends_before: i64,
+    /// What the phases before have paid.
+    paid: i64,
+    /// What is kept while one connection has its turn.
+    kept: i64,
+}
+
+/// The phases of a turn, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Connections that were stopped in the middle of what they had sent.
+    Held,
+    /// What the driver brings.
+    Input,
+    /// Deadlines, pings and goodbyes.
+    Timers,
+    /// Mail and deliveries.
+    Delivery,
+}
+
+impl Phase {
+    /// In sixteenths of a turn.
+    fn share(self) -> i64 {
+        match self {
+            Self::Held => 4,
+            Self::Input => 6,
+            Self::Timers => 2,
+            Self::Delivery => 4,
+        }
+    }
+}
+
+impl Budget {
+    /// For turns of so many units.
+    pub(super) fn new(size: u32) -> Self {
+        let size = i64::from(size);
+        Self { size, left: 0, began_with: 0, sends_before: 0, paid: 0, kept: 0 }
+    }
+
+    /// Begins a turn, in its first phase.
+    pub(super) fn begin(&mut self) {
+        (self.left, self.began_with, self.sends_before, self.paid) = (0, 0, 0, 0);
+        self.enter(Phase::Held, 0);
+    }
+
+    /// Begins a phase, with so many sends that are still to be paid for.
+    pub(super) fn enter(&mut self, phase: Phase, sends: usize) {
+        self.paid += self.began_with - self.left;
+        let left_over = (self.left - self.debt(sends)).max(0);
+        self.left = self.size * phase.share() / 16 + left_over;
+        (self.began_with, self.sends_before) = (self.left, sends as i64);
+    }
+
+    /// Lets one connection spend so much of the phase at most.
+    pub(super) fn begin_visit(&mut self, cost: usize, sends: usize) {
+        self.kept = (self.left - self.debt(sends) - cost as i64).max(0);
+    }
+
+    /// The others have the rest again.
+    pub(super) fn end_visit(&mut self) {
+        self.kept = 0;
+    }
+
+    /// Pays for something that was done. The last item of a phase may cost more than is left.
+    #[inline]
+    pub(super) fn pay(&mut self, cost: usize) {
+        self.left -= cost as i64;
+    }
+
+    /// Whether the phase has nothing left, with so many sends that are still to be paid for.
+    #[inline]
+    pub(super) fn is_spent(&self, sends: usize) -> bool {
+        self.left - self.debt(sends) <= self.kept
+    }
+
+    /// What the turn has cost so far.
+    pub(super) fn work(&self) -> u64 {
+        (self.paid + self.began_with - self.left) as u64
+    }
+
+    #[inline]
+    fn debt(&self, sends: usize) -> i64 {
+        (sends as i64 - self.sends_before) * SEND_COST as i64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_phase_has_its_share_and_what_is_left_over() {
+        let mut budget = Budget::new(1600);
+        budget.begin();
+        let mut spend = |phase, expected: i64, cost| {
+            budget.enter(phase, 0);
+            assert_eq!(budget.left, expected, "{phase:?}");
+            budget.pay(cost);
+            assert_eq!(budget.is_spent(0), cost as i64 >= expected);
+            budget.work()
+        };
+        spend(Phase::Input, 600 + 400, 900);
+        spend(Phase::Timers, 200 + 100, 1000);
+        assert_eq!(spend(Phase::Delivery, 400, 100), 2000, "what was overspent is not taken");
+        budget.begin();
+        assert_eq!((budget.left, budget.work()), (400, 0));
+    }
+
+    #[test]
+    fn a_visit_leaves_the_rest_to_others() {
+        let mut budget = Budget::new(1600);
+        budget.begin();
+        budget.begin_visit(100, 0);
+        budget.pay(99);
+        assert!(!budget.is_spent(0));
+        budget.pay(1);
+        assert!(budget.is_spent(0));
+        budget.end_visit();
+        assert!(!budget.is_spent(0));
+        budget.begin_visit(1000, 0);
+        budget.pay(300);
+        assert!(budget.is_spent(0), "no more than there is");
+    }
+
+    #[test]
+    fn sends_that_are_still_to_go_are_a_debt_of_the_phase_that_caused_them() {
+        let mut budget = Budget::new(16 * SEND_COST as u32);
+        budget.begin();
+        assert!(!budget.is_spent(3) && budget.is_spent(4));
+        budget.enter(Phase::Input, 3);
+        assert!(!budget.is_spent(3 + 6) && budget.is_spent(3 + 7), "one was left over");
+        budget.pay(3 * SEND_COST);
+        assert!(!budget.is_spent(6), "three have gone meanwhile");
+    }
+}

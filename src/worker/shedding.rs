@@ -1,0 +1,114 @@
+//! What goes first where the process is over its budget of memory: connections that hold much by
+//! what waits for them, then the newest messages that are not finished. Who comes meanwhile gets a
+//! 503.
+
+use std::time::{Duration, Instant};
+
+use super::Worker;
+use super::core::Core;
+use super::table::Phase;
+use crate::driver::{Driver, Wake};
+use crate::limits::{FRAME_COST, SHED_BYTES_MIN, SHED_LOOKS_PER_TURN, TRIM_INTERVAL};
+
+/// How far the search has come.
+#[derive(Debug, Default)]
+pub(super) struct Shedding {
+    /// Slots below were looked at in this pass.
+    looked: u32,
+    /// Connections that hold less are left alone in this pass; each pass halves it. 0 if no search
+    /// is under way.
+    threshold: usize,
+    /// When the search goes on.
+    at: Option<Instant>,
+    /// When the log was told last.
+    told: Option<Instant>,
+}
+
+/// From one part of the search to the next: what was ended gives its memory back meanwhile.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// From one line of the log to the next.
+const TELL_INTERVAL: Duration = Duration::from_secs(10);
+
+impl Shedding {
+    pub(super) fn next_look(&self, now: Instant) -> Option<Duration> {
+        self.at.map(|at| at.saturating_duration_since(now))
+    }
+}
+
+impl<D: Driver> Worker<D> {
+    /// Ends who holds the most, as far as it is this worker's part of what is too much.
+    pub(super) fn shed(&mut self) {
+        let Some(mut goal) = self.core.begin_shedding() else { return };
+        self.shed_what_waits(&mut goal);
+        if self.core.shedding.looked == 0 && self.core.shedding.threshold < SHED_BYTES_MIN {
+            self.core.shed_unfinished(&mut goal);
+            self.core.shedding.threshold = 0;
+        }
+        // Where nothing is left to end here, the others have it.
+        let goes_on = goal == 0 || self.core.shedding.threshold > 0;
+        self.core.shedding.at = Some(self.core.now + if goes_on { PAUSE } else { TRIM_INTERVAL });
+    }
+
+    /// Goes on with the pass over the table, as far as a turn reaches.
+    fn shed_what_waits(&mut self, goal: &mut usize) {
+        let end = self.core.table.end();
+        for _ in 0..SHED_LOOKS_PER_TURN {
+            if *goal == 0 || self.core.shedding.looked >= end || self.core.is_spent() {
+                break;
+            }
+            self.core.budget.pay(FRAME_COST);
+            self.shed_at(self.core.shedding.looked, goal);
+            self.core.shedding.looked += 1;
+        }
+        if self.core.shedding.looked >= end {
+            self.core.shedding.looked = 0;
+            self.core.shedding.threshold /= 2;
+        }
+    }
+
+    fn shed_at(&mut self, index: u32, goal: &mut usize) {
+        let Some((conn, connection)) = self.core.table.at(index) else { return };
+        if matches!(connection.phase, Phase::Closed) {
+            return;
+        }
+        let held = connection.held() + self.driver.sending(conn);
+        if held >= self.core.shedding.threshold {
+            *goal = goal.saturating_sub(held);
+            self.core.counters.closed_memory.add(1);
+            self.core.close_soon(conn);
+        }
+    }
+}
+
+impl<W: Wake> Core<W> {
+    /// Bytes that are to be given back by this worker, if it is time to look for them.
+    fn begin_shedding(&mut self) -> Option<usize> {
+        if self.shedding.at.is_some_and(|at| at > self.now) {
+            return None;
+        }
+        let Some(excess) = self.shared.memory_excess() else {
+            if self.shedding.at.is_some() {
+                let told = self.shedding.told;
+                self.shedding = Shedding { told, ..Shedding::default() };
+            }
+            return None;
+        };
+        if self.shedding.threshold == 0 {
+            self.tell_shedding(excess);
+            self.shedding.threshold = self.config().max_backlog.max(SHED_BYTES_MIN);
+        }
+        Some(excess / self.mail.workers() + 1)
+    }
+
+    fn tell_shedding(&mut self, excess: usize) {
+        let is_recent = |at| self.now.saturating_duration_since(at) < TELL_INTERVAL;
+        if !self.shedding.told.is_some_and(is_recent) {
+            self.shedding.told = Some(self.now);
+            tracing::warn!(
+                "{excess} bytes over the budget of memory: connections are ended and refused \
+                 (raise --memory, or lower --max-backlog or --max-message-size)"
+            );
+        }
+    }
+}
