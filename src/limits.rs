@@ -80,8 +80,9 @@ pub const QUESTION_COST: usize = 1024;
 /// Something else that the driver tells: that a send is done, or an end.
 pub const COMPLETION_COST: usize = 128;
 
-/// What a connection that was held may cost before the next one has its turn.
-pub const HELD_COST: usize = 512 << 10;
+/// What the bytes of one connection may cost before the next one has its turn; the last message may
+/// cost more.
+pub const VISIT_COST: usize = 512 << 10;
 
 /// What a delivery in one room may cost before other rooms have their turn; one member is always
 /// delivered to.

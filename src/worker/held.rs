@@ -6,7 +6,7 @@ use super::core::Core;
 use super::table::{Connection, flag};
 use crate::driver::Wake;
 use crate::id::ConnId;
-use crate::limits::{COMPLETION_COST, HELD_COST};
+use crate::limits::COMPLETION_COST;
 
 impl<W: Wake> Core<W> {
     /// Whether connections wait for nothing but the next turn.
@@ -22,9 +22,7 @@ impl<W: Wake> Core<W> {
             if let Some(connection) = self.table.get_mut(conn) {
                 connection.clear(flag::HELD);
             }
-            self.budget.begin_visit(HELD_COST, self.touched.len());
             self.unstall(conn);
-            self.budget.end_visit();
             if self.is_spent() {
                 return;
             }

@@ -8,7 +8,7 @@ use super::table::{Connection, Phase, Role, flag};
 use crate::driver::Wake;
 use crate::id::ConnId;
 use crate::limits::{
-    DEFLATE_BYTE_COST, FRAME_COST, HANDSHAKE_TIMEOUT, LINGER_BYTES_MAX, RECEIVE_COST,
+    DEFLATE_BYTE_COST, FRAME_COST, HANDSHAKE_TIMEOUT, LINGER_BYTES_MAX, RECEIVE_COST, VISIT_COST,
 };
 use crate::protocol::echo;
 use crate::session::Event;
@@ -160,7 +160,9 @@ impl<W: Wake> Core<W> {
     }
 
     fn consume(&mut self, conn: ConnId, input: &mut &mut [u8]) {
+        self.budget.begin_visit(VISIT_COST, self.touched.len());
         self.handle(conn, input);
+        self.budget.end_visit();
         self.budget.pay(self.scratch.take_work());
         self.watch_unfinished(conn);
     }

@@ -1,11 +1,14 @@
 //! The unmodified worker on a simulated network: a thousand seeds of cuts, delays, failures and
-//! small mailboxes. A failure prints its seed; `SEED=n cargo test --test simulation` runs it again.
+//! small mailboxes and budgets. A failure prints its seed; `SEED=n cargo test --test simulation` runs
+//! it again, and `SEEDS=n` runs the first so many.
 
 mod client;
 mod cohort;
 mod deflate;
 mod ends;
 mod message;
+mod turns;
+mod visitor;
 mod world;
 
 use throng::stats::Counts;
@@ -40,8 +43,9 @@ fn check_coverage(all: &[Counts]) {
 
 #[test]
 fn every_seed_keeps_the_promises() {
-    let one = std::env::var("SEED").ok().map(|seed| seed.parse().expect("SEED is a number"));
-    let seeds = one.map_or(0..SEEDS, |seed| seed..seed + 1);
+    let number = |name| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
+    let seeds = 0..number("SEEDS").unwrap_or(SEEDS);
+    let seeds = number("SEED").map_or(seeds, |seed| seed..seed + 1);
     let is_whole = seeds.end - seeds.start == SEEDS;
     let (mut counts, mut broken) = (Vec::new(), Vec::new());
     for seed in seeds {

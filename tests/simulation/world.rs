@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 use throng::config::Config;
 use throng::driver::sim::{Net, Rng, SimDriver, SimWaker};
 use throng::driver::{Driver, Wake};
+use throng::limits::TURN_BUDGET;
 use throng::stats::{Counters, Counts};
 use throng::worker::{Posted, Shared, Worker, mailboxes};
 
 use crate::client::{Client, Manner};
+use crate::visitor::Visitor;
 
 /// What is done wrong on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +37,7 @@ pub(crate) struct World {
     /// Until when each worker sleeps, if it does.
     asleep: Vec<Option<Instant>>,
     clients: Vec<Client>,
+    visitors: Vec<Visitor>,
     /// For each client: what others had begun to send when it saw its 101.
     obliged: Vec<Option<Vec<u32>>>,
 }
@@ -42,6 +45,15 @@ pub(crate) struct World {
 const STEPS: usize = 1500;
 const STEPS_TO_REST: usize = 6000;
 const CLIENTS_MAX: usize = 12;
+const VISITORS_MAX: usize = 3;
+
+/// Of a turn: some are spent by one message.
+const BUDGETS: [u32; 3] = [3_000, 100_000, TURN_BUDGET];
+
+/// What the last item of each phase may cost beyond the budget: a page, or a run that is compressed
+/// for a member and goes to a dozen of them.
+const ITEM_COST: u64 = 250_000;
+const PHASES: u64 = 4;
 
 /// On some seeds. It is as long as a leap of the time.
 const PONG_TIMEOUT: Duration = Duration::from_millis(300);
@@ -66,6 +78,7 @@ impl World {
         let config = Config {
             max_backlog: [500, 5_000, 1 << 20][rng.below(3)],
             mailbox_capacity: 4,
+            turn_budget: BUDGETS[rng.below(3)],
             ping_interval: Duration::from_secs(3),
             pong_timeout: if rng.one_in(3) { PONG_TIMEOUT } else { Duration::ZERO },
             ..Config::default()
@@ -77,9 +90,21 @@ impl World {
                 Worker::new(driver, Arc::clone(&shared), Arc::clone(counters), mail, ALLOWED)
             });
         let workers = workers.collect();
-        let (clients, obliged) = (Vec::new(), Vec::new());
+        let (clients, visitors, obliged) = (Vec::new(), Vec::new(), Vec::new());
         let asleep = vec![None; count];
-        Self { net, rng, fault, shared, counters, wakers, workers, asleep, clients, obliged }
+        Self {
+            net,
+            rng,
+            fault,
+            shared,
+            counters,
+            wakers,
+            workers,
+            asleep,
+            clients,
+            visitors,
+            obliged,
+        }
     }
 
     pub(crate) fn run(&mut self) -> Result<(), String> {
@@ -88,6 +113,7 @@ impl World {
         }
         self.come_to_rest()?;
         self.check_deliveries()?;
+        self.check_visitors()?;
         self.stop()
     }
 
@@ -143,6 +169,10 @@ impl World {
     }
 
     fn connect(&mut self) {
+        if self.visitors.len() < VISITORS_MAX && self.rng.one_in(4) {
+            let link = self.net.connect(self.rng.below(self.workers.len()));
+            return self.visitors.push(Visitor::new(link, Rng::new(self.rng.next_u64())));
+        }
         let id = self.clients.len() as u32;
         let link = self.net.connect(self.rng.below(self.workers.len()));
         self.clients.push(Client::new(id, link, Rng::new(self.rng.next_u64())));
@@ -160,6 +190,10 @@ impl World {
         }
         self.asleep[at] = None;
         worker.turn().map_err(|error| error.to_string())?;
+        let (work, budget) = (worker.work(), self.shared.config.turn_budget);
+        if work > u64::from(budget) + PHASES * ITEM_COST {
+            return Err(format!("a turn costs {work} for a budget of {budget}"));
+        }
         if worker.is_drained() {
             worker.mail().close();
         }
@@ -178,11 +212,15 @@ impl World {
     }
 
     fn act(&mut self) -> Result<bool, String> {
-        if self.clients.is_empty() {
+        let count = self.clients.len() + self.visitors.len();
+        if count == 0 {
             return Ok(false);
         }
-        let at = self.rng.below(self.clients.len());
-        self.watch(at, Client::act)
+        let at = self.rng.below(count);
+        match at.checked_sub(self.clients.len()) {
+            Some(visitor) => self.visitors[visitor].act(),
+            None => self.watch(at, Client::act),
+        }
     }
 
     /// Something that a client does; if its 101 comes, notes what it is owed from then on.
@@ -227,6 +265,9 @@ impl World {
             for at in 0..self.clients.len() {
                 moved |= self.watch(at, Client::act)?;
             }
+            for visitor in &mut self.visitors {
+                moved |= visitor.act()?;
+            }
             for at in 0..self.workers.len() {
                 self.turn(at)?;
             }
@@ -265,6 +306,14 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    fn check_visitors(&self) -> Result<(), String> {
+        let is_sad = |visitor: &&Visitor| !visitor.is_content() && !visitor.is_ended();
+        match self.visitors.iter().find(is_sad) {
+            Some(visitor) => Err(format!("{} answers only", visitor.answers)),
+            None => Ok(()),
+        }
     }
 
     /// A polite client may be ended only where deliveries waited too long for it, without a word.
