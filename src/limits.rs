@@ -62,7 +62,7 @@ pub const REQUEST_COST: usize = 2048;
 /// A byte that is compressed.
 pub const DEFLATE_BYTE_COST: usize = 8;
 
-/// A send that the driver is given, a power of two.
+/// A send that is to be handed to the driver.
 pub const SEND_COST: usize = 4096;
 
 /// A run of frames put into the queue of one member, beside a unit for each eight bytes.
@@ -77,8 +77,8 @@ pub const TIMER_COST: usize = 256;
 /// A question to the driver, which is a system call.
 pub const QUESTION_COST: usize = 1024;
 
-/// Something else that the driver tells: that a send is done, or an end.
-pub const COMPLETION_COST: usize = 128;
+/// A publisher that is asked whether it may go on.
+pub const RELEASE_COST: usize = 128;
 
 /// What the bytes of one connection may cost before the next one has its turn; the last message may
 /// cost more.
@@ -194,5 +194,4 @@ const _: () = {
     assert!(DEFLATE_BYTES_MIN > 0);
     assert!(PING_COHORTS_MAX <= u16::MAX as usize);
     assert!(PINGS_PER_TURN > 0 && GOODBYES_PER_TURN > 0);
-    assert!(SEND_COST.is_power_of_two());
 };

@@ -4,8 +4,6 @@
 //! left over; what one overspends is not taken from the next. What finds its phase spent stays where
 //! it is and comes first in the next turn; ARCHITECTURE.md has the table of costs.
 
-use crate::limits::SEND_COST;
-
 /// What is left of a phase, in units of about a nanosecond.
 #[derive(Debug)]
 pub(super) struct Budget {
@@ -13,8 +11,6 @@ pub(super) struct Budget {
     left: i64,
     /// What was left when the phase began.
     began_with: i64,
-    /// Sends that were still to go when the phase began: they are a debt of those before it.
-    sends_before: i64,
     /// What the phases before have paid.
     paid: i64,
     /// What is kept while one connection has its turn.
@@ -50,26 +46,25 @@ impl Budget {
     /// For turns of so many units.
     pub(super) fn new(size: u32) -> Self {
         let size = i64::from(size);
-        Self { size, left: 0, began_with: 0, sends_before: 0, paid: 0, kept: 0 }
+        Self { size, left: 0, began_with: 0, paid: 0, kept: 0 }
     }
 
     /// Begins a turn, in its first phase.
     pub(super) fn begin(&mut self) {
-        (self.left, self.began_with, self.sends_before, self.paid) = (0, 0, 0, 0);
-        self.enter(Phase::Held, 0);
+        (self.left, self.began_with, self.paid) = (0, 0, 0);
+        self.enter(Phase::Held);
     }
 
-    /// Begins a phase, with so many sends that are still to be paid for.
-    pub(super) fn enter(&mut self, phase: Phase, sends: usize) {
+    /// Begins a phase.
+    pub(super) fn enter(&mut self, phase: Phase) {
         self.paid += self.began_with - self.left;
-        let left_over = (self.left - self.debt(sends)).max(0);
-        self.left = self.size * phase.share() / 16 + left_over;
-        (self.began_with, self.sends_before) = (self.left, sends as i64);
+        self.left = self.size * phase.share() / 16 + self.left.max(0);
+        self.began_with = self.left;
     }
 
     /// Lets one connection spend so much of the phase at most.
-    pub(super) fn begin_visit(&mut self, cost: usize, sends: usize) {
-        self.kept = (self.left - self.debt(sends) - cost as i64).max(0);
+    pub(super) fn begin_visit(&mut self, cost: usize) {
+        self.kept = (self.left - cost as i64).max(0);
     }
 
     /// The others have the rest again.
@@ -83,20 +78,15 @@ impl Budget {
         self.left -= cost as i64;
     }
 
-    /// Whether the phase has nothing left, with so many sends that are still to be paid for.
+    /// Whether the phase has nothing left.
     #[inline]
-    pub(super) fn is_spent(&self, sends: usize) -> bool {
-        self.left - self.debt(sends) <= self.kept
+    pub(super) fn is_spent(&self) -> bool {
+        self.left <= self.kept
     }
 
     /// What the turn has cost so far.
     pub(super) fn work(&self) -> u64 {
         (self.paid + self.began_with - self.left) as u64
-    }
-
-    #[inline]
-    fn debt(&self, sends: usize) -> i64 {
-        (sends as i64 - self.sends_before) * SEND_COST as i64
     }
 }
 
@@ -109,10 +99,10 @@ mod tests {
         let mut budget = Budget::new(1600);
         budget.begin();
         let mut spend = |phase, expected: i64, cost| {
-            budget.enter(phase, 0);
+            budget.enter(phase);
             assert_eq!(budget.left, expected, "{phase:?}");
             budget.pay(cost);
-            assert_eq!(budget.is_spent(0), cost as i64 >= expected);
+            assert_eq!(budget.is_spent(), cost as i64 >= expected);
             budget.work()
         };
         spend(Phase::Input, 600 + 400, 900);
@@ -126,26 +116,15 @@ mod tests {
     fn a_visit_leaves_the_rest_to_others() {
         let mut budget = Budget::new(1600);
         budget.begin();
-        budget.begin_visit(100, 0);
+        budget.begin_visit(100);
         budget.pay(99);
-        assert!(!budget.is_spent(0));
+        assert!(!budget.is_spent());
         budget.pay(1);
-        assert!(budget.is_spent(0));
+        assert!(budget.is_spent());
         budget.end_visit();
-        assert!(!budget.is_spent(0));
-        budget.begin_visit(1000, 0);
+        assert!(!budget.is_spent());
+        budget.begin_visit(1000);
         budget.pay(300);
-        assert!(budget.is_spent(0), "no more than there is");
-    }
-
-    #[test]
-    fn sends_that_are_still_to_go_are_a_debt_of_the_phase_that_caused_them() {
-        let mut budget = Budget::new(16 * SEND_COST as u32);
-        budget.begin();
-        assert!(!budget.is_spent(3) && budget.is_spent(4));
-        budget.enter(Phase::Input, 3);
-        assert!(!budget.is_spent(3 + 6) && budget.is_spent(3 + 7), "one was left over");
-        budget.pay(3 * SEND_COST);
-        assert!(!budget.is_spent(6), "three have gone meanwhile");
+        assert!(budget.is_spent(), "no more than there is");
     }
 }

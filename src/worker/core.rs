@@ -202,7 +202,7 @@ impl<W: Wake> Core<W> {
     /// Whether this phase of the turn has nothing left.
     #[inline]
     pub(super) fn is_spent(&self) -> bool {
-        self.budget.is_spent(self.touched.len())
+        self.budget.is_spent()
     }
 
     /// Begins a turn.
@@ -214,7 +214,7 @@ impl<W: Wake> Core<W> {
 
     /// Begins a phase of the turn.
     pub(super) fn enter(&mut self, phase: Phase) {
-        self.budget.enter(phase, self.touched.len());
+        self.budget.enter(phase);
     }
 
     pub(super) fn config(&self) -> &Config {

@@ -12,7 +12,7 @@ use super::table::{Phase, Role};
 use crate::driver::Wake;
 use crate::hub::{self, Before, Membership, RoomId, Sealed};
 use crate::id::ConnId;
-use crate::limits::{DEFLATE_BYTE_COST, ENVELOPE_COST, LEAVER_COPY_BYTES_MAX, SLICE_COST};
+use crate::limits::{DEFLATE_BYTE_COST, ENVELOPE_COST, LEAVER_COPY_BYTES_MAX, SEND_COST, SLICE_COST};
 use crate::stats::Counters;
 use crate::wire::deflate::Deflater;
 use crate::wire::{Encoded, Form, buffer};
@@ -93,8 +93,9 @@ impl<W: Wake> Core<W> {
     #[inline(never)]
     pub(super) fn leave_room(&mut self, conn: ConnId) {
         let membership = self.table.get_mut(conn).and_then(|connection| connection.membership());
-        let Some(membership) = membership else { return };
-        if self.bring_up_to_date(conn, membership).is_some() {
+        if let Some(membership) = membership
+            && self.bring_up_to_date(conn, membership).is_some()
+        {
             self.hand_out_gathered(conn, membership);
         }
         if let Some(pong) = self.pongs.remove(&conn.index) {
@@ -183,6 +184,7 @@ impl<W: Wake> Core<W> {
         if count == 0 {
             return;
         }
+        let before = self.touched.len();
         for frames in runs {
             for member in members {
                 let mut form = frames.form_for(member.window_bits);
@@ -197,6 +199,7 @@ impl<W: Wake> Core<W> {
             self.budget.pay(hub::delivery_cost(frames) * count);
             self.counters.messages_delivered.add((frames.messages() * count) as u64);
         }
+        self.budget.pay((self.touched.len() - before) * SEND_COST);
         self.hub.advance(room, count);
     }
 
@@ -211,7 +214,7 @@ impl<W: Wake> Core<W> {
         }
         self.pool.append_shared(&mut connection.queue, frames, form);
         touch(&mut self.touched, conn, connection);
-        self.budget.pay(hub::delivery_cost(frames));
+        self.budget.pay(hub::delivery_cost(frames) + SEND_COST);
         self.counters.messages_delivered.add(frames.messages() as u64);
     }
 }

@@ -7,7 +7,7 @@ use super::Worker;
 use super::table::{Connection, Phase, Ping, flag};
 use crate::driver::Driver;
 use crate::id::ConnId;
-use crate::limits::{CLOSE_COST, LINGER_TIMEOUT, SEND_COST};
+use crate::limits::{CLOSE_COST, LINGER_TIMEOUT};
 
 impl<D: Driver> Worker<D> {
     /// Each touched connection once: everything it has coming leaves in one send.
@@ -51,7 +51,6 @@ impl<D: Driver> Worker<D> {
             }
             self.core.counters.sends.add(1);
             self.core.counters.bytes_sent.add(bytes.len() as u64);
-            self.core.budget.pay(SEND_COST);
             return self.driver.send(conn, bytes);
         }
         if connection.has(flag::CLOSE_WHEN_SENT) {
@@ -68,7 +67,6 @@ impl<D: Driver> Worker<D> {
     pub(super) fn reply(&mut self, conn: ConnId, part: Range<usize>) {
         self.core.counters.sends.add(1);
         self.core.counters.bytes_sent.add(part.len() as u64);
-        self.core.budget.pay(SEND_COST);
         if self.driver.send_lent(conn, part) {
             self.core.sent(conn, None);
         }

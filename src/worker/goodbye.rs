@@ -7,7 +7,7 @@ use super::core::{Core, Stopping};
 use super::table::{Phase, flag};
 use crate::driver::{Driver, Wake};
 use crate::id::ConnId;
-use crate::limits::{GOODBYES_PER_TURN, TIMER_COST};
+use crate::limits::{GOODBYES_PER_TURN, SEND_COST, TIMER_COST};
 use crate::wire::CloseCode;
 
 impl<D: Driver> Worker<D> {
@@ -38,7 +38,7 @@ impl<W: Wake> Core<W> {
         let next = if is_over { &mut closed } else { &mut told };
         for index in *next..end.min(*next + GOODBYES_PER_TURN as u32) {
             *next = index + 1;
-            self.budget.pay(TIMER_COST);
+            self.budget.pay(TIMER_COST + SEND_COST);
             if is_over {
                 self.close_at(index)
             } else {

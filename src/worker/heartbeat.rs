@@ -5,7 +5,7 @@ use super::table::{Connection, Ping, flag};
 use crate::config::Config;
 use crate::driver::Wake;
 use crate::id::ConnId;
-use crate::limits::{PINGS_PER_TURN, TIMER_COST};
+use crate::limits::{PINGS_PER_TURN, SEND_COST, TIMER_COST};
 use crate::wire::{CloseCode, Form};
 
 impl<W: Wake> Core<W> {
@@ -57,6 +57,7 @@ impl<W: Wake> Core<W> {
         connection.ping = Ping::Queued;
         self.pool.append_shared(&mut connection.queue, &self.ping, Form::Plain);
         touch(&mut self.touched, conn, connection);
+        self.budget.pay(SEND_COST);
         self.counters.pings.add(1);
     }
 

@@ -6,7 +6,7 @@ use super::core::Core;
 use super::table::{Connection, flag};
 use crate::driver::Wake;
 use crate::id::ConnId;
-use crate::limits::COMPLETION_COST;
+use crate::limits::RELEASE_COST;
 
 impl<W: Wake> Core<W> {
     /// Whether connections wait for nothing but the next turn.
@@ -36,7 +36,7 @@ impl<W: Wake> Core<W> {
         }
         for _ in 0..self.waiting.len() {
             let Some(conn) = self.waiting.pop_front() else { return };
-            self.budget.pay(COMPLETION_COST);
+            self.budget.pay(RELEASE_COST);
             let Some(connection) = self.table.get_mut(conn) else { continue };
             if connection.membership().is_some_and(|membership| self.hub.is_full(membership)) {
                 self.waiting.push_back(conn);

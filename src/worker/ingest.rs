@@ -8,7 +8,7 @@ use super::table::{Connection, Phase, Role, flag};
 use crate::driver::Wake;
 use crate::id::ConnId;
 use crate::limits::{
-    DEFLATE_BYTE_COST, FRAME_COST, HANDSHAKE_TIMEOUT, LINGER_BYTES_MAX, RECEIVE_COST, VISIT_COST,
+    DEFLATE_BYTE_COST, FRAME_COST, HANDSHAKE_TIMEOUT, LINGER_BYTES_MAX, RECEIVE_COST, SEND_COST, VISIT_COST,
 };
 use crate::protocol::echo;
 use crate::session::Event;
@@ -66,7 +66,6 @@ impl<W: Wake> Core<W> {
     /// Bytes from the driver.
     pub(super) fn received(&mut self, conn: ConnId, bytes: &mut [u8]) -> After {
         self.counters.bytes_received.add(bytes.len() as u64);
-        self.budget.pay(RECEIVE_COST + bytes.len() / 4);
         let Some(connection) = self.table.get_mut(conn) else { return After::Nothing };
         prove_life(connection);
         if let Some(stash) = &mut connection.stash {
@@ -98,7 +97,7 @@ impl<W: Wake> Core<W> {
         let Phase::Session(session, _) = &connection.phase else { return None };
         let (replies, result) = echo::reply_in_place(input, session, max_message_size);
         self.counters.messages_received.add(replies.messages as u64);
-        self.budget.pay(replies.messages * FRAME_COST + replies.taken);
+        self.budget.pay(RECEIVE_COST + SEND_COST + replies.messages * FRAME_COST + replies.taken);
         if replies.taken == input.len() {
             connection.set(flag::SENDING);
             return Some(replies.place);
@@ -160,7 +159,8 @@ impl<W: Wake> Core<W> {
     }
 
     fn consume(&mut self, conn: ConnId, input: &mut &mut [u8]) {
-        self.budget.begin_visit(VISIT_COST, self.touched.len());
+        self.budget.pay(RECEIVE_COST + SEND_COST + input.len() / 4);
+        self.budget.begin_visit(VISIT_COST);
         self.handle(conn, input);
         self.budget.end_visit();
         self.budget.pay(self.scratch.take_work());

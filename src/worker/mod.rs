@@ -44,7 +44,7 @@ use self::budget::Phase;
 use self::core::Core;
 use self::ingest::After;
 use crate::driver::{Completion, Driver, Listener, ListenerId};
-use crate::limits::{ACCEPT_COST, COMPLETION_COST, QUESTION_COST};
+use crate::limits::{ACCEPT_COST, QUESTION_COST};
 use crate::stats::Counters;
 
 /// See the module.
@@ -112,11 +112,12 @@ impl<D: Driver> Worker<D> {
         self.core.enter(Phase::Timers);
         self.core.expire();
         self.judge();
-        self.say_goodbye();
         self.shed();
         self.core.enter(Phase::Delivery);
         self.core.read_mail();
         self.core.deliver();
+        // Behind the deliveries: what was said before the server was stopped comes first.
+        self.say_goodbye();
         self.flush();
         self.core.trim();
         self.core.counters.turns.add(1);
@@ -199,8 +200,8 @@ impl<D: Driver> Worker<D> {
                     After::Reply(part) => self.reply(conn, part),
                 },
                 Completion::Sent(conn, bytes) => {
-                    self.core.budget.pay(COMPLETION_COST);
                     self.core.sent(conn, bytes);
+                    continue;
                 }
                 Completion::Ended(conn, end) => self.core.ended(conn, end),
                 Completion::Closed(conn) => self.core.closed(conn),
