@@ -12,7 +12,9 @@ use super::table::{Phase, Role};
 use crate::driver::Wake;
 use crate::hub::{self, Before, Membership, RoomId, Sealed};
 use crate::id::ConnId;
-use crate::limits::{DEFLATE_BYTE_COST, ENVELOPE_COST, LEAVER_COPY_BYTES_MAX, SEND_COST, SLICE_COST};
+use crate::limits::{
+    DEFLATE_BYTE_COST, ENVELOPE_COST, LEAVER_COPY_BYTES_MAX, SEND_COST, SLICE_COST,
+};
 use crate::stats::Counters;
 use crate::wire::deflate::Deflater;
 use crate::wire::{Encoded, Form, buffer};

@@ -8,7 +8,8 @@ use super::table::{Connection, Phase, Role, flag};
 use crate::driver::Wake;
 use crate::id::ConnId;
 use crate::limits::{
-    DEFLATE_BYTE_COST, FRAME_COST, HANDSHAKE_TIMEOUT, LINGER_BYTES_MAX, RECEIVE_COST, SEND_COST, VISIT_COST,
+    DEFLATE_BYTE_COST, FRAME_COST, HANDSHAKE_TIMEOUT, LINGER_BYTES_MAX, RECEIVE_COST, SEND_COST,
+    VISIT_COST,
 };
 use crate::protocol::echo;
 use crate::session::Event;
