@@ -35,7 +35,7 @@ fn a_server_that_is_dropped_stops(backend: Backend) {
         assert_eq!(client.close_code(), 1001);
     }
     assert!(!dropping.is_finished(), "it waits for what clients answer");
-    clients.each_mut().map(|client| client.write(&close(1001)));
+    clients.iter_mut().for_each(|client| client.write(&close(1001)));
     dropping.join().expect("no worker fails");
     for address in &addresses {
         assert!(Client::connect(address).is_err(), "{address}");

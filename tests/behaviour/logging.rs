@@ -170,9 +170,8 @@ fn what_waits_is_written_before_the_end(backend: Backend) {
     assert!(!log.contains("lost"), "{log}");
 }
 
-/// A reader that comes late finds the lines that fit, and how many did not.
 #[test]
-fn a_reader_that_comes_late_is_told_what_is_lost() {
+fn a_reader_that_comes_late_finds_what_has_waited() {
     let scratch = Scratch::new();
     let (mut server, _address) = listening(Log::Unread, Backend::Epoll, &[], &scratch);
     let mut reader = server._reader.take().expect("it is unread");
