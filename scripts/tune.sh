@@ -217,6 +217,7 @@ apply() {
     write_boot_conf
     ! needs_reload || reload
     say "done; scripts/tune.sh --revert puts it back"
+    say_when_limits_count
 }
 
 # Says whether there will be values for the next boot; somebody else's file is not touched.
@@ -238,6 +239,17 @@ announce() {
         say "will make $folder"
     done < <(missing_folders_of "$1")
     say "will write $1: $2"
+}
+
+# Limits are given to what starts later: a server from this shell has the old ones.
+say_when_limits_count() {
+    local pair
+    for pair in "${install[@]}"; do
+        case $pair in
+            */limits.d/*) say "nofile and memlock count from the next login (ulimit -Hn; ulimit -l)" ;;
+            *) say "nofile and memlock of the service count from: systemctl restart throng" ;;
+        esac
+    done
 }
 
 needs_reload() {

@@ -172,6 +172,16 @@ pub const PING_COHORTS_MAX: usize = 256;
 /// Pings that are queued in one turn; a larger cohort is continued in the next.
 pub const PINGS_PER_TURN: usize = 1024;
 
+/// From the last that came from a peer until TCP asks whether it is there, where the server sends
+/// no pings (`--ping-interval 0`).
+pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+
+/// From one such question to the next.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// So many questions without an answer end the connection.
+pub const KEEPALIVE_PROBES: u32 = 6;
+
 /// Connections that are told 1001 in one turn when the server drains.
 pub const GOODBYES_PER_TURN: usize = 1024;
 

@@ -1,17 +1,23 @@
 //! Every option once: its name, default, bounds and meaning.
 //!
-//! The command line and the environment both come from [`Args`]; a program that embeds the server
-//! fills a [`Config`]. This module never opens, binds or starts anything.
+//! The command line and the environment both come from [`Args`], by [`Cli::read`]; a program that
+//! embeds the server fills a [`Config`]. This module never opens, binds or starts anything.
 
 mod args;
+mod command_line;
+mod environment;
 mod listen;
 mod origins;
+mod pin;
 mod units;
+mod unix;
 
-pub use args::{Args, Cli, Command, DoctorArgs};
+pub use args::{Args, Cli, Command, DoctorArgs, LogLevel};
 pub use listen::ListenAddr;
 pub use origins::AllowedOrigins;
-pub use units::{parse_duration, parse_size};
+pub use pin::Pin;
+pub use units::{parse_count, parse_duration, parse_size};
+pub use unix::{UnixGroup, UnixMode};
 
 use std::time::Duration;
 
@@ -35,8 +41,15 @@ pub enum Backend {
 pub struct Config {
     /// Addresses to listen on, all at once.
     pub listen: Vec<ListenAddr>,
-    /// Threads; 0 means one for each CPU of the affinity mask.
+    /// Mode of the paths of Unix sockets; `None` leaves it to the umask.
+    pub unix_mode: Option<UnixMode>,
+    /// Group of the paths of Unix sockets; `None` leaves it to the process.
+    pub unix_group: Option<UnixGroup>,
+    /// Threads; 0 means one for each CPU that the affinity mask and the cgroup's quota leave, or
+    /// for each that `pin` lists.
     pub workers: usize,
+    /// Which CPUs the workers are pinned to.
+    pub pin: Pin,
     /// The kernel interface.
     pub backend: Backend,
     /// Connections of the whole process; `None` means what the descriptor limits allow.
@@ -46,7 +59,7 @@ pub struct Config {
     /// Bytes of memory that may wait behind what is being sent to one connection: messages as
     /// they are before compression, and some 150 bytes for each run of them.
     pub max_backlog: usize,
-    /// From one ping to the next; zero means none.
+    /// From one ping to the next; zero means none, and TCP's keepalive ends dead peers instead.
     pub ping_interval: Duration,
     /// From a ping's departure until anything must have come; zero means no deadline.
     pub pong_timeout: Duration,
@@ -78,13 +91,16 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: vec![ListenAddr::default()],
+            unix_mode: None,
+            unix_group: None,
             workers: 0,
+            pin: Pin::Auto,
             backend: Backend::Auto,
             max_connections: None,
             max_message_size: 1 << 20,
             max_backlog: 1 << 20,
             ping_interval: Duration::from_secs(25),
-            pong_timeout: Duration::from_secs(8),
+            pong_timeout: Duration::from_secs(20),
             send_timeout: Duration::from_secs(60),
             drain: Duration::from_secs(10),
             allowed_origins: AllowedOrigins::default(),

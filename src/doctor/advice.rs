@@ -4,7 +4,8 @@ use super::forbidden::forbidden;
 use super::host::Host;
 use super::judge::Setup;
 use super::report::Advice;
-use super::text::grouped;
+use super::rules::{Scene, lacks_locked_memory, memlock_remedy};
+use super::text::{bytes, grouped};
 use crate::config::Backend;
 
 /// Connects that each listener should let wait: a storm of reconnects comes in one burst.
@@ -18,6 +19,7 @@ pub(super) fn advise(host: &Host, setup: Setup, connections: u64) -> Vec<Advice>
     let ends = if setup.local_addresses.is_some() { 2 } else { 1 };
     let all = [
         io_uring(host, setup),
+        memlock(host, setup),
         backlog(host.somaxconn, "net.core.somaxconn", setup),
         backlog(host.syn_backlog, "net.ipv4.tcp_max_syn_backlog", setup),
         hash_table(host, connections.saturating_mul(ends)),
@@ -42,6 +44,16 @@ fn io_uring(host: &Host, setup: Setup) -> Option<Advice> {
         now: "1".into(),
         effect: "it works for this user, but not outside of kernel.io_uring_group".into(),
         remedy: "sysctl -w kernel.io_uring_group=GID of the server's user".into(),
+    })
+}
+
+fn memlock(host: &Host, setup: Setup) -> Option<Advice> {
+    let is_missed = setup.backend == Backend::Epoll && host.io_uring.probed.is_ok();
+    (is_missed && lacks_locked_memory(host, setup)).then(|| Advice {
+        name: "memlock",
+        now: bytes(host.memlock.soft),
+        effect: "too little for the rings of all workers, so the server takes epoll".into(),
+        remedy: memlock_remedy(&Scene { host, setup }),
     })
 }
 

@@ -5,14 +5,17 @@ use super::host::Host;
 use super::report::{Limit, Report};
 use super::rules::{RULES, Scene};
 use crate::config::Backend;
+use crate::server::capacity::Tables;
 
 /// The server that a host is judged for.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup {
     /// The kernel interface; never `Auto`.
     pub backend: Backend,
-    /// Its workers, each with a descriptor table of its own; at least 1.
+    /// Its workers; at least 1.
     pub workers: usize,
+    /// Whether each of them has a descriptor table of its own.
+    pub tables: Tables,
     /// Addresses that clients on the same machine connect from; `None` if they are elsewhere.
     pub local_addresses: Option<usize>,
 }
@@ -39,6 +42,7 @@ pub fn judge(host: &Host, setup: Setup, wanted: Option<u64>) -> Report {
     Report {
         connections,
         binding: binding.map_or("", |at| RULES[at].name),
+        room_in_tables: scene.room_in_tables(),
         wanted,
         fits: wanted.map(|wanted| wanted <= connections),
         target,

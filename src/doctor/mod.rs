@@ -24,6 +24,7 @@ use std::path::Path;
 use crate::config::{Backend, DoctorArgs};
 use crate::driver::uring;
 use crate::server::capacity::default_workers;
+use crate::server::try_parting;
 
 /// Judges this host for a server with these options.
 ///
@@ -32,17 +33,17 @@ use crate::server::capacity::default_workers;
 /// If /proc cannot be read, in a line.
 pub fn examine(args: &DoctorArgs) -> io::Result<Report> {
     let probed = uring::probe();
-    let backend = match (args.backend, &probed) {
-        (Backend::Auto, Ok(())) => Backend::IoUring,
-        (Backend::Auto, Err(_)) => Backend::Epoll,
-        (chosen, _) => chosen,
-    };
     let host = Host::read(Path::new("/"), probed)?;
-    let setup = Setup {
-        backend,
+    let mut setup = Setup {
+        backend: args.backend,
         workers: args.workers.unwrap_or_else(default_workers),
+        tables: try_parting()?,
         local_addresses: args.local_clients,
     };
+    if args.backend == Backend::Auto {
+        let is_missed = host.io_uring.probed.is_err() || rules::lacks_locked_memory(&host, setup);
+        setup.backend = if is_missed { Backend::Epoll } else { Backend::IoUring };
+    }
     Ok(judge(&host, setup, args.connections.map(|wanted| wanted as u64)))
 }
 

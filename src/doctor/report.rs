@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::text::grouped;
+use super::text::{counted, grouped};
 
 /// What a host can hold.
 #[derive(Clone, Debug, Serialize)]
@@ -13,6 +13,10 @@ pub struct Report {
     pub connections: u64,
     /// The limit that binds first.
     pub binding: &'static str,
+    /// Connections for which the tables of all workers have descriptors, as the server's log says.
+    /// More than fit where there are several tables: the kernel spreads connections over them by a
+    /// hash, and one is full before all are.
+    pub room_in_tables: u64,
     /// Connections that were asked for.
     pub wanted: Option<u64>,
     /// Whether they fit.
@@ -82,13 +86,25 @@ impl Report {
     }
 
     fn write_verdict(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (held, binding) = (grouped(self.connections), self.binding);
-        match (self.wanted.map(grouped), self.is_good()) {
-            (Some(wanted), true) => writeln!(f, "{wanted} connections fit: room for {held}.")?,
-            (Some(wanted), false) => {
-                writeln!(f, "{wanted} connections do not fit: room for {held}, by {binding}.")?;
+        let (held, binding) = (counted(self.connections, "connection"), self.binding);
+        match (self.wanted, self.is_good()) {
+            (Some(wanted), true) => {
+                let fit = if wanted == 1 { "fits" } else { "fit" };
+                writeln!(f, "{} {fit}: room for {held}.", counted(wanted, "connection"))?;
             }
-            (None, _) => writeln!(f, "Room for {held} connections: {binding} binds first.")?,
+            (Some(wanted), false) => {
+                let wanted = counted(wanted, "connection");
+                writeln!(f, "{wanted} do not fit: room for {held}, by {binding}.")?;
+            }
+            (None, _) => writeln!(f, "Room for {held}: {binding} binds first.")?,
+        }
+        if binding == "nofile" && self.room_in_tables > self.connections {
+            let all = grouped(self.room_in_tables);
+            writeln!(
+                f,
+                "The server's log says {all}, which is all tables together; the kernel spreads\n\
+                 connections over workers by a hash, so that one is full before all are."
+            )?;
         }
         writeln!(f, "For {} raise:", grouped(self.target))?;
         let lacking = self.limits.iter().filter_map(|limit| Some((limit, limit.remedy.as_ref()?)));
@@ -117,8 +133,8 @@ impl fmt::Display for Report {
             Some(addresses) => format!("clients on this machine at {addresses} addresses"),
             None => "clients elsewhere".to_owned(),
         };
-        let workers = if self.workers == 1 { "worker" } else { "workers" };
-        writeln!(f, "A server on {} with {} {workers}, {clients}\n", self.backend, self.workers)?;
+        let workers = counted(self.workers as u64, "worker");
+        writeln!(f, "A server on {} with {workers}, {clients}\n", self.backend)?;
         self.write_limits(f)?;
         writeln!(f)?;
         self.write_verdict(f)?;

@@ -8,7 +8,7 @@ use super::spread::{largest_share, within_share};
 use super::text::{UNKNOWN, bytes, grouped, or_unlimited};
 use crate::config::Backend;
 use crate::driver::{Tuning, uring};
-use crate::server::capacity::{connections_per_worker, descriptors_beside};
+use crate::server::capacity::{Tables, descriptors_beside, room};
 
 /// A host, and the server that it is judged for.
 pub(super) struct Scene<'a> {
@@ -58,19 +58,23 @@ pub(super) static RULES: &[Rule] = &[
             }
         },
         allows: |scene| {
-            let counts = scene.is_on_uring() && !scene.host.can_lock_memory;
-            (counts && scene.host.memlock.soft < scene.locked_bytes()).then_some(0)
+            (scene.is_on_uring() && lacks_locked_memory(scene.host, scene.setup)).then_some(0)
         },
-        remedy: |scene, _| {
-            let kib = scene.locked_bytes().div_ceil(1024);
-            format!("ulimit -l {kib} as root, LimitMEMLOCK={kib}K in a unit, or --backend epoll")
-        },
+        remedy: |scene, _| format!("{}, or --backend epoll", memlock_remedy(scene)),
     },
     Rule {
         name: "nofile",
         now: |scene| {
             let limit = or_unlimited(scene.host.nofile.hard, grouped);
-            format!("{limit} descriptors for each of {} workers", scene.setup.workers)
+            match (scene.setup.tables, scene.setup.workers) {
+                (_, 1) => format!("{limit} descriptors for 1 worker"),
+                (Tables::Private, workers) => {
+                    format!("{limit} descriptors for each of {workers} workers")
+                }
+                (Tables::Shared, workers) => {
+                    format!("{limit} descriptors for all {workers} workers (a filter: one table)")
+                }
+            }
         },
         allows: |scene| Some(scene.in_tables_of(scene.host.nofile.hard)),
         remedy: nofile_remedy,
@@ -188,6 +192,17 @@ pub(super) static RULES: &[Rule] = &[
     },
 ];
 
+/// Whether the rings of all workers are more than this user may lock.
+pub(super) fn lacks_locked_memory(host: &Host, setup: Setup) -> bool {
+    !host.can_lock_memory && host.memlock.soft < Scene { host, setup }.locked_bytes()
+}
+
+/// What makes it enough.
+pub(super) fn memlock_remedy(scene: &Scene<'_>) -> String {
+    let kib = scene.locked_bytes().div_ceil(1024);
+    format!("ulimit -l {kib} as root, LimitMEMLOCK={kib}K in a unit")
+}
+
 /// From 1024 to 65535: what ip_local_port_range can be at most without the privileged ones.
 const PORTS_MAX: u64 = 64_512;
 
@@ -216,6 +231,9 @@ fn nofile_remedy(scene: &Scene<'_>, target: u64) -> String {
     let workers = workers.map(|workers| format!("--workers {workers}"));
     let needed = scene.table_for(target);
     let raise = format!("ulimit -n {needed} as root, LimitNOFILE={needed} in a unit");
+    if scene.setup.tables == Tables::Shared {
+        return format!("{raise}, or permit close_range(2): then each worker has a table");
+    }
     match (scene.host.can_raise_limits, workers) {
         (true, Some(workers)) => format!("{raise}, or {workers}"),
         (true, None) => raise,
@@ -243,19 +261,31 @@ impl Scene<'_> {
     fn in_tables_of(&self, limit: u64) -> u64 {
         let workers = self.setup.workers;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(i32::MAX as usize);
-        within_share(connections_per_worker(limit, workers, LISTENERS) as u64, workers)
+        let room = room(limit, workers, LISTENERS, self.setup.tables);
+        match self.setup.tables {
+            Tables::Private => within_share(room.each as u64, workers),
+            Tables::Shared => room.all as u64,
+        }
     }
 
     /// Descriptors that a worker's table must have for that many connections of all.
     fn table_for(&self, target: u64) -> u64 {
         let workers = self.setup.workers;
-        largest_share(target, workers) + descriptors_beside(workers, LISTENERS) as u64
+        let connections = match self.setup.tables {
+            Tables::Private => largest_share(target, workers),
+            Tables::Shared => target,
+        };
+        connections + descriptors_beside(workers, LISTENERS, self.setup.tables) as u64
     }
 
     /// Open files that are no connections.
     fn other_files(&self) -> u64 {
         let workers = self.setup.workers;
-        let own = workers * descriptors_beside(workers, LISTENERS);
+        let tables = match self.setup.tables {
+            Tables::Private => workers,
+            Tables::Shared => 1,
+        };
+        let own = tables * descriptors_beside(workers, LISTENERS, self.setup.tables);
         self.host.files_open + own as u64 + FILES_FOR_OTHERS
     }
 
@@ -266,6 +296,13 @@ impl Scene<'_> {
 
     fn ports(&self) -> Option<u64> {
         self.host.ports.map(|[first, last]| (last + 1).saturating_sub(first))
+    }
+
+    /// Connections for which the tables of all workers have descriptors, however they are spread.
+    pub(super) fn room_in_tables(&self) -> u64 {
+        let limit = self.host.nofile.hard.min(self.host.nr_open.unwrap_or(u64::MAX));
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(i32::MAX as usize);
+        room(limit, self.setup.workers, LISTENERS, self.setup.tables).all as u64
     }
 
     fn locked_bytes(&self) -> u64 {

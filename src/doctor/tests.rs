@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Host, Report, Setup, judge};
 use crate::config::Backend;
+use crate::server::capacity::Tables;
 
 /// A host where none of the limits is near another, and the memory is the smallest.
 const FILES: &[(&str, &str)] = &[
@@ -36,7 +37,9 @@ Max open files            1024                 900000000            files
 Max locked memory         unlimited            unlimited            bytes
 ";
 
-const EPOLL: Setup = Setup { backend: Backend::Epoll, workers: 8, local_addresses: None };
+const EPOLL: Setup =
+    Setup { backend: Backend::Epoll, workers: 8, tables: Tables::Private, local_addresses: None };
+const SHARED: Setup = Setup { tables: Tables::Shared, ..EPOLL };
 const URING: Setup = Setup { backend: Backend::IoUring, ..EPOLL };
 const LOCAL: Setup = Setup { local_addresses: Some(4000), ..EPOLL };
 
@@ -81,6 +84,7 @@ fn remedy<'a>(report: &'a Report, name: &str) -> Option<&'a str> {
 /// connections that are left by it.
 const SMALLEST: &[(&str, Setup, &str, &str, u64)] = &[
     ("nofile", Setup { workers: 1, ..EPOLL }, "proc/self/limits", FEW_FILES, 4096 - 46),
+    ("nofile", SHARED, "proc/self/limits", FEW_FILES, 4096 - 4 - 8 * 43),
     ("fs.nr_open", Setup { workers: 1, ..EPOLL }, "proc/sys/fs/nr_open", "5000\n", 5000 - 46),
     ("fs.file-max", EPOLL, "proc/sys/fs/file-max", "50000\n", 50_000 - 642 - 8 * 53 - 1024),
     ("fs.file-max", LOCAL, "proc/sys/fs/file-max", "50000\n", (50_000 - 642 - 8 * 53 - 1024) / 2),
@@ -204,6 +208,44 @@ fn the_descriptors_and_the_workers_that_it_names_are_enough() {
         let parted = judge(&limits(20_000), more, Some(wanted));
         assert_eq!(parted.fits, Some(true), "{told}:\n{parted}");
     }
+}
+
+#[test]
+fn what_the_log_of_a_server_says_is_told_with_the_reason_for_the_other_number() {
+    let two = report(&[("proc/self/limits", FEW_FILES)], Setup { workers: 2, ..EPOLL });
+    assert_eq!(two.room_in_tables, 2 * (4096 - 47), "{two}");
+    assert!(two.connections < two.room_in_tables, "{two}");
+    let text = two.to_string();
+    assert!(text.contains("The server's log says 8,098") && text.contains("a hash"), "{text}");
+    for setup in [Setup { workers: 1, ..EPOLL }, SHARED] {
+        let one = report(&[("proc/self/limits", FEW_FILES)], setup);
+        assert_eq!(one.connections, one.room_in_tables, "{one}");
+        assert!(!one.to_string().contains("log says"), "{one}");
+    }
+}
+
+#[test]
+fn where_workers_share_a_table_more_of_them_are_no_remedy() {
+    let report = judge(&Root::new(&[("proc/self/limits", FEW_FILES)]).host(), SHARED, Some(10_000));
+    let told = remedy(&report, "nofile").expect("it does not fit");
+    assert!(!told.contains("--workers") && told.contains("close_range"), "{told}");
+    assert!(told.contains(&format!("ulimit -n {} ", 10_000 + 4 + 8 * 43)), "{told}");
+    assert!(report.to_string().contains("for all 8 workers"), "{report}");
+}
+
+#[test]
+fn one_is_no_plural() {
+    let one = Setup { workers: 1, ..EPOLL };
+    let text = judge(&Root::new(&[]).host(), one, Some(1)).to_string();
+    assert!(text.contains("\n1 connection fits: room for "), "{text}");
+    assert!(text.contains("1 worker,") && !text.contains(" 1 workers"), "{text}");
+}
+
+#[test]
+fn what_a_server_on_epoll_lacks_for_io_uring_is_told() {
+    let report = report(&[("proc/self/limits", LITTLE_MEMORY)], EPOLL);
+    let memlock = report.advice.iter().find(|advice| advice.name == "memlock");
+    assert!(memlock.is_some_and(|advice| advice.remedy.contains("ulimit -l")), "{report}");
 }
 
 #[test]

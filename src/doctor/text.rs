@@ -13,6 +13,12 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
+/// A number of things, one of which is called that.
+pub(super) fn counted(number: u64, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {thing}{plural}", grouped(number))
+}
+
 /// Bytes, in the largest unit that leaves a digit before the point.
 pub(super) fn bytes(bytes: u64) -> String {
     const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
@@ -40,6 +46,13 @@ mod tests {
             assert_eq!(grouped(number), text);
         }
         assert_eq!(or_unlimited(u64::MAX, grouped), "unlimited");
+    }
+
+    #[test]
+    fn one_is_no_plural() {
+        for (number, text) in [(0, "0 things"), (1, "1 thing"), (2000, "2,000 things")] {
+            assert_eq!(counted(number, "thing"), text);
+        }
     }
 
     #[test]

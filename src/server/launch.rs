@@ -1,9 +1,9 @@
 //! Starting the workers, in the order that private descriptor tables demand.
 //!
 //! Wakers, polls and the first listeners are made here, while there is one table; then each thread
-//! parts its table from the others, keeps those and closes the rest; only then it opens what it
-//! still needs to listen, and its ring. No value that owns a descriptor crosses threads after that,
-//! not even to be dropped.
+//! parts its table from the others, keeps those and closes the rest, and sets its ring up. When all
+//! have one they open what they still need to listen. No value that owns a descriptor crosses
+//! threads after the tables have parted, not even to be dropped.
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -11,13 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 
-use core_affinity::CoreId;
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::capacity::{connections_per_worker, default_workers};
+use super::capacity::{self, Room, Tables};
 use super::listeners::{Bound, Share};
-use super::{Server, StartError, Stopper, descriptors, memory};
-use crate::config::{Backend, Config};
+use super::{Server, StartError, Stopper, descriptors, memory, pinning};
+use crate::config::{Backend, Config, Pin};
 use crate::driver::{Driver, EventWaker, Tuning, epoll, uring};
 use crate::id::WorkerId;
 use crate::limits::REFUSALS_MAX;
@@ -40,9 +39,14 @@ enum Seed {
 /// What a worker's thread is given.
 struct Plan {
     id: WorkerId,
+    /// How many of them there are.
+    workers: usize,
     seed: Option<Seed>,
-    cpu: Option<CoreId>,
+    cpu: Option<usize>,
+    /// Whether it was told which CPU, so that it must be that one.
+    must_pin: bool,
     share: Share,
+    tables: Tables,
     /// Descriptors that survive the parting of the tables.
     keep: Vec<RawFd>,
     mail: Mail<EventWaker>,
@@ -51,46 +55,108 @@ struct Plan {
     connections_max: usize,
 }
 
-pub(super) fn launch(mut config: Config, backend: Backend) -> Result<Server, StartError> {
-    config.memory.get_or_insert_with(memory::default_budget);
-    let limit = descriptors::raise_limit();
-    let cpus = core_affinity::get_core_ids().unwrap_or_default();
-    let workers = if config.workers > 0 { config.workers } else { default_workers() };
-    let room = connections_per_worker(limit, workers, config.listen.len());
-    if room == 0 {
-        return Err(StartError::TooFewDescriptors(limit));
+/// How a worker's thread and the launch hear of each other.
+#[derive(Clone)]
+struct Line {
+    /// The worker has a driver; then, that it listens.
+    reports: Sender<Result<(), StartError>>,
+    /// It may listen; disconnected if it shall not.
+    go: Receiver<()>,
+    exits: Sender<Exit>,
+}
+
+/// What is the same for every attempt to start.
+struct Launch {
+    config: Config,
+    workers: usize,
+    tables: Tables,
+    room: Room,
+    connections_max: usize,
+    bound: Bound,
+}
+
+/// A server whose workers listen.
+struct Started {
+    stopper: Stopper,
+    counters: Vec<Arc<Counters>>,
+    exits: Receiver<Exit>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+/// Starts the workers, on another backend if they cannot have the first one.
+pub(super) fn launch(
+    config: Config,
+    backend: Backend,
+    fallback: Option<Backend>,
+) -> Result<Server, StartError> {
+    let mut launch = Launch::prepare(config)?;
+    let (started, backend) = match (launch.start(backend), fallback) {
+        (Err(error @ StartError::Ring { .. }), Some(fallback)) => {
+            tracing::warn!("backend epoll, because {error}");
+            (launch.start(fallback)?, fallback)
+        }
+        (result, _) => (result?, backend),
+    };
+    launch.bound.let_go();
+    let Started { stopper, counters, exits, threads } = started;
+    Ok(Server { stopper, counters, bound: launch.bound, backend, exits, threads })
+}
+
+impl Launch {
+    fn prepare(mut config: Config) -> Result<Self, StartError> {
+        config.memory.get_or_insert_with(memory::default_budget);
+        let limit = descriptors::raise_limit();
+        let tables = descriptors::try_parting().map_err(StartError::Worker)?;
+        let workers = capacity::workers(&config);
+        let room = capacity::room(limit, workers, config.listen.len(), tables);
+        if room.all == 0 {
+            return Err(StartError::TooFewDescriptors(limit));
+        }
+        if tables == Tables::Shared {
+            tracing::warn!(
+                "all workers share one descriptor table, as a seccomp filter forbids both \
+                 unshare(2) and close_range(2): the limit of {limit} descriptors is for all \
+                 connections together, and not for each worker"
+            );
+        }
+        let connections_max = connections_max(&config, room.all, workers);
+        let bound = Bound::bind(&config)?;
+        Ok(Self { config, workers, tables, room, connections_max, bound })
     }
-    let connections_max = connections_max(&config, room, workers);
-    let mut bound = Bound::bind(&config.listen)?;
-    let seeds = (0..workers).map(|_| Seed::new(backend)).collect::<io::Result<Vec<_>>>();
-    let seeds = seeds.map_err(StartError::Worker)?;
-    let wakers: Arc<[EventWaker]> = seeds.iter().map(Seed::waker).collect();
-    let mail = mailboxes(&wakers, config.mailbox_capacity);
-    let counters: Vec<Arc<Counters>> = (0..workers).map(|_| Arc::default()).collect();
-    let shared = Arc::new(Shared::new(config, connections_max));
-    let mut plans = Vec::new();
-    for (id, (seed, mail)) in seeds.into_iter().zip(mail).enumerate() {
-        let share = bound.share().map_err(StartError::Worker)?;
-        let keep = keep(&seed, &wakers, &share);
-        plans.push(Plan {
-            id: WorkerId(id as u16),
-            cpu: (!cpus.is_empty()).then(|| cpus[id % cpus.len()]),
-            seed: Some(seed),
-            share,
-            keep,
-            mail,
-            shared: Arc::clone(&shared),
-            counters: Arc::clone(&counters[id]),
-            connections_max: room.min(connections_max),
-        });
+
+    fn start(&self, backend: Backend) -> Result<Started, StartError> {
+        let seeds = (0..self.workers).map(|_| Seed::new(backend)).collect::<io::Result<Vec<_>>>();
+        let seeds = seeds.map_err(StartError::Worker)?;
+        let wakers: Arc<[EventWaker]> = seeds.iter().map(Seed::waker).collect();
+        let mail = mailboxes(&wakers, self.config.mailbox_capacity);
+        let counters: Vec<Arc<Counters>> = (0..self.workers).map(|_| Arc::default()).collect();
+        let shared = Arc::new(Shared::new(self.config.clone(), self.connections_max));
+        let shares = self.bound.shares(self.workers).map_err(StartError::Worker)?;
+        let cpus = pinning::cpus_of_workers(&self.config.pin, self.workers);
+        let mut plans = Vec::new();
+        for (id, ((seed, mail), share)) in seeds.into_iter().zip(mail).zip(shares).enumerate() {
+            let keep = keep(&seed, &wakers, &share);
+            plans.push(Plan {
+                id: WorkerId(id as u16),
+                workers: self.workers,
+                cpu: cpus[id],
+                must_pin: matches!(self.config.pin, Pin::List(_)),
+                seed: Some(seed),
+                share,
+                tables: self.tables,
+                keep,
+                mail,
+                shared: Arc::clone(&shared),
+                counters: Arc::clone(&counters[id]),
+                connections_max: self.room.each.min(self.connections_max),
+            });
+        }
+        let stopper = Stopper { shared, wakers };
+        let (exit_sender, exits) = bounded(self.workers);
+        let threads = spawn(plans, &stopper, &exit_sender, self.tables)?;
+        stopper.shared.note_memory_at_start();
+        Ok(Started { stopper, counters, exits, threads })
     }
-    let handed_over: Vec<RawFd> = plans.iter().flat_map(Plan::own_descriptors).collect();
-    let stopper = Stopper { shared, wakers };
-    let (exit_sender, exits) = bounded(workers);
-    let threads = spawn(plans, &stopper, &exit_sender, &handed_over)?;
-    stopper.shared.note_memory_at_start();
-    bound.let_go();
-    Ok(Server { stopper, counters, bound, backend, exits, threads })
 }
 
 /// Starts the threads and waits until all of them listen.
@@ -98,36 +164,55 @@ fn spawn(
     plans: Vec<Plan>,
     stopper: &Stopper,
     exits: &Sender<Exit>,
-    handed_over: &[RawFd],
+    tables: Tables,
 ) -> Result<Vec<thread::JoinHandle<()>>, StartError> {
-    let (ready_sender, ready) = bounded(plans.len());
-    let mut threads = Vec::new();
+    let (report_sender, reports) = bounded(plans.len());
+    let (go_sender, go) = bounded(plans.len());
+    let line = Line { reports: report_sender, go, exits: exits.clone() };
+    let (mut threads, mut handed_over) = (Vec::new(), Vec::new());
     let mut failure = None;
     for plan in plans {
-        let (ready, exits) = (ready_sender.clone(), exits.clone());
+        let (line, own) = (line.clone(), plan.own_descriptors());
         let thread = thread::Builder::new().name(format!("worker-{}", plan.id.0));
-        match thread.spawn(move || plan.run(&ready, &exits)) {
-            Ok(thread) => threads.push(thread),
+        match thread.spawn(move || plan.run(&line)) {
+            Ok(thread) => {
+                threads.push(thread);
+                handed_over.extend(own);
+            }
             Err(error) => failure = Some(StartError::Worker(error)),
         }
     }
-    drop(ready_sender);
-    for _ in 0..threads.len() {
-        let gone = || StartError::Worker(io::Error::other("a worker panicked"));
-        if let Err(error) = ready.recv().unwrap_or_else(|_| Err(gone())) {
-            failure.get_or_insert(error);
+    drop(line);
+    // Nobody is accepted before every worker has a driver: a start that fails has no clients.
+    let hear = |failure: &mut Option<StartError>| {
+        for _ in 0..threads.len() {
+            let gone = || StartError::Worker(io::Error::other("a worker panicked"));
+            if let Err(error) = reports.recv().unwrap_or_else(|_| Err(gone())) {
+                failure.get_or_insert(error);
+            }
         }
+    };
+    hear(&mut failure);
+    if failure.is_none() {
+        // One for each, and the channel has room for them all.
+        for _ in &threads {
+            // There is room for all; it fails only if no thread is left to hear it.
+            let _ = go_sender.send(());
+        }
+        hear(&mut failure);
     }
-    // The workers have these in their own tables now.
-    handed_over.iter().copied().for_each(descriptors::close_here);
+    drop(go_sender);
+    if tables == Tables::Private {
+        // The workers have these in their own tables now.
+        handed_over.into_iter().for_each(descriptors::close_here);
+    }
     let Some(failure) = failure else { return Ok(threads) };
     stopper.stop();
     threads.into_iter().for_each(|thread| drop(thread.join()));
     Err(failure)
 }
 
-fn connections_max(config: &Config, room: usize, workers: usize) -> usize {
-    let possible = room.saturating_mul(workers);
+fn connections_max(config: &Config, possible: usize, workers: usize) -> usize {
     match config.max_connections {
         Some(wanted) if wanted > possible => {
             tracing::warn!(
@@ -176,54 +261,76 @@ impl Plan {
         self.share.descriptors().chain(seed).collect()
     }
 
-    fn run(self, ready: &Sender<Result<(), StartError>>, exits: &Sender<Exit>) {
+    fn run(self, line: &Line) {
         let worker = self.id;
-        if let Some(cpu) = self.cpu
-            && !core_affinity::set_for_current(cpu)
-        {
-            tracing::warn!(worker = worker.0, cpu = cpu.id, "cannot pin the worker");
-        }
-        let result = self.serve(ready);
+        let result = self.serve(line);
         // Nobody listens any more if the start has failed.
-        let _ = exits.send(Exit { worker, result });
+        let _ = line.exits.send(Exit { worker, result });
     }
 
-    fn serve(mut self, ready: &Sender<Result<(), StartError>>) -> io::Result<()> {
-        let parted = descriptors::part(&self.keep).map_err(StartError::Worker);
+    fn serve(mut self, line: &Line) -> io::Result<()> {
+        let prepared = self.part().and_then(|()| self.pin());
         let tuning = Tuning::for_connections(self.connections_max + REFUSALS_MAX);
+        let workers = self.workers;
         // The one choice between backends: below it everything is compiled once for each.
         match self.seed.take().expect("a plan is carried out once") {
-            Seed::Epoll(seed) => self.serve_on(ready, parted, || Ok(seed.build(tuning))),
-            Seed::IoUring(waker) => {
-                self.serve_on(ready, parted, || uring::UringDriver::new(waker, tuning))
+            Seed::Epoll(seed) => {
+                let driver = prepared.map(|()| seed.build(tuning));
+                self.serve_on(line, driver)
             }
+            Seed::IoUring(waker) => {
+                let no_ring = |error| StartError::Ring { workers, error };
+                let ring = || uring::UringDriver::new(waker, tuning).map_err(no_ring);
+                self.serve_on(line, prepared.and_then(|()| ring()))
+            }
+        }
+    }
+
+    fn part(&self) -> Result<(), StartError> {
+        match self.tables {
+            Tables::Private => descriptors::part(&self.keep).map_err(StartError::Worker),
+            Tables::Shared => Ok(()),
+        }
+    }
+
+    fn pin(&self) -> Result<(), StartError> {
+        let Some(cpu) = self.cpu else { return Ok(()) };
+        match pinning::pin_to(cpu) {
+            Err(error) if self.must_pin => Err(StartError::Pin(cpu, error)),
+            Err(error) => {
+                tracing::warn!(worker = self.id.0, cpu, %error, "cannot pin the worker");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
         }
     }
 
     fn serve_on<D: Driver<Waker = EventWaker>>(
         self,
-        ready: &Sender<Result<(), StartError>>,
-        parted: Result<(), StartError>,
-        build: impl FnOnce() -> io::Result<D>,
+        line: &Line,
+        driver: Result<D, StartError>,
     ) -> io::Result<()> {
         let Self { share, shared, counters, mail, connections_max, .. } = self;
-        let started = parted.and_then(|()| {
-            let driver = build().map_err(StartError::Worker)?;
-            let shared = Arc::clone(&shared);
-            let mut worker = Worker::new(driver, shared, counters, mail, connections_max);
-            for listener in share.open()? {
-                worker.listen(listener).map_err(StartError::Worker)?;
-            }
-            Ok(worker)
-        });
-        let mut worker = match started {
-            Ok(worker) => worker,
-            Err(error) => {
-                let _ = ready.send(Err(error));
-                return Ok(());
-            }
+        let (driver, report) = match driver {
+            Ok(driver) => (Some(driver), Ok(())),
+            Err(error) => (None, Err(error)),
         };
-        let _ = ready.send(Ok(()));
+        // The launch hears every report: it waits for as many as there are threads.
+        let _ = line.reports.send(report);
+        let Some(driver) = driver else { return Ok(()) };
+        if line.go.recv().is_err() {
+            return Ok(());
+        }
+        let mut worker = Worker::new(driver, Arc::clone(&shared), counters, mail, connections_max);
+        let listens = share.open().and_then(|listeners| {
+            let mut listeners = listeners.into_iter();
+            listeners.try_for_each(|listener| worker.listen(listener).map_err(StartError::Worker))
+        });
+        let is_serving = listens.is_ok();
+        let _ = line.reports.send(listens);
+        if !is_serving {
+            return Ok(());
+        }
         let result = worker.run();
         if result.is_err() {
             shared.is_stopping.store(true, Ordering::Release);

@@ -1,19 +1,19 @@
 //! Listening sockets: one of TCP per worker and address, one of Unix for all.
 
-use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
 
 use nix::sys::socket::setsockopt;
 use nix::{setsockopt_impl, sockopt_impl};
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use super::StartError;
-use crate::config::ListenAddr;
+use super::patience::patiently;
+use super::unix_path::{self, UnixPath};
+use crate::config::{Config, ListenAddr};
 use crate::driver::Listener;
+use crate::limits::{KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES};
 
 /// Connects that may wait for an accept; the kernel bounds it by net.core.somaxconn.
 const BACKLOG: i32 = 65_535;
@@ -32,15 +32,25 @@ sockopt_impl!(
     i32
 );
 
-/// What the server holds of its addresses.
+/// What the server holds of its addresses, until every worker listens.
 #[derive(Debug)]
 pub(super) struct Bound {
     addresses: Vec<ListenAddr>,
-    /// One for each TCP address, in their order, until a worker takes them.
+    /// What holds each TCP address, in their order.
     tcp: Vec<Socket>,
     unix: Vec<Socket>,
-    /// Paths of the Unix listeners, with their inodes.
-    paths: Vec<(PathBuf, u64)>,
+    /// Whether accepted sockets find out by themselves that their peer is gone.
+    liveness: Liveness,
+    paths: Vec<UnixPath>,
+}
+
+/// What ends connections whose peer has gone without a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Liveness {
+    /// The server's pings.
+    Pings,
+    /// TCP's keepalive.
+    Keepalive,
 }
 
 /// What one worker takes to its thread, to listen on there.
@@ -56,18 +66,33 @@ pub(super) struct Share {
 struct Tcp {
     address: SocketAddr,
     only_v6: bool,
-    /// What holds the address: the first worker takes it, the others bind beside it.
+    liveness: Liveness,
+    /// A duplicate of what holds the address, for the first worker; the others bind beside it.
     held: Option<Socket>,
 }
 
 impl Bound {
     /// Finds out whether every address is free, resolves port 0, and opens the Unix listeners.
-    pub(super) fn bind(addresses: &[ListenAddr]) -> Result<Self, StartError> {
-        let mut bound = Self { addresses: vec![], tcp: vec![], unix: vec![], paths: vec![] };
-        for address in addresses {
+    pub(super) fn bind(config: &Config) -> Result<Self, StartError> {
+        let addresses: Vec<ListenAddr> = config.listen.iter().map(settle).collect();
+        if let Some(twice) = find_twice(&addresses) {
+            return Err(StartError::Twice(twice.clone()));
+        }
+        let liveness =
+            if config.ping_interval.is_zero() { Liveness::Keepalive } else { Liveness::Pings };
+        let mut bound =
+            Self { addresses: vec![], tcp: vec![], unix: vec![], liveness, paths: vec![] };
+        for address in &addresses {
             let result = match address {
-                ListenAddr::Tcp(tcp) => bound.hold(*tcp, addresses),
-                ListenAddr::Unix(path) => bound.open_unix(path),
+                ListenAddr::Tcp(tcp) => bound.hold(*tcp, &addresses),
+                ListenAddr::All(_) => unreachable!("it is settled which addresses that are"),
+                ListenAddr::Unix(path) => {
+                    unix_path::open(path, config, BACKLOG).map(|(socket, path)| {
+                        bound.unix.push(socket);
+                        bound.paths.push(path);
+                        bound.addresses.push(address.clone());
+                    })
+                }
             };
             result.map_err(|error| StartError::Listen(address.clone(), error))?;
         }
@@ -78,66 +103,58 @@ impl Bound {
         &self.addresses
     }
 
-    /// What a worker needs; the first to ask gets what holds the addresses.
-    pub(super) fn share(&mut self) -> io::Result<Share> {
-        let mut held = std::mem::take(&mut self.tcp).into_iter();
-        let tcp = self.addresses.iter().filter_map(|address| match address {
-            ListenAddr::Tcp(address) => Some(Tcp {
-                address: *address,
-                only_v6: only_v6(*address, &self.addresses),
-                held: held.next(),
-            }),
-            ListenAddr::Unix(_) => None,
-        });
-        let unix = self.unix.iter().map(|socket| Ok(socket.try_clone()?.into()));
-        Ok(Share { tcp: tcp.collect(), unix: unix.collect::<io::Result<_>>()? })
+    /// What each of so many workers needs; the first gets what holds the addresses.
+    pub(super) fn shares(&self, workers: usize) -> io::Result<Vec<Share>> {
+        (0..workers).map(|worker| self.share(worker == 0)).collect()
     }
 
-    /// The workers have their own descriptors of the Unix listeners now.
+    fn share(&self, is_first: bool) -> io::Result<Share> {
+        let mut holders = self.tcp.iter();
+        let mut tcp = Vec::new();
+        for address in &self.addresses {
+            let ListenAddr::Tcp(address) = address else { continue };
+            let holder = holders.next().expect("each TCP address is held");
+            tcp.push(Tcp {
+                address: *address,
+                only_v6: only_v6(*address, &self.addresses),
+                liveness: self.liveness,
+                held: is_first.then(|| holder.try_clone()).transpose()?,
+            });
+        }
+        let unix = self.unix.iter().map(|socket| Ok(socket.try_clone()?.into()));
+        Ok(Share { tcp, unix: unix.collect::<io::Result<_>>()? })
+    }
+
+    /// The workers have their own descriptors of the listeners now.
     pub(super) fn let_go(&mut self) {
+        self.tcp.clear();
         self.unix.clear();
+    }
+
+    /// Leaves the Unix paths where they are.
+    pub(super) fn detach(&mut self) {
+        self.paths.drain(..).for_each(std::mem::forget);
     }
 
     /// Listens without SO_REUSEPORT, so that an address where another server of this user listens
     /// is found to be in use; sets it afterwards, so that the other workers may bind beside this
     /// socket. Whoever connects meanwhile waits in its queue for the first worker.
     fn hold(&mut self, address: SocketAddr, all: &[ListenAddr]) -> io::Result<()> {
-        let socket = tcp_socket(address, only_v6(address, all))?;
-        socket.bind(&address.into())?;
-        // Of two servers that start at once both may bind, but only one may listen. Addresses of
-        // our own with one port would be in each other's way like that: they listen later.
-        if !shares_port(address, all) {
-            socket.listen(BACKLOG)?;
-        }
+        let socket = patiently(|| {
+            let socket = tcp_socket(address, only_v6(address, all), self.liveness)?;
+            socket.bind(&address.into())?;
+            // Of two servers that start at once both may bind, but only one may listen. Addresses
+            // of our own with one port would be in each other's way like that: they listen later.
+            if !shares_port(address, all) {
+                socket.listen(BACKLOG)?;
+            }
+            Ok(socket)
+        })?;
         socket.set_reuse_port(true)?;
         let resolved = socket.local_addr()?.as_socket().unwrap_or(address);
         self.tcp.push(socket);
         self.addresses.push(ListenAddr::Tcp(resolved));
         Ok(())
-    }
-
-    fn open_unix(&mut self, path: &Path) -> io::Result<()> {
-        remove_stale(path)?;
-        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        socket.bind(&SockAddr::unix(path)?)?;
-        self.paths.push((path.to_owned(), fs::symlink_metadata(path)?.ino()));
-        socket.set_nonblocking(true)?;
-        socket.listen(BACKLOG)?;
-        self.unix.push(socket);
-        self.addresses.push(ListenAddr::Unix(path.to_owned()));
-        Ok(())
-    }
-}
-
-impl Drop for Bound {
-    /// Removes the paths of the Unix listeners, unless a newer server has put its own there.
-    fn drop(&mut self) {
-        for (path, inode) in &self.paths {
-            if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.ino() == *inode) {
-                // Somebody else may have removed it just now.
-                let _ = fs::remove_file(path);
-            }
-        }
     }
 }
 
@@ -163,7 +180,7 @@ impl Tcp {
     fn listen(self) -> io::Result<Listener> {
         let socket = match self.held {
             Some(held) => held,
-            None => bind_beside(self.address, self.only_v6)?,
+            None => bind_beside(self.address, self.only_v6, self.liveness)?,
         };
         // What holds an address listens already, unless others of ours share the port.
         socket.listen(BACKLOG)?;
@@ -171,21 +188,29 @@ impl Tcp {
     }
 }
 
-fn tcp_socket(address: SocketAddr, only_v6: bool) -> io::Result<Socket> {
+fn tcp_socket(address: SocketAddr, only_v6: bool, liveness: Liveness) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(only_v6)?;
     }
-    // Accepted sockets inherit it: one call for all of them.
+    // Accepted sockets inherit these: one call for all of them.
     socket.set_tcp_nodelay(true)?;
+    if liveness == Liveness::Keepalive {
+        socket.set_tcp_keepalive(&keepalive())?;
+    }
     socket.set_nonblocking(true)?;
     setsockopt(&socket, DeferAccept, &DEFER_ACCEPT_SECONDS)?;
     Ok(socket)
 }
 
-fn bind_beside(address: SocketAddr, only_v6: bool) -> io::Result<Socket> {
-    let socket = tcp_socket(address, only_v6)?;
+fn keepalive() -> TcpKeepalive {
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE);
+    keepalive.with_interval(KEEPALIVE_INTERVAL).with_retries(KEEPALIVE_PROBES)
+}
+
+fn bind_beside(address: SocketAddr, only_v6: bool, liveness: Liveness) -> io::Result<Socket> {
+    let socket = tcp_socket(address, only_v6, liveness)?;
     socket.set_reuse_port(true)?;
     socket.bind(&address.into())?;
     Ok(socket)
@@ -197,7 +222,7 @@ fn only_v6(address: SocketAddr, all: &[ListenAddr]) -> bool {
         ListenAddr::Tcp(other) => {
             other.is_ipv4() && other.ip().is_unspecified() && other.port() == address.port()
         }
-        ListenAddr::Unix(_) => false,
+        ListenAddr::All(_) | ListenAddr::Unix(_) => false,
     };
     !address.ip().is_unspecified() || all.iter().any(is_v4_twin)
 }
@@ -206,23 +231,32 @@ fn only_v6(address: SocketAddr, all: &[ListenAddr]) -> bool {
 fn shares_port(address: SocketAddr, all: &[ListenAddr]) -> bool {
     let has_port = |other: &&ListenAddr| match other {
         ListenAddr::Tcp(other) => other.port() == address.port(),
-        ListenAddr::Unix(_) => false,
+        ListenAddr::All(_) | ListenAddr::Unix(_) => false,
     };
     address.port() != 0 && all.iter().filter(has_port).count() > 1
 }
 
-/// A path that a server left behind is replaced; one where somebody answers is not.
-fn remove_stale(path: &Path) -> io::Result<()> {
-    let Ok(metadata) = fs::symlink_metadata(path) else { return Ok(()) };
-    if !metadata.file_type().is_socket() {
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file is there"));
+/// Which addresses all are depends on the kernel.
+fn settle(address: &ListenAddr) -> ListenAddr {
+    match address {
+        ListenAddr::All(port) if has_v6() => {
+            ListenAddr::Tcp(SocketAddr::from((Ipv6Addr::UNSPECIFIED, *port)))
+        }
+        ListenAddr::All(port) => ListenAddr::Tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, *port))),
+        settled => settled.clone(),
     }
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    match socket.connect(&SockAddr::unix(path)?) {
-        Ok(()) => Err(io::ErrorKind::AddrInUse.into()),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-        Err(error) => Err(error),
-    }
+}
+
+fn has_v6() -> bool {
+    Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP)).is_ok()
+}
+
+/// An address that is there twice. With port 0 each is another one.
+fn find_twice(addresses: &[ListenAddr]) -> Option<&ListenAddr> {
+    let is_fixed =
+        |address: &ListenAddr| !matches!(address, ListenAddr::Tcp(tcp) if tcp.port() == 0);
+    let mut behind = addresses.iter().enumerate().filter(|(_, address)| is_fixed(address));
+    behind.find(|(at, address)| addresses[..*at].contains(address)).map(|(_, address)| address)
 }
 
 #[cfg(test)]
@@ -233,14 +267,19 @@ mod tests {
 
     use super::*;
 
+    fn bind(address: ListenAddr) -> Result<Bound, StartError> {
+        Bound::bind(&Config { listen: vec![address], ..Config::default() })
+    }
+
     #[test]
     fn a_client_that_connects_before_the_workers_listen_waits_for_them() {
         for any in ["127.0.0.1:0", "[::1]:0"] {
-            let mut bound = Bound::bind(&[ListenAddr::Tcp(any.parse().unwrap())]).unwrap();
+            let mut bound = bind(ListenAddr::Tcp(any.parse().unwrap())).unwrap();
             let ListenAddr::Tcp(address) = bound.addresses()[0] else { unreachable!() };
             let mut client = TcpStream::connect(address).unwrap();
-            let shares = [bound.share().unwrap(), bound.share().unwrap()];
-            let [first, second] = shares.map(|share| share.open().unwrap());
+            let mut listeners = bound.shares(2).unwrap().into_iter().map(|share| share.open());
+            let (first, second) = (listeners.next().unwrap(), listeners.next().unwrap());
+            let (first, second) = (first.unwrap(), second.unwrap());
             bound.let_go();
             drop(second);
             let descriptor = first[0].as_fd().try_clone_to_owned().unwrap();
@@ -256,17 +295,30 @@ mod tests {
     #[test]
     fn an_address_that_is_held_is_in_use_for_others_and_not_for_workers() {
         let any = ListenAddr::Tcp("127.0.0.1:0".parse().unwrap());
-        let mut bound = Bound::bind(&[any]).unwrap();
+        let bound = bind(any).unwrap();
         let address = bound.addresses()[0].clone();
         let is_in_use = |result: Result<Bound, StartError>| match result {
             Err(StartError::Listen(_, error)) => error.kind() == io::ErrorKind::AddrInUse,
             _ => false,
         };
-        assert!(is_in_use(Bound::bind(std::slice::from_ref(&address))), "before a worker listens");
-        let workers = [bound.share().unwrap(), bound.share().unwrap(), bound.share().unwrap()];
-        let listeners = workers.map(|share| share.open().unwrap());
-        assert!(is_in_use(Bound::bind(std::slice::from_ref(&address))), "and afterwards");
-        drop(listeners);
-        Bound::bind(&[address]).unwrap();
+        assert!(is_in_use(bind(address.clone())), "before a worker listens");
+        let open = |share: Share| share.open().unwrap();
+        let listeners: Vec<_> = bound.shares(3).unwrap().into_iter().map(open).collect();
+        assert!(is_in_use(bind(address.clone())), "and afterwards");
+        drop((listeners, bound));
+        bind(address).unwrap();
+    }
+
+    #[test]
+    fn an_address_that_is_there_twice_is_found() {
+        let listen = |list: &[&str]| -> Vec<ListenAddr> {
+            list.iter().map(|address| settle(&address.parse().unwrap())).collect()
+        };
+        for list in [&["[::]:1", "0.0.0.0:1"][..], &["127.0.0.1:0"; 2], &["unix:a", "unix:b"]] {
+            assert_eq!(find_twice(&listen(list)), None, "{list:?}");
+        }
+        for list in [["127.0.0.1:1"; 2], ["unix:a"; 2], [":1", "1"]] {
+            assert!(find_twice(&listen(&list)).is_some(), "{list:?}");
+        }
     }
 }

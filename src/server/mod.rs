@@ -4,14 +4,21 @@
 
 pub mod capacity;
 pub mod cgroup;
+#[allow(unsafe_code, reason = "no library has this system call in a safe form")]
+mod close_range;
 mod descriptors;
 mod error;
 mod launch;
 mod listeners;
 mod memory;
+pub mod log;
+mod patience;
+mod pinning;
 pub mod readiness;
 pub mod signals;
+mod unix_path;
 
+pub use descriptors::try_parting;
 pub use error::StartError;
 
 use std::io;
@@ -28,7 +35,8 @@ use crate::worker::Shared;
 use launch::Exit;
 use listeners::Bound;
 
-/// A server that runs.
+/// A server that runs. Dropped, it stops and waits for its workers, which let clients answer the
+/// 1001 for the time that [`Config::drain`] says; [`Server::detach`] lets it run on.
 #[derive(Debug)]
 pub struct Server {
     stopper: Stopper,
@@ -53,8 +61,13 @@ impl Server {
     ///
     /// What the operator has to mend, in a line.
     pub fn start(config: Config) -> Result<Self, StartError> {
-        let backend = choose(config.backend)?;
-        launch::launch(config, backend)
+        let (backend, fallback) = choose(config.backend)?;
+        let may_choose = config.backend == Backend::Auto;
+        let server = launch::launch(config, backend, fallback)?;
+        if may_choose && server.backend == Backend::IoUring {
+            tracing::info!("backend io_uring, because this kernel has and permits what it needs");
+        }
+        Ok(server)
     }
 
     /// Where it listens; port 0 has become a real one.
@@ -79,6 +92,14 @@ impl Server {
     #[must_use]
     pub fn connections_max(&self) -> usize {
         self.stopper.shared.connections_max
+    }
+
+    /// How large it is, for people: `2 workers, room for 40 connections`.
+    #[must_use]
+    pub fn size(&self) -> String {
+        let (workers, room) = (self.workers(), self.connections_max());
+        let plural = |number| if number == 1 { "" } else { "s" };
+        format!("{workers} worker{}, room for {room} connection{}", plural(workers), plural(room))
     }
 
     /// What all workers did so far.
@@ -122,6 +143,19 @@ impl Server {
     ///
     /// If one failed; the others are stopped then.
     pub fn join(mut self) -> io::Result<Counts> {
+        self.wait()?;
+        Ok(self.counts())
+    }
+
+    /// Lets it run on without this value, until a [`Stopper`] stops it or the process ends. Nobody
+    /// hears of workers that fail, and the paths of its Unix sockets stay.
+    pub fn detach(mut self) {
+        self.threads.clear();
+        self.bound.detach();
+    }
+
+    /// Waits for what workers there are.
+    fn wait(&mut self) -> io::Result<()> {
         let mut failure = None;
         for _ in 0..self.threads.len() {
             let Ok(Exit { worker, result }) = self.exits.recv() else { break };
@@ -137,7 +171,17 @@ impl Server {
                 failure.get_or_insert_with(|| io::Error::other("a worker panicked"));
             }
         }
-        failure.map_or_else(|| Ok(self.counts()), Err)
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if !self.threads.is_empty() {
+            self.stop();
+            // What failed is in the log.
+            let _ = self.wait();
+        }
     }
 }
 
@@ -149,19 +193,17 @@ impl Stopper {
     }
 }
 
-/// Settles what `auto` means here, and says why.
-fn choose(backend: Backend) -> Result<Backend, StartError> {
+/// Settles what `auto` means here, and says why: the backend, and what to take where not every
+/// worker can have it.
+fn choose(backend: Backend) -> Result<(Backend, Option<Backend>), StartError> {
     match (backend, uring::probe()) {
-        (Backend::Epoll, _) => Ok(Backend::Epoll),
+        (Backend::Epoll, _) => Ok((Backend::Epoll, None)),
         (Backend::IoUring, Err(reason)) => Err(StartError::NoIoUring(reason)),
         (Backend::Auto, Err(reason)) => {
             tracing::info!("backend epoll, because io_uring does not work here: {reason}");
-            Ok(Backend::Epoll)
+            Ok((Backend::Epoll, None))
         }
-        (Backend::Auto, Ok(())) => {
-            tracing::info!("backend io_uring, because this kernel has and permits what it needs");
-            Ok(Backend::IoUring)
-        }
-        (Backend::IoUring, Ok(())) => Ok(Backend::IoUring),
+        (Backend::Auto, Ok(())) => Ok((Backend::IoUring, Some(Backend::Epoll))),
+        (Backend::IoUring, Ok(())) => Ok((Backend::IoUring, None)),
     }
 }

@@ -15,8 +15,7 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Tells that the server listens; call it when signals are watched.
 pub fn tell_ready(server: &Server) {
-    let (workers, room) = (server.workers(), server.connections_max());
-    tell(&format!("READY=1\nSTATUS={workers} workers, room for {room} connections\n"));
+    tell(&format!("READY=1\nSTATUS={}\n", server.size()));
 }
 
 /// Tells that the server has begun to stop.

@@ -1,4 +1,5 @@
-//! SIGTERM and SIGINT: the first stops the server in peace, the second at once.
+//! Signals: the first SIGTERM or SIGINT stops the server in peace, the second at once. SIGHUP,
+//! SIGUSR1 and SIGUSR2, which would end the process, do nothing but a line in the log.
 
 use std::io;
 use std::process::exit;
@@ -18,30 +19,52 @@ pub struct Held(SigSet);
 ///
 /// If the kernel will not mask them.
 pub fn hold() -> io::Result<Held> {
-    let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
+    let stopping = [Signal::SIGTERM, Signal::SIGINT];
+    let others = [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2];
+    let signals: SigSet = stopping.into_iter().chain(others).collect();
     signals.thread_block()?;
     Ok(Held(signals))
 }
 
 impl Held {
-    /// Waits for them on a thread of its own.
+    /// Waits for them on a thread of its own. The last words are for an end at once.
     ///
     /// # Errors
     ///
     /// If there can be no more threads.
-    pub fn watch(self, stopper: Stopper) -> io::Result<()> {
+    pub fn watch(self, stopper: Stopper, last_words: impl Fn() + Send + 'static) -> io::Result<()> {
         let watch = move || {
-            for turn in 0.. {
-                let signal = self.0.wait().expect("the set holds valid signals");
-                if turn > 0 {
-                    tracing::warn!("{signal} again: stopping at once");
-                    exit(1);
+            let mut is_stopping = false;
+            loop {
+                match self.0.wait().expect("the set holds valid signals") {
+                    signal @ (Signal::SIGHUP | Signal::SIGUSR1 | Signal::SIGUSR2) => ignore(signal),
+                    signal if is_stopping => {
+                        tracing::warn!("{signal} again: stopping at once");
+                        last_words();
+                        exit(1);
+                    }
+                    signal => {
+                        is_stopping = true;
+                        stop(signal, &stopper);
+                    }
                 }
-                tracing::info!("{signal}: stopping; once more stops at once");
-                stopper.stop();
-                readiness::tell_stopping();
             }
         };
         thread::Builder::new().name("signals".into()).spawn(watch).map(drop)
+    }
+}
+
+/// Acts first and tells afterwards: nobody to whom it is told may hold it up.
+fn stop(signal: Signal, stopper: &Stopper) {
+    stopper.stop();
+    tracing::info!("{signal}: stopping; once more stops at once");
+    readiness::tell_stopping();
+}
+
+fn ignore(signal: Signal) {
+    if signal == Signal::SIGHUP {
+        tracing::info!("SIGHUP: there is nothing to reload; going on");
+    } else {
+        tracing::info!("{signal}: it means nothing here; going on");
     }
 }

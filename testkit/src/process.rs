@@ -30,7 +30,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(20);
 const LISTENING: &str = "listening on ";
 
 /// The log line that comes behind the last address.
-const STARTED: &str = " workers, room for ";
+const STARTED: &str = ", room for ";
 
 /// What /proc counts CPU time in: USER_HZ, the same on every machine of today.
 const TICKS_PER_SECOND: u64 = 100;

@@ -7,17 +7,24 @@ use testkit::process::Launch;
 
 use crate::support::{PROGRAM, clients, ms, skip};
 
-/// Makes io_uring_setup(2) fail with an errno from here on, as a container's seccomp profile does,
-/// and becomes the program in its arguments.
+/// Makes system calls fail from here on, as a container's seccomp profile does, and becomes the
+/// program behind the `--`. A rule is the number of the call and an errno, or also the first
+/// argument with which it fails.
 const FORBID: &str = r"
 import ctypes, os, struct, sys
-SETUP, ALLOW, ERRNO = 425, 0x7fff0000, 0x00050000
-rules = b''.join([
-    struct.pack('HBBI', 0x20, 0, 0, 0),
-    struct.pack('HBBI', 0x15, 0, 1, SETUP),
-    struct.pack('HBBI', 0x06, 0, 0, ERRNO | int(sys.argv[1])),
-    struct.pack('HBBI', 0x06, 0, 0, ALLOW),
-])
+ALLOW, ERRNO, ARCH = 0x7fff0000, 0x00050000, {'x86_64': 0xc000003e, 'aarch64': 0xc00000b7}
+def op(code, yes, no, value): return struct.pack('HBBI', code, yes, no, value)
+split = sys.argv.index('--')
+rules = op(0x20, 0, 0, 4) + op(0x15, 1, 0, ARCH[os.uname().machine]) + op(0x06, 0, 0, ALLOW)
+for rule in sys.argv[1:split]:
+    call, errno, *first = map(int, rule.split(':'))
+    rules += op(0x20, 0, 0, 0)
+    if first:
+        rules += op(0x15, 0, 3, call) + op(0x20, 0, 0, 16) + op(0x15, 0, 1, first[0])
+    else:
+        rules += op(0x15, 0, 1, call)
+    rules += op(0x06, 0, 0, ERRNO | errno)
+rules += op(0x06, 0, 0, ALLOW)
 memory = ctypes.create_string_buffer(rules)
 program = struct.pack('HxxxxxxP', len(rules) // 8, ctypes.addressof(memory))
 prctl = ctypes.CDLL(None, use_errno=True).prctl
@@ -25,32 +32,44 @@ prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
 filters = ctypes.create_string_buffer(program)
 if prctl(38, 1, 0, 0, 0) or prctl(22, 2, ctypes.addressof(filters), 0, 0):
     sys.exit('seccomp: ' + os.strerror(ctypes.get_errno()))
-os.execv(sys.argv[2], sys.argv[2:])
+os.execv(sys.argv[split + 1], sys.argv[split + 1:])
 ";
 
-const EPERM: &str = "1";
-const ENOSYS: &str = "38";
+/// A system call, the errno that it fails with, and the first argument that it needs for that.
+#[derive(Clone, Copy)]
+pub(crate) struct Rule(pub(crate) libc::c_long, pub(crate) i32, pub(crate) Option<i32>);
 
-/// A command that forbids io_uring and becomes the program in its arguments; says so if it cannot.
-pub(crate) fn forbid_io_uring(errno: &str) -> Option<[&str; 4]> {
-    let wrapper = ["python3", "-c", FORBID, errno];
-    let (program, words) = wrapper.split_first().expect("it is not empty");
-    let trial = Command::new(program).args(words).arg("/bin/true").output();
+/// A command that forbids these and becomes the program in its arguments; says so if it cannot.
+pub(crate) fn forbid(rules: &[Rule]) -> Option<Vec<String>> {
+    let rules = rules.iter().map(|Rule(call, errno, first)| match first {
+        Some(first) => format!("{call}:{errno}:{first}"),
+        None => format!("{call}:{errno}"),
+    });
+    let wrapper = ["python3", "-c", FORBID].map(str::to_owned).into_iter().chain(rules);
+    let wrapper: Vec<String> = wrapper.chain(["--".to_owned()]).collect();
+    let trial = Command::new(&wrapper[0]).args(&wrapper[1..]).arg("/bin/true").output();
     if !trial.is_ok_and(|output| output.status.success()) {
-        skip("python3 cannot forbid io_uring here");
+        skip("python3 cannot forbid system calls here");
         return None;
     }
     Some(wrapper)
 }
 
-fn forbidden(errno: &str, args: &[&str]) -> Option<Launch> {
+/// The same for io_uring.
+pub(crate) fn forbid_io_uring(errno: i32) -> Option<Vec<String>> {
+    forbid(&[Rule(libc::SYS_io_uring_setup, errno, None)])
+}
+
+fn forbidden(errno: i32, args: &[&str]) -> Option<Launch> {
     let launch = Launch::new(PROGRAM).wrapped(forbid_io_uring(errno)?);
     Some(launch.args(["--listen", "127.0.0.1:0", "--workers", "2"]).args(args))
 }
 
 #[test]
 fn the_server_works_on_epoll_and_says_why() {
-    for (errno, reason) in [(EPERM, "forbidden"), (ENOSYS, "this kernel has no io_uring")] {
+    for (errno, reason) in
+        [(libc::EPERM, "forbidden"), (libc::ENOSYS, "this kernel has no io_uring")]
+    {
         for args in [&["--backend", "auto"][..], &[]] {
             let Some(launch) = forbidden(errno, args) else { return };
             let server = launch.start();
@@ -69,7 +88,7 @@ fn the_server_works_on_epoll_and_says_why() {
 
 #[test]
 fn who_insists_on_io_uring_is_told_why_it_does_not_start() {
-    let Some(launch) = forbidden(EPERM, &["--backend", "io_uring"]) else { return };
+    let Some(launch) = forbidden(libc::EPERM, &["--backend", "io_uring"]) else { return };
     let finished = launch.run(ms(10_000));
     assert_eq!(finished.code, Some(1), "{}", finished.stderr);
     let [line] = finished.stderr.lines().collect::<Vec<_>>()[..] else {

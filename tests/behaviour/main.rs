@@ -23,29 +23,38 @@ macro_rules! on_both {
     };
 }
 
+mod addresses;
 mod amplification;
 mod backpressure;
 mod close;
 mod compression;
+mod containers;
 mod doctor;
 mod echo;
+mod embedded;
 mod forbidden;
 mod handshake;
 mod heartbeat;
 mod in_use;
+mod keepalive;
 mod limits;
 mod listeners;
+mod logging;
 mod memory;
 mod options;
 mod pages;
 mod peer;
+mod pinning;
 mod publishing;
 mod readiness;
 mod requests;
+mod restart;
 mod rooms;
 mod signals;
 mod slow;
 mod support;
 mod unit;
+mod unix_paths;
+mod variables;
 mod violations;
 mod workers;

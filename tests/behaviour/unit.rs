@@ -81,7 +81,7 @@ fn the_unit_permits_every_system_call_of_the_server(backend: Backend) {
     let strace = ["strace", "-D", "-f", "-q", "-e", "signal=none", "-o"];
     let strace = strace.map(str::to_owned).into_iter().chain([log.display().to_string()]);
     let unix = scratch.unix("throng.sock");
-    let listen = ["--listen", "127.0.0.1:0", "--listen", &unix, "--workers", "2"];
+    let listen = ["--listen", "127.0.0.1:0", "--listen", &unix, "--pin", "0", "--workers", "2"];
     let mut server = launch(backend, &listen)
         .wrapped(strace)
         .env("NOTIFY_SOCKET", &scratch.path().join("nobody").display().to_string())
@@ -105,7 +105,7 @@ fn the_unit_permits_every_system_call_of_the_server(backend: Backend) {
     let log = read();
     let used: BTreeSet<&str> = log.lines().filter_map(call).collect();
     let moves = if backend == Backend::IoUring { "io_uring_enter" } else { "epoll_wait" };
-    let has_worked = ["unshare", "sched_setaffinity", "socket", "listen", moves];
+    let has_worked = ["close_range", "sched_setaffinity", "socket", "listen", moves];
     assert!(has_worked.iter().all(|name| used.contains(name)), "{used:?}");
     let others: Vec<&&str> = used.iter().filter(|call| !permitted.contains(**call)).collect();
     assert!(others.is_empty(), "the unit forbids {others:?}");

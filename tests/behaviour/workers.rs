@@ -6,7 +6,7 @@ use testkit::client::{Client, text};
 use testkit::process::{Task, parse_cpus};
 use throng::config::Backend;
 
-use crate::support::{clients, ms, server};
+use crate::support::{clients, launch, ms, server};
 
 on_both!(
     there_may_be_more_workers_than_cpus,
@@ -80,4 +80,13 @@ fn an_idle_server_sleeps(backend: Backend) {
     std::thread::sleep(ms(3000));
     let busy = server.cpu_time() - before;
     assert!(busy <= ms(30), "{busy:?} of CPU in 3 s");
+}
+
+/// All wakers and polls are made in one table, before it parts.
+#[test]
+fn more_workers_than_one_table_can_start_are_told_what_to_raise() {
+    let finished = launch(Backend::Epoll, &["--workers", "90"]).nofile(150).run(ms(10_000));
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    let says = "raise `ulimit -n`, or take fewer --workers";
+    assert!(finished.stderr.contains(says), "{}", finished.stderr);
 }

@@ -45,13 +45,15 @@ pub(crate) static CHECKS: &[Check] = &[
     Check {
         // io_uring's floor must be measured on io_uring, and an allocator that counts is one.
         what: "unsafe code stands under src/driver/uring; one call in src/wire/vectors.rs; one \
-               setting in src/allocator.rs; under loadtest/src/floor/uring; and in \
+               setting in src/allocator.rs; one call in src/server/close_range.rs; under \
+               loadtest/src/floor/uring; and in \
                tests/allocations/counting.rs",
         run: |source| {
             let rooms = [
                 "src/driver/uring/",
                 "src/wire/vectors.rs",
                 "src/allocator.rs",
+                "src/server/close_range.rs",
                 "loadtest/src/floor/uring/",
                 "tests/allocations/counting.rs",
             ];
@@ -61,6 +63,7 @@ pub(crate) static CHECKS: &[Check] = &[
         bad: &[
             ("src/driver/epoll/mod.rs", "unsafe { a() }"),
             ("src/wire/mask.rs", "unsafe { a() }"),
+            ("src/server/mod.rs", "unsafe { a() }"),
             ("tests/a.rs", "unsafe fn a() {}"),
             ("tests/allocations/main.rs", "unsafe fn a() {}"),
             ("loadtest/src/floor/mod.rs", "unsafe { a() }"),
@@ -81,6 +84,7 @@ pub(crate) static CHECKS: &[Check] = &[
                 "src/driver/mod.rs",
                 "src/wire/mod.rs",
                 "src/allocator.rs",
+                "src/server/mod.rs",
                 "loadtest/src/floor/mod.rs",
                 "tests/allocations/main.rs",
             ];
@@ -110,12 +114,19 @@ pub(crate) static CHECKS: &[Check] = &[
         good: &[("src/server/a.rs", "use std::net::SocketAddr;"), ("tests/a.rs", "use std::net;")],
     },
     Check {
-        what: "time is an argument: only driver/clock.rs reads it, and nothing but a driver sleeps",
+        what: "time is an argument: only driver/clock.rs reads it, and nothing but a driver \
+               sleeps, or server/patience.rs before there is anybody to serve",
         run: |source| {
-            let words = ["Instant::now", "SystemTime::now", "thread::sleep"];
-            outside(source, &["src/driver/clock.rs"], &words)
+            let clocks =
+                outside(source, &["src/driver/clock.rs"], &["Instant::now", "SystemTime::now"]);
+            let sleeps = outside(source, &["src/server/patience.rs"], &["thread::sleep"]);
+            clocks.into_iter().chain(sleeps).collect()
         },
-        bad: &[("src/session/a.rs", "let a = Instant::now();")],
+        bad: &[
+            ("src/session/a.rs", "let a = Instant::now();"),
+            ("src/server/patience.rs", "let a = Instant::now();"),
+            ("src/server/a.rs", "thread::sleep(a);"),
+        ],
         good: &[("src/session/a.rs", "fn a(now: Instant) {}")],
     },
     Check {
@@ -177,7 +188,6 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("nix", &["src/server/", "src/driver/"]),
     ("libc", &["src/server/", "src/driver/", "src/allocator.rs"]),
     ("crossbeam_channel", &["src/worker/mailbox.rs", "src/server/"]),
-    ("core_affinity", &["src/server/"]),
     ("serde", &["src/doctor/"]),
     ("serde_json", &["src/doctor/"]),
     ("slab", &["src/driver/", "src/hub/"]),

@@ -69,6 +69,8 @@ fn apply_check_revert_is_a_round_trip_and_every_write_is_announced() {
         let name = key.unwrap_or_else(|| path.display().to_string());
         assert!(says(&name), "{name} was not announced:\n{announced}");
     }
+    let from_when = "nofile and memlock count from the next login";
+    assert!(finished.stdout.contains(from_when), "{finished:?}");
     for entry in entries().iter().filter(|entry| entry.rule != "within memory") {
         assert_eq!(place.sysctl(&entry.key), entry.value, "{}", entry.key);
     }
