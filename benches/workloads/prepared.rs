@@ -111,6 +111,8 @@ impl Driver for Prepared {
         0
     }
 
+    fn trim(&mut self) {}
+
     fn wait(&mut self, _timeout: Duration) -> io::Result<()> {
         Ok(())
     }

@@ -91,6 +91,15 @@ impl Cohorts {
         moved
     }
 
+    /// Gives back what larger cohorts needed than there are.
+    pub(super) fn trim(&mut self) {
+        for members in &mut self.members {
+            if members.capacity() > members.len() * 4 {
+                members.shrink_to(members.len() * 2);
+            }
+        }
+    }
+
     pub(super) fn sweep(&self, interval: Duration, first: Instant) -> Sweep {
         let step = interval / self.members.len() as u32;
         Sweep { step, cohort: 0, at: first, left: 0 }

@@ -15,15 +15,12 @@ use crate::config::Config;
 use crate::driver::Wake;
 use crate::hub::Hub;
 use crate::id::ConnId;
-use crate::limits::{BURST_OVER, MESSAGES_PER_TURN_BYTES, RESERVED_CONNECTIONS_MAX, TRIM_INTERVAL};
+use crate::limits::{MESSAGES_PER_TURN_BYTES, RESERVED_CONNECTIONS_MAX};
 use crate::protocol::echo::Compressor;
 use crate::session::Scratch;
 use crate::stats::Counters;
 use crate::wire::Encoded;
 use crate::wire::deflate::Deflater;
-
-/// Connections that the list of those to flush has room for even after a quiet second.
-const TOUCHED_KEPT: usize = 1024;
 
 /// What all workers of a server share: read-only, or plain atomics.
 #[derive(Debug)]
@@ -107,6 +104,8 @@ pub(super) struct Core<W> {
     pub(super) trim_at: Option<Instant>,
     /// When a burst counts as over: pools spilled, so memory was freed all over the heap.
     pub(super) burst_ends_at: Option<Instant>,
+    /// When tables with far more slots than connections are trimmed.
+    pub(super) sparse_ends_at: Option<Instant>,
     /// The time of this turn.
     pub(super) now: Instant,
 }
@@ -162,6 +161,7 @@ impl<W: Wake> Core<W> {
             refusals: 0,
             trim_at: None,
             burst_ends_at: None,
+            sparse_ends_at: None,
             now,
         }
     }
@@ -227,33 +227,6 @@ impl<W: Wake> Core<W> {
         self.counters.envelopes.add(posted.envelopes);
         self.counters.wakes.add(posted.wakes);
         self.counters.mailbox_full.add(posted.full);
-    }
-
-    /// Frees pooled memory that is not needed any more, so that a burst leaves nothing behind.
-    pub(super) fn trim(&mut self) {
-        match self.trim_at {
-            Some(at) if at <= self.now => {
-                let is_left = self.pool.trim() | self.scratch.trim() | self.hub.trim();
-                self.touched.shrink_to(TOUCHED_KEPT);
-                self.end_burst();
-                let must_look = is_left || self.burst_ends_at.is_some();
-                self.trim_at = must_look.then(|| self.now + TRIM_INTERVAL);
-            }
-            None if !self.is_trimmed() => self.trim_at = Some(self.now + TRIM_INTERVAL),
-            _ => {}
-        }
-    }
-
-    fn is_trimmed(&self) -> bool {
-        self.pool.is_empty() && self.scratch.is_empty() && self.hub.is_trimmed()
-    }
-
-    fn end_burst(&mut self) {
-        if self.pool.take_spilled() | self.scratch.take_spilled() {
-            self.burst_ends_at = Some(self.now + BURST_OVER);
-        } else if self.burst_ends_at.take_if(|at| *at <= self.now).is_some() {
-            (self.config().on_burst_freed)();
-        }
     }
 
     /// How long there is nothing to do unless something happens.

@@ -18,6 +18,7 @@ mod pool;
 mod progress;
 mod table;
 mod timers;
+mod trim;
 mod waiters;
 
 /// What [`doorbell`] and [`waiters`] are built on; a test builds them on loom's.
@@ -105,7 +106,7 @@ impl<D: Driver> Worker<D> {
         self.say_goodbye();
         self.core.deliver();
         self.flush();
-        self.core.trim();
+        self.trim();
         self.core.counters.turns.add(1);
         Ok(())
     }

@@ -17,6 +17,7 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
 use super::place::Memory;
+use super::tables::{trim_queue, trim_slots};
 use super::{Completion, Driver, End, EventWaker, Listener, ListenerId, Outgoing, Tuning, clock};
 use crate::id::ConnId;
 use accepting::Accepting;
@@ -342,6 +343,12 @@ impl Driver for EpollDriver {
 
     fn taken(&mut self, conn: ConnId) -> u32 {
         self.slot(conn).taken()
+    }
+
+    fn trim(&mut self) {
+        trim_slots(&mut self.slots, self.tuning.connections);
+        trim_queue(&mut self.readable);
+        trim_queue(&mut self.done);
     }
 
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
+use super::tables::{trim_queue, trim_slots};
 use super::{Completion, Driver, End, Listener, ListenerId, Outgoing, Wake};
 use crate::id::ConnId;
 use net::LinkId;
@@ -278,6 +279,11 @@ impl Driver for SimDriver {
     fn taken(&mut self, conn: ConnId) -> u32 {
         let link = self.slot(conn).link;
         self.net.carried(link)
+    }
+
+    fn trim(&mut self) {
+        trim_slots(&mut self.slots, 0);
+        trim_queue(&mut self.done);
     }
 
     /// Never sleeps: who drives the simulation moves the time.

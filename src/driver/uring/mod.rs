@@ -30,6 +30,7 @@ use io_uring::{opcode, squeue};
 use slab::Slab;
 
 use super::outgoing::SEND_BYTES_MAX;
+use super::tables::{trim_queue, trim_slots};
 use super::{Completion, Driver, End, EventWaker, Listener, ListenerId, Outgoing, Tuning, clock};
 use crate::id::ConnId;
 use crate::limits::ACCEPT_RETRY;
@@ -355,6 +356,16 @@ impl Driver for UringDriver {
 
     fn taken(&mut self, conn: ConnId) -> u32 {
         self.slot(conn).taken()
+    }
+
+    fn trim(&mut self) {
+        // The kernel knows of memory that slots own, and of no slot itself.
+        trim_slots(&mut self.slots, self.tuning.connections);
+        for queue in [&mut self.readable, &mut self.unpolled, &mut self.unstashed] {
+            trim_queue(queue);
+        }
+        trim_queue(&mut self.done);
+        self.ring.trim();
     }
 
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {
