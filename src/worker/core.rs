@@ -22,6 +22,9 @@ use crate::stats::Counters;
 use crate::wire::Encoded;
 use crate::wire::deflate::Deflater;
 
+/// Timers' entries that are not worth weeding.
+const ENTRIES_KEPT: usize = 1024;
+
 /// What all workers of a server share: read-only, or plain atomics.
 #[derive(Debug)]
 pub struct Shared {
@@ -208,11 +211,40 @@ impl<W: Wake> Core<W> {
         let due = self.timers.tick_after(self.now, delay);
         if let Some(connection) = self.table.get_mut(conn) {
             connection.clear(flag::REPRIEVED | flag::HEARD);
-            // Many requests in one receive are one deadline.
-            if std::mem::replace(&mut connection.deadline, due) != due {
-                self.timers.enter(conn, due);
-            }
+            self.set_deadline(conn, due);
         }
+    }
+
+    /// As `arm`, by the tick.
+    pub(super) fn set_deadline(&mut self, conn: ConnId, due: Tick) {
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        connection.deadline = due;
+        // The entry that there is comes first, and is entered again then.
+        if connection.timer != 0 && !self.timers.is_before(due, connection.timer) {
+            return;
+        }
+        connection.timer = due;
+        self.timers.enter(conn, due);
+        // Of each connection one entry counts. Others are of those that have gone since.
+        if self.timers.len() > 2 * self.table.len() + ENTRIES_KEPT {
+            let table = &mut self.table;
+            self.timers.weed(|conn, tick| table.get_mut(conn).is_some_and(|c| c.timer == tick));
+        }
+    }
+
+    /// Whether a deadline has come, when the timers say so. One that was moved is entered again.
+    pub(super) fn is_due(&mut self, conn: ConnId, tick: Tick) -> bool {
+        let Some(connection) = self.table.get_mut(conn) else { return false };
+        if connection.timer != tick {
+            return false;
+        }
+        connection.timer = 0;
+        let deadline = connection.deadline;
+        let is_ahead = self.timers.is_ahead(deadline, self.now);
+        if is_ahead {
+            self.set_deadline(conn, deadline);
+        }
+        deadline != 0 && !is_ahead
     }
 
     /// Appends bytes of its own to what a connection has coming.

@@ -16,8 +16,7 @@ impl<W: Wake> Core<W> {
         let mut due = std::mem::take(&mut self.due);
         self.timers.expire(self.now, &mut due);
         for (conn, tick) in due.drain(..) {
-            let is_due = self.table.get_mut(conn).is_some_and(|c| c.deadline == tick);
-            if is_due {
+            if self.is_due(conn, tick) {
                 self.overdue(conn);
             }
         }
@@ -73,10 +72,9 @@ impl<W: Wake> Core<W> {
             connection.ping = Ping::None;
             return;
         }
-        let due = since + self.timers.ticks(timeout);
-        if due > self.timers.tick(self.now) {
-            connection.deadline = due;
-            return self.timers.enter(conn, due);
+        let due = self.timers.tick_behind(since, timeout);
+        if self.timers.is_ahead(due, self.now) {
+            return self.set_deadline(conn, due);
         }
         self.suspects.push(conn);
     }

@@ -20,6 +20,8 @@ pub(super) struct Connection {
     generation: u32,
     /// When something must have happened; 0 is never.
     pub(super) deadline: Tick,
+    /// When the timers look at it next; not behind the deadline, and 0 is never.
+    pub(super) timer: Tick,
     pub(super) ping: Ping,
     /// What `Driver::taken` said last.
     pub(super) taken: u32,
@@ -107,6 +109,7 @@ impl Connection {
             stash: None,
             generation: conn.generation,
             deadline: 0,
+            timer: 0,
             ping: Ping::None,
             taken: 0,
             flags: 0,
