@@ -9,6 +9,7 @@ mod listener;
 mod outgoing;
 mod peek;
 mod place;
+mod shortage;
 pub mod sim;
 mod tables;
 mod taken;

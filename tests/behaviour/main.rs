@@ -48,4 +48,5 @@ mod slow;
 mod support;
 mod unit;
 mod violations;
+mod watches;
 mod workers;

@@ -124,14 +124,17 @@ impl EpollDriver {
         slot
     }
 
-    fn add(&mut self, socket: OwnedFd) -> io::Result<ConnId> {
+    /// Fails if the kernel will not watch it, and gives it back.
+    fn add(&mut self, socket: OwnedFd) -> Result<ConnId, (io::Error, OwnedFd)> {
         let generation = self.next_generation;
         self.next_generation = generation.wrapping_add(1);
         let entry = self.slots.vacant_entry();
         let conn = ConnId { index: entry.key() as u32, generation };
         let interest = Interest::READABLE | Interest::WRITABLE;
         let mut source = SourceFd(&socket.as_raw_fd());
-        self.poll.registry().register(&mut source, token_of(conn), interest)?;
+        if let Err(error) = self.poll.registry().register(&mut source, token_of(conn), interest) {
+            return Err((error, socket));
+        }
         entry.insert(Some(Slot::new(socket, generation)));
         Ok(conn)
     }
@@ -219,14 +222,14 @@ impl EpollDriver {
     }
 
     fn accept(&mut self) -> Option<(ConnId, ListenerId)> {
-        while let Some((socket, listener)) = self.accepting.accept() {
-            match self.add(socket) {
-                Ok(conn) => return Some((conn, listener)),
-                // The socket is closed: the kernel will not watch any more of them.
-                Err(error) => tracing::warn!(%error, "cannot watch an accepted connection"),
+        let (socket, listener) = self.accepting.accept()?;
+        match self.add(socket) {
+            Ok(conn) => Some((conn, listener)),
+            Err((error, socket)) => {
+                self.accepting.keep_unwatched(socket, listener, &error);
+                None
             }
         }
-        None
     }
 
     /// Reads one connection; `None` if it had nothing to tell.
@@ -321,7 +324,7 @@ impl Driver for EpollDriver {
     }
 
     fn adopt(&mut self, socket: OwnedFd) -> io::Result<ConnId> {
-        self.add(socket)
+        self.add(socket).map_err(|(error, _)| error)
     }
 
     fn release(&mut self, conn: ConnId) {

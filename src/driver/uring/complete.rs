@@ -7,6 +7,7 @@ use io_uring::cqueue::{self, Entry};
 
 use super::slot::flag;
 use super::{ACCEPT_RETRY, Operation, UringDriver, clock};
+use crate::driver::shortage::Shortage;
 use crate::driver::{Completion, End, ListenerId};
 use crate::id::ConnId;
 
@@ -84,14 +85,10 @@ impl UringDriver {
     }
 
     fn stall_if_exhausted(&mut self, errno: i32) {
-        if !matches!(errno, libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) {
-            return;
-        }
+        let error = io::Error::from_raw_os_error(errno);
+        let Some(shortage) = Shortage::of_accept(&error) else { return };
         self.stalled_until = Some(clock::now() + ACCEPT_RETRY);
-        if !std::mem::replace(&mut self.is_stall_told, true) {
-            let error = io::Error::from_raw_os_error(errno);
-            tracing::warn!(%error, "accepting rests until a connection closes; raise `ulimit -n`");
-        }
+        shortage.warn_once(&mut self.stalls_told, &error);
     }
 
     fn polled(&mut self, conn: ConnId, entry: &Entry) -> Told {

@@ -30,6 +30,7 @@ use io_uring::{opcode, squeue};
 use slab::Slab;
 
 use super::outgoing::SEND_BYTES_MAX;
+use super::shortage::Shortage;
 use super::tables::{trim_queue, trim_slots};
 use super::{Completion, Driver, End, EventWaker, Listener, ListenerId, Outgoing, Tuning, clock};
 use crate::id::ConnId;
@@ -71,9 +72,10 @@ pub struct UringDriver {
     quota: Option<usize>,
     /// What went wrong in the middle of a turn.
     failure: Option<io::Error>,
-    /// Accepting rests until then, or until a connection is closed: descriptors ran out.
+    /// Accepting rests until then, or until a connection is closed: something ran out.
     stalled_until: Option<Instant>,
-    is_stall_told: bool,
+    /// What was said to have run out.
+    stalls_told: Vec<Shortage>,
     tuning: Tuning,
     budget: usize,
 }
@@ -125,7 +127,7 @@ impl UringDriver {
             quota: None,
             failure: None,
             stalled_until: None,
-            is_stall_told: false,
+            stalls_told: Vec::new(),
             tuning,
             budget: 0,
         };
