@@ -17,7 +17,7 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
 use super::place::Memory;
-use super::tables::{trim_queue, trim_slots};
+use super::tables::{Tenant, stand_in_line, trim_queue, trim_slots};
 use super::{Completion, Driver, End, EventWaker, Listener, ListenerId, Outgoing, Tuning, clock};
 use crate::id::ConnId;
 use accepting::Accepting;
@@ -112,6 +112,12 @@ impl Seed {
     }
 }
 
+impl Tenant for Option<Slot> {
+    fn generation(&self) -> Option<u32> {
+        self.as_ref().map(|slot| slot.generation)
+    }
+}
+
 fn token_of(conn: ConnId) -> Token {
     Token((conn.generation as usize & 0x7fff_ffff) << 32 | conn.index as usize)
 }
@@ -173,7 +179,7 @@ impl EpollDriver {
 
     fn make_readable(&mut self, conn: ConnId) {
         if self.slot(conn).must_queue_for_reading() {
-            self.readable.push_back(conn);
+            stand_in_line(&mut self.readable, conn, &self.slots);
         }
     }
 
@@ -242,7 +248,7 @@ impl EpollDriver {
         match slot.read(buffer) {
             Read::Some(length) => {
                 if slot.must_queue_if_readable() {
-                    self.readable.push_back(conn);
+                    stand_in_line(&mut self.readable, conn, &self.slots);
                 }
                 Some(Ok(length))
             }
@@ -309,7 +315,7 @@ impl Driver for EpollDriver {
 
     fn resume(&mut self, conn: ConnId) {
         if self.slot(conn).resume() {
-            self.readable.push_back(conn);
+            stand_in_line(&mut self.readable, conn, &self.slots);
         }
     }
 
@@ -339,7 +345,7 @@ impl Driver for EpollDriver {
         let has_unread = slot.has_unread();
         // Urgent data makes a read short although more is behind it, and no edge tells of that.
         if has_unread && slot.must_queue_for_reading() {
-            self.readable.push_back(conn);
+            stand_in_line(&mut self.readable, conn, &self.slots);
         }
         has_unread
     }

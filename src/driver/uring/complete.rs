@@ -8,6 +8,7 @@ use io_uring::cqueue::{self, Entry};
 use super::slot::flag;
 use super::{ACCEPT_RETRY, Operation, UringDriver, clock};
 use crate::driver::shortage::Shortage;
+use crate::driver::tables::stand_in_line;
 use crate::driver::{Completion, End, ListenerId};
 use crate::id::ConnId;
 
@@ -124,7 +125,7 @@ impl UringDriver {
             self.poll_again(conn);
         }
         if must_queue {
-            self.readable.push_back(conn);
+            stand_in_line(&mut self.readable, conn, &self.slots);
         }
         Told::Nothing
     }
@@ -194,7 +195,7 @@ impl UringDriver {
             return Some(Told::Other(Completion::Ended(conn, End::Failed(kind))));
         }
         if slot.must_queue() {
-            self.readable.push_back(conn);
+            stand_in_line(&mut self.readable, conn, &self.slots);
         }
         Some(Told::Nothing)
     }

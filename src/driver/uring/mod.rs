@@ -31,7 +31,7 @@ use slab::Slab;
 
 use super::outgoing::SEND_BYTES_MAX;
 use super::shortage::Shortage;
-use super::tables::{trim_queue, trim_slots};
+use super::tables::{stand_in_line, trim_queue, trim_slots};
 use super::{Completion, Driver, End, EventWaker, Listener, ListenerId, Outgoing, Tuning, clock};
 use crate::id::ConnId;
 use crate::limits::ACCEPT_RETRY;
@@ -227,7 +227,7 @@ impl UringDriver {
         }
         if slot.has(flag::RELEASING) {
             if slot.stash.is_some() {
-                return self.unstashed.push_back(conn);
+                return self.wait_to_unstash(conn);
             }
             let rest = slot.sending.take().map(|bytes| Outgoing::owned(bytes.to_vec(slot.sent)));
             let socket = slot.socket.take().expect("a released socket is not closed");
@@ -327,9 +327,9 @@ impl Driver for UringDriver {
         let slot = self.slot(conn);
         slot.clear(flag::PAUSED);
         if slot.stash.is_some() {
-            self.unstashed.push_back(conn);
+            self.wait_to_unstash(conn);
         } else if slot.must_queue() {
-            self.readable.push_back(conn);
+            stand_in_line(&mut self.readable, conn, &self.slots);
         }
     }
 
