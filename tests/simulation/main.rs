@@ -7,6 +7,7 @@ mod deflate;
 mod ends;
 mod message;
 mod world;
+mod wrap;
 
 use throng::stats::Counts;
 use world::{Fault, World};
