@@ -115,6 +115,14 @@ impl Driver for Prepared {
         0
     }
 
+    fn trim(&mut self) {
+        self.accepted.shrink_to_fit();
+        self.sent.shrink_to_fit();
+        self.reset.shrink_to_fit();
+        self.closed.shrink_to_fit();
+        self.received.shrink_to_fit();
+    }
+
     fn wait(&mut self, _timeout: Duration) -> io::Result<()> {
         Ok(())
     }

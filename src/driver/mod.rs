@@ -9,7 +9,9 @@ mod listener;
 mod outgoing;
 mod peek;
 mod place;
+mod shortage;
 pub mod sim;
+mod tables;
 mod taken;
 #[allow(unsafe_code, reason = "the kernel reads and writes memory of ours behind the compiler")]
 pub mod uring;
@@ -39,6 +41,8 @@ use crate::id::ConnId;
 ///    `close`. A send after `Ended` may still go; if it fails it is `Sent` too, as there is nobody
 ///    to miss it.
 /// 5. `close` is called once; `Closed` follows when the kernel holds none of our memory.
+/// 6. `trim` changes nothing of all this: it gives back memory that was needed by more connections
+///    than there are, or by more that happened at once.
 pub trait Driver {
     /// Ends a `wait` from another thread.
     type Waker: Wake;
@@ -94,6 +98,10 @@ pub trait Driver {
 
     /// Bytes of memory that come free if what is being sent is dropped, about.
     fn sending(&mut self, conn: ConnId) -> usize;
+
+    /// Gives back what tables and queues do not need any more. Called when a burst is over, as it
+    /// looks at the slots of all connections that there were.
+    fn trim(&mut self);
 
     /// Waits until something completes, but not if something has. The only sleep there is.
     ///

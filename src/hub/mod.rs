@@ -300,6 +300,17 @@ impl Hub {
         self.spare.trim()
     }
 
+    /// Gives back what more rooms and members needed than there are.
+    pub fn trim_tables(&mut self) {
+        self.places.shrink_to_fit();
+        self.rooms.shrink_to_fit();
+        // It would hash all names once more.
+        if self.by_name.capacity() > self.by_name.len() * 4 {
+            self.by_name.shrink_to_fit();
+        }
+        self.queue.shrink_to(self.rooms.len());
+    }
+
     /// Whether there is anything to trim.
     #[must_use]
     pub fn is_trimmed(&self) -> bool {

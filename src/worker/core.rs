@@ -19,15 +19,15 @@ use crate::config::Config;
 use crate::driver::Wake;
 use crate::hub::Hub;
 use crate::id::ConnId;
-use crate::limits::{BURST_OVER, RESERVED_CONNECTIONS_MAX, TRIM_INTERVAL};
+use crate::limits::RESERVED_CONNECTIONS_MAX;
 use crate::protocol::echo::Compressor;
 use crate::session::Scratch;
 use crate::stats::Counters;
 use crate::wire::Encoded;
 use crate::wire::deflate::Deflater;
 
-/// Connections that the list of those to flush has room for even after a quiet second.
-const TOUCHED_KEPT: usize = 1024;
+/// Timers' entries that are not worth weeding.
+const ENTRIES_KEPT: usize = 1024;
 
 /// What all workers of a server share: read-only, or plain atomics.
 #[derive(Debug)]
@@ -134,6 +134,8 @@ pub(super) struct Core<W> {
     pub(super) trim_at: Option<Instant>,
     /// When a burst counts as over: pools spilled, so memory was freed all over the heap.
     pub(super) burst_ends_at: Option<Instant>,
+    /// When tables with far more slots than connections are trimmed.
+    pub(super) sparse_ends_at: Option<Instant>,
     /// The time of this turn.
     pub(super) now: Instant,
 }
@@ -195,6 +197,7 @@ impl<W: Wake> Core<W> {
             refusals: 0,
             trim_at: None,
             burst_ends_at: None,
+            sparse_ends_at: None,
             now,
         }
     }
@@ -233,11 +236,40 @@ impl<W: Wake> Core<W> {
         let due = self.timers.tick_after(self.now, delay);
         if let Some(connection) = self.table.get_mut(conn) {
             connection.clear(flag::REPRIEVED | flag::HEARD);
-            // Many requests in one receive are one deadline.
-            if std::mem::replace(&mut connection.deadline, due) != due {
-                self.timers.enter(conn, due);
-            }
+            self.set_deadline(conn, due);
         }
+    }
+
+    /// As `arm`, by the tick.
+    pub(super) fn set_deadline(&mut self, conn: ConnId, due: Tick) {
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        connection.deadline = due;
+        // The entry that there is comes first, and is entered again then.
+        if connection.timer != 0 && !self.timers.is_before(due, connection.timer) {
+            return;
+        }
+        connection.timer = due;
+        self.timers.enter(conn, due);
+        // Of each connection one entry counts. Others are of those that have gone since.
+        if self.timers.len() > 2 * self.table.len() + ENTRIES_KEPT {
+            let table = &mut self.table;
+            self.timers.weed(|conn, tick| table.get_mut(conn).is_some_and(|c| c.timer == tick));
+        }
+    }
+
+    /// Whether a deadline has come, when the timers say so. One that was moved is entered again.
+    pub(super) fn is_due(&mut self, conn: ConnId, tick: Tick) -> bool {
+        let Some(connection) = self.table.get_mut(conn) else { return false };
+        if connection.timer != tick {
+            return false;
+        }
+        connection.timer = 0;
+        let deadline = connection.deadline;
+        let is_ahead = self.timers.is_ahead(deadline, self.now);
+        if is_ahead {
+            self.set_deadline(conn, deadline);
+        }
+        deadline != 0 && !is_ahead
     }
 
     /// Appends bytes of its own to what a connection has coming.
@@ -252,34 +284,6 @@ impl<W: Wake> Core<W> {
         self.counters.envelopes.add(posted.envelopes);
         self.counters.wakes.add(posted.wakes);
         self.counters.mailbox_full.add(posted.full);
-    }
-
-    /// Frees pooled memory that is not needed any more, so that a burst leaves nothing behind.
-    pub(super) fn trim(&mut self) {
-        match self.trim_at {
-            Some(at) if at <= self.now => {
-                let is_left = self.pool.trim() | self.scratch.trim() | self.hub.trim();
-                self.unfinished.trim();
-                self.touched.shrink_to(TOUCHED_KEPT);
-                self.end_burst();
-                let must_look = is_left || self.burst_ends_at.is_some();
-                self.trim_at = must_look.then(|| self.now + TRIM_INTERVAL);
-            }
-            None if !self.is_trimmed() => self.trim_at = Some(self.now + TRIM_INTERVAL),
-            _ => {}
-        }
-    }
-
-    fn is_trimmed(&self) -> bool {
-        self.pool.is_empty() && self.scratch.is_empty() && self.hub.is_trimmed()
-    }
-
-    fn end_burst(&mut self) {
-        if self.pool.take_spilled() | self.scratch.take_spilled() {
-            self.burst_ends_at = Some(self.now + BURST_OVER);
-        } else if self.burst_ends_at.take_if(|at| *at <= self.now).is_some() {
-            (self.config().on_burst_freed)();
-        }
     }
 
     /// How long there is nothing to do unless something happens.

@@ -18,8 +18,7 @@ impl<W: Wake> Core<W> {
         }
         while let Some((conn, tick)) = self.due.pop() {
             self.budget.pay(TIMER_COST);
-            let is_due = self.table.get_mut(conn).is_some_and(|c| c.deadline == tick);
-            if is_due {
+            if self.is_due(conn, tick) {
                 self.overdue(conn);
             }
             if self.is_spent() {
@@ -87,10 +86,9 @@ impl<W: Wake> Core<W> {
             connection.ping = Ping::None;
             return;
         }
-        let due = since + self.timers.ticks(timeout);
-        if due > self.timers.tick(self.now) {
-            connection.deadline = due;
-            return self.timers.enter(conn, due);
+        let due = self.timers.tick_behind(since, timeout);
+        if self.timers.is_ahead(due, self.now) {
+            return self.set_deadline(conn, due);
         }
         self.suspects.push(conn);
     }

@@ -23,6 +23,7 @@ mod progress;
 mod shedding;
 mod table;
 mod timers;
+mod trim;
 mod unfinished;
 mod waiters;
 
@@ -119,7 +120,7 @@ impl<D: Driver> Worker<D> {
         // Behind the deliveries: what was said before the server was stopped comes first.
         self.say_goodbye();
         self.flush();
-        self.core.trim();
+        self.trim();
         self.core.counters.turns.add(1);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Memory of bytes on their way out, kept for the next.
 
 use crate::driver::{Buffer, Outgoing, Part, Parts};
-use crate::limits::POOLED_BUFFER_BYTES_MAX;
+use crate::limits::{POOLED_BUFFER_BYTES_MAX, POOLED_BUFFERS_MAX};
 use crate::wire::{Encoded, Form};
 use std::sync::Arc;
 
@@ -95,6 +95,7 @@ impl Pool {
         for buffer in self.buffers.drain(self.buffers.len() - self.unneeded.0..) {
             self.bytes -= buffer.bytes.capacity();
         }
+        self.buffers.shrink_to(2 * self.buffers.len().max(POOLED_BUFFERS_MAX));
         self.unneeded = (self.buffers.len(), self.parts.len());
         !self.is_empty()
     }

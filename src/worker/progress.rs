@@ -13,9 +13,9 @@ impl<W: Wake> Core<W> {
     /// at the first look; one that has not is closed.
     pub(super) fn look_at_send(&mut self, conn: ConnId, taken: u32) {
         let send_timeout = self.config().send_timeout;
-        let tick = self.timers.tick(self.now);
         let Some(connection) = self.table.get_mut(conn) else { return };
-        let is_early = connection.has(flag::SEND_TIMED) && connection.deadline > tick;
+        let is_early =
+            connection.has(flag::SEND_TIMED) && self.timers.is_ahead(connection.deadline, self.now);
         if !connection.has(flag::SENDING) || is_early {
             return;
         }

@@ -5,6 +5,7 @@
 //! simulator with all its accidents; `kernel` epoll and io_uring over loopback, whose drivers count
 //! too.
 
+mod bursts;
 #[allow(unsafe_code, reason = "an allocator is unsafe to implement")]
 mod counting;
 mod exact;

@@ -72,6 +72,10 @@ impl Driver for Uncounted {
         uncounted(|| self.0.taken(conn))
     }
 
+    fn trim(&mut self) {
+        uncounted(|| self.0.trim());
+    }
+
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         uncounted(|| self.0.wait(timeout))
     }

@@ -57,4 +57,5 @@ mod unit;
 mod unix_paths;
 mod variables;
 mod violations;
+mod watches;
 mod workers;

@@ -102,7 +102,11 @@ fn tunings() -> [(&'static str, Tuning); 3] {
         buffer_bytes: 512,
         receive_bytes: 512,
     };
-    [("ample room", ample), ("a budget of one", Tuning { budget: 1, ..ample }), ("hardly", scarce)]
+    [
+        ("ample room", ample),
+        ("a budget of one and a trim in every turn", Tuning { budget: 1, ..ample }),
+        ("hardly", scarce),
+    ]
 }
 
 /// A case for every tuning; whatever it leaves open is closed and watched to the end.

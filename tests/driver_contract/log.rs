@@ -209,6 +209,9 @@ impl<D: Driver> Log<D> {
     /// Begins a turn.
     pub(crate) fn wait(&mut self, timeout: Duration) {
         self.told_in_turn = 0;
+        if self.budget == 1 {
+            self.driver.trim();
+        }
         self.driver.wait(timeout).expect("the kernel's interface works");
     }
 

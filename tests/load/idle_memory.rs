@@ -20,6 +20,20 @@ fn an_idle_connection_costs_at_most_256_bytes() {
     });
 }
 
+/// What is left of a connection that has gone, in bytes: mostly pages of the heap between others.
+const LEFT_MAX: f64 = 24.0;
+
+#[test]
+fn connections_cost_no_more_after_a_round_of_pings_and_nothing_when_they_have_gone() {
+    on_both_at_once(|backend| {
+        let life = memory::life(Path::new(PROGRAM), name(backend));
+        report(&format!("{} {life:?}", name(backend)));
+        assert!(life.after_kib <= life.before_kib, "{life:?}");
+        let left = (life.gone_kib as f64 - life.none_kib as f64) * 1024.0 / memory::SOME as f64;
+        assert!(left <= LEFT_MAX, "{left:.0} bytes of each are left: {life:?}");
+    });
+}
+
 /// What a server without connections may have.
 fn none_kib_max() -> u64 {
     let workers = std::thread::available_parallelism().expect("there is a CPU").get() as u64;

@@ -10,6 +10,7 @@ mod message;
 mod turns;
 mod visitor;
 mod world;
+mod wrap;
 
 use throng::stats::Counts;
 use world::{Fault, World};

@@ -1,11 +1,13 @@
 //! The listeners of the epoll driver.
 
+use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use mio::Token;
 
 use super::WAKER;
+use crate::driver::shortage::Shortage;
 use crate::driver::{Listener, ListenerId};
 use crate::limits::{ACCEPT_RETRY, ACCEPTS_PER_TURN};
 
@@ -13,9 +15,12 @@ use crate::limits::{ACCEPT_RETRY, ACCEPTS_PER_TURN};
 #[derive(Debug, Default)]
 pub(super) struct Accepting {
     listeners: Vec<Option<Listening>>,
-    /// Accepting rests until then, or until a connection is closed: descriptors ran out.
+    /// Accepted, but the kernel did not watch it: the next to be given out.
+    unwatched: Option<(OwnedFd, ListenerId)>,
+    /// Accepting rests until then, or until a connection is closed: something ran out.
     stalled_until: Option<Instant>,
-    is_stall_told: bool,
+    /// What was said to have run out.
+    told: Vec<Shortage>,
     now: Option<Instant>,
 }
 
@@ -40,6 +45,7 @@ impl Accepting {
     }
 
     pub(super) fn remove(&mut self, id: ListenerId) -> Option<Listener> {
+        self.unwatched.take_if(|(_, listener)| *listener == id);
         self.listeners[usize::from(id.0)].take().map(|listening| listening.listener)
     }
 
@@ -65,7 +71,8 @@ impl Accepting {
     }
 
     pub(super) fn is_ready(&self) -> bool {
-        self.stalled_until.is_none() && self.listeners.iter().flatten().any(|l| l.is_ready)
+        let has_any = || self.listeners.iter().flatten().any(|l| l.is_ready);
+        self.stalled_until.is_none() && (self.unwatched.is_some() || has_any())
     }
 
     pub(super) fn retry_in(&self, now: Instant) -> Option<Duration> {
@@ -78,31 +85,39 @@ impl Accepting {
         if self.stalled_until.is_some() {
             return None;
         }
+        if let Some(unwatched) = self.unwatched.take() {
+            return Some(unwatched);
+        }
         for (id, listening) in self.listeners.iter_mut().enumerate() {
             let Some(listening) = listening else { continue };
             while listening.is_ready && listening.accepts_left > 0 {
                 listening.accepts_left -= 1;
                 match listening.listener.accept() {
                     Ok(socket) => return Some((socket, ListenerId(id as u16))),
-                    Err(error) => match error.raw_os_error() {
-                        Some(libc::EAGAIN) => listening.is_ready = false,
-                        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
-                            self.stall(&error);
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        listening.is_ready = false;
+                    }
+                    Err(error) => {
+                        if let Some(shortage) = Shortage::of_accept(&error) {
+                            self.stall(shortage, &error);
                             return None;
                         }
                         // The client has gone in the meantime: the next one.
-                        _ => {}
-                    },
+                    }
                 }
             }
         }
         None
     }
 
-    fn stall(&mut self, error: &std::io::Error) {
+    /// Keeps a connection that the kernel did not watch, and rests with those behind it.
+    pub(super) fn keep_unwatched(&mut self, socket: OwnedFd, id: ListenerId, error: &io::Error) {
+        self.unwatched = Some((socket, id));
+        self.stall(Shortage::of_watch(error), error);
+    }
+
+    fn stall(&mut self, shortage: Shortage, error: &io::Error) {
         self.stalled_until = self.now.map(|now| now + ACCEPT_RETRY);
-        if !std::mem::replace(&mut self.is_stall_told, true) {
-            tracing::warn!(%error, "accepting rests until a connection closes; raise `ulimit -n`");
-        }
+        shortage.warn_once(&mut self.told, error);
     }
 }

@@ -17,6 +17,7 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
 use super::place::Memory;
+use super::tables::{Tenant, stand_in_line, trim_queue, trim_slots};
 use super::{Completion, Driver, End, EventWaker, Listener, ListenerId, Outgoing, Tuning, clock};
 use crate::id::ConnId;
 use accepting::Accepting;
@@ -111,6 +112,12 @@ impl Seed {
     }
 }
 
+impl Tenant for Option<Slot> {
+    fn generation(&self) -> Option<u32> {
+        self.as_ref().map(|slot| slot.generation)
+    }
+}
+
 fn token_of(conn: ConnId) -> Token {
     Token((conn.generation as usize & 0x7fff_ffff) << 32 | conn.index as usize)
 }
@@ -123,14 +130,17 @@ impl EpollDriver {
         slot
     }
 
-    fn add(&mut self, socket: OwnedFd) -> io::Result<ConnId> {
+    /// Fails if the kernel will not watch it, and gives it back.
+    fn add(&mut self, socket: OwnedFd) -> Result<ConnId, (io::Error, OwnedFd)> {
         let generation = self.next_generation;
         self.next_generation = generation.wrapping_add(1);
         let entry = self.slots.vacant_entry();
         let conn = ConnId { index: entry.key() as u32, generation };
         let interest = Interest::READABLE | Interest::WRITABLE;
         let mut source = SourceFd(&socket.as_raw_fd());
-        self.poll.registry().register(&mut source, token_of(conn), interest)?;
+        if let Err(error) = self.poll.registry().register(&mut source, token_of(conn), interest) {
+            return Err((error, socket));
+        }
         entry.insert(Some(Slot::new(socket, generation)));
         Ok(conn)
     }
@@ -169,7 +179,7 @@ impl EpollDriver {
 
     fn make_readable(&mut self, conn: ConnId) {
         if self.slot(conn).must_queue_for_reading() {
-            self.readable.push_back(conn);
+            stand_in_line(&mut self.readable, conn, &self.slots);
         }
     }
 
@@ -218,14 +228,14 @@ impl EpollDriver {
     }
 
     fn accept(&mut self) -> Option<(ConnId, ListenerId)> {
-        while let Some((socket, listener)) = self.accepting.accept() {
-            match self.add(socket) {
-                Ok(conn) => return Some((conn, listener)),
-                // The socket is closed: the kernel will not watch any more of them.
-                Err(error) => tracing::warn!(%error, "cannot watch an accepted connection"),
+        let (socket, listener) = self.accepting.accept()?;
+        match self.add(socket) {
+            Ok(conn) => Some((conn, listener)),
+            Err((error, socket)) => {
+                self.accepting.keep_unwatched(socket, listener, &error);
+                None
             }
         }
-        None
     }
 
     /// Reads one connection; `None` if it had nothing to tell.
@@ -238,7 +248,7 @@ impl EpollDriver {
         match slot.read(buffer) {
             Read::Some(length) => {
                 if slot.must_queue_if_readable() {
-                    self.readable.push_back(conn);
+                    stand_in_line(&mut self.readable, conn, &self.slots);
                 }
                 Some(Ok(length))
             }
@@ -305,7 +315,7 @@ impl Driver for EpollDriver {
 
     fn resume(&mut self, conn: ConnId) {
         if self.slot(conn).resume() {
-            self.readable.push_back(conn);
+            stand_in_line(&mut self.readable, conn, &self.slots);
         }
     }
 
@@ -320,7 +330,7 @@ impl Driver for EpollDriver {
     }
 
     fn adopt(&mut self, socket: OwnedFd) -> io::Result<ConnId> {
-        self.add(socket)
+        self.add(socket).map_err(|(error, _)| error)
     }
 
     fn release(&mut self, conn: ConnId) {
@@ -335,7 +345,7 @@ impl Driver for EpollDriver {
         let has_unread = slot.has_unread();
         // Urgent data makes a read short although more is behind it, and no edge tells of that.
         if has_unread && slot.must_queue_for_reading() {
-            self.readable.push_back(conn);
+            stand_in_line(&mut self.readable, conn, &self.slots);
         }
         has_unread
     }
@@ -346,6 +356,12 @@ impl Driver for EpollDriver {
 
     fn sending(&mut self, conn: ConnId) -> usize {
         self.slot(conn).sending().map_or(0, Outgoing::share)
+    }
+
+    fn trim(&mut self) {
+        trim_slots(&mut self.slots, self.tuning.connections);
+        trim_queue(&mut self.readable);
+        trim_queue(&mut self.done);
     }
 
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {

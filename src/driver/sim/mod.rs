@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
+use super::tables::{trim_queue, trim_slots};
 use super::{Completion, Driver, End, Listener, ListenerId, Outgoing, Wake};
 use crate::id::ConnId;
 use net::LinkId;
@@ -282,6 +283,11 @@ impl Driver for SimDriver {
 
     fn sending(&mut self, conn: ConnId) -> usize {
         self.slot(conn).sending.as_ref().map_or(0, Outgoing::share)
+    }
+
+    fn trim(&mut self) {
+        trim_slots(&mut self.slots, 0);
+        trim_queue(&mut self.done);
     }
 
     /// Never sleeps: who drives the simulation moves the time.

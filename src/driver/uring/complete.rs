@@ -7,6 +7,8 @@ use io_uring::cqueue::{self, Entry};
 
 use super::slot::flag;
 use super::{ACCEPT_RETRY, Operation, UringDriver, clock};
+use crate::driver::shortage::Shortage;
+use crate::driver::tables::stand_in_line;
 use crate::driver::{Completion, End, ListenerId};
 use crate::id::ConnId;
 
@@ -84,14 +86,10 @@ impl UringDriver {
     }
 
     fn stall_if_exhausted(&mut self, errno: i32) {
-        if !matches!(errno, libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) {
-            return;
-        }
+        let error = io::Error::from_raw_os_error(errno);
+        let Some(shortage) = Shortage::of_accept(&error) else { return };
         self.stalled_until = Some(clock::now() + ACCEPT_RETRY);
-        if !std::mem::replace(&mut self.is_stall_told, true) {
-            let error = io::Error::from_raw_os_error(errno);
-            tracing::warn!(%error, "accepting rests until a connection closes; raise `ulimit -n`");
-        }
+        shortage.warn_once(&mut self.stalls_told, &error);
     }
 
     fn polled(&mut self, conn: ConnId, entry: &Entry) -> Told {
@@ -127,7 +125,7 @@ impl UringDriver {
             self.poll_again(conn);
         }
         if must_queue {
-            self.readable.push_back(conn);
+            stand_in_line(&mut self.readable, conn, &self.slots);
         }
         Told::Nothing
     }
@@ -197,7 +195,7 @@ impl UringDriver {
             return Some(Told::Other(Completion::Ended(conn, End::Failed(kind))));
         }
         if slot.must_queue() {
-            self.readable.push_back(conn);
+            stand_in_line(&mut self.readable, conn, &self.slots);
         }
         Some(Told::Nothing)
     }

@@ -30,6 +30,8 @@ use io_uring::{opcode, squeue};
 use slab::Slab;
 
 use super::outgoing::SEND_BYTES_MAX;
+use super::shortage::Shortage;
+use super::tables::{stand_in_line, trim_queue, trim_slots};
 use super::{Completion, Driver, End, EventWaker, Listener, ListenerId, Outgoing, Tuning, clock};
 use crate::id::ConnId;
 use crate::limits::ACCEPT_RETRY;
@@ -70,9 +72,10 @@ pub struct UringDriver {
     quota: Option<usize>,
     /// What went wrong in the middle of a turn.
     failure: Option<io::Error>,
-    /// Accepting rests until then, or until a connection is closed: descriptors ran out.
+    /// Accepting rests until then, or until a connection is closed: something ran out.
     stalled_until: Option<Instant>,
-    is_stall_told: bool,
+    /// What was said to have run out.
+    stalls_told: Vec<Shortage>,
     tuning: Tuning,
     budget: usize,
 }
@@ -124,7 +127,7 @@ impl UringDriver {
             quota: None,
             failure: None,
             stalled_until: None,
-            is_stall_told: false,
+            stalls_told: Vec::new(),
             tuning,
             budget: 0,
         };
@@ -224,7 +227,7 @@ impl UringDriver {
         }
         if slot.has(flag::RELEASING) {
             if slot.stash.is_some() {
-                return self.unstashed.push_back(conn);
+                return self.wait_to_unstash(conn);
             }
             let rest = slot.sending.take().map(|bytes| Outgoing::owned(bytes.to_vec(slot.sent)));
             let socket = slot.socket.take().expect("a released socket is not closed");
@@ -324,9 +327,9 @@ impl Driver for UringDriver {
         let slot = self.slot(conn);
         slot.clear(flag::PAUSED);
         if slot.stash.is_some() {
-            self.unstashed.push_back(conn);
+            self.wait_to_unstash(conn);
         } else if slot.must_queue() {
-            self.readable.push_back(conn);
+            stand_in_line(&mut self.readable, conn, &self.slots);
         }
     }
 
@@ -359,6 +362,16 @@ impl Driver for UringDriver {
 
     fn sending(&mut self, conn: ConnId) -> usize {
         self.slot(conn).sending.as_ref().map_or(0, Outgoing::share)
+    }
+
+    fn trim(&mut self) {
+        // The kernel knows of memory that slots own, and of no slot itself.
+        trim_slots(&mut self.slots, self.tuning.connections);
+        for queue in [&mut self.readable, &mut self.unpolled, &mut self.unstashed] {
+            trim_queue(queue);
+        }
+        trim_queue(&mut self.done);
+        self.ring.trim();
     }
 
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {

@@ -11,6 +11,7 @@ use io_uring::types::Fd;
 
 use super::slot::flag;
 use super::{Operation, UringDriver};
+use crate::driver::tables::stand_in_line;
 use crate::id::ConnId;
 
 const POLL_EVENTS: u32 = (libc::POLLIN | libc::POLLRDHUP) as u32;
@@ -35,7 +36,7 @@ impl UringDriver {
         let slot = self.slot(conn);
         if !slot.has(flag::UNPOLLED) {
             slot.set(flag::UNPOLLED);
-            self.unpolled.push_back(conn);
+            stand_in_line(&mut self.unpolled, conn, &self.slots);
         }
     }
 

@@ -6,6 +6,7 @@ use io_uring::opcode;
 use super::complete::{Told, kind_of};
 use super::slot::flag;
 use super::{Operation, UringDriver};
+use crate::driver::tables::stand_in_line;
 use crate::driver::{Completion, End};
 use crate::id::ConnId;
 
@@ -120,7 +121,7 @@ impl UringDriver {
             libc::EAGAIN if slot.failure.is_none() => slot.clear(flag::READABLE),
             libc::EINTR => {
                 if slot.must_queue() {
-                    self.readable.push_back(conn);
+                    stand_in_line(&mut self.readable, conn, &self.slots);
                 }
             }
             libc::ECANCELED => {}
@@ -145,7 +146,7 @@ impl UringDriver {
             return Told::Nothing;
         }
         if slot.must_queue() {
-            self.readable.push_back(conn);
+            stand_in_line(&mut self.readable, conn, &self.slots);
         }
         Told::Received(conn)
     }
@@ -166,19 +167,30 @@ impl UringDriver {
         Completion::Received(conn, bytes)
     }
 
+    /// Has the stash lent by the next `take_unstashed`.
+    pub(super) fn wait_to_unstash(&mut self, conn: ConnId) {
+        let slot = self.slot(conn);
+        if !slot.has(flag::UNSTASHED) {
+            slot.set(flag::UNSTASHED);
+            stand_in_line(&mut self.unstashed, conn, &self.slots);
+        }
+    }
+
     /// The next stash to be lent, of a connection that was resumed or is given away.
     pub(super) fn take_unstashed(&mut self) -> Option<ConnId> {
         while let Some(conn) = self.unstashed.pop_front() {
             let Some(slot) = self.slots.get_mut(conn.index as usize) else { continue };
-            if slot.generation != conn.generation
-                || slot.has(flag::PAUSED) && !slot.has(flag::RELEASING)
-            {
+            if slot.generation != conn.generation {
+                continue;
+            }
+            slot.clear(flag::UNSTASHED);
+            if slot.has(flag::PAUSED) && !slot.has(flag::RELEASING) {
                 continue;
             }
             let Some(stash) = slot.stash.take() else { continue };
             self.lent = Lent::Stash(stash);
             if slot.must_queue() {
-                self.readable.push_back(conn);
+                stand_in_line(&mut self.readable, conn, &self.slots);
             }
             self.leave_if_quiet(conn);
             return Some(conn);

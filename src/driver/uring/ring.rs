@@ -152,6 +152,12 @@ impl Ring {
         self.overflows
     }
 
+    /// Gives back what more completions needed than the kernel's queue holds.
+    pub(super) fn trim(&mut self) {
+        let completions = self.ring.params().cq_entries() as usize;
+        self.reaped.shrink_to(completions);
+    }
+
     fn reap(&mut self, result: io::Result<usize>) -> io::Result<()> {
         if self.is_overflowing() {
             self.overflows += 1;

@@ -8,6 +8,7 @@ use nix::sys::socket::{Shutdown, shutdown};
 use socket2::SockRef;
 
 use super::message::Message;
+use crate::driver::tables::Tenant;
 use crate::driver::{Outgoing, peek, taken};
 
 /// A socket and what the kernel is doing with it.
@@ -60,9 +61,17 @@ pub(super) mod flag {
     pub(in super::super) const LENT: u32 = 1 << 14;
     /// A cancel of the send is in the kernel.
     pub(in super::super) const CANCEL_SEND: u32 = 1 << 15;
+    /// It stands in the queue of those whose stash is to be lent.
+    pub(in super::super) const UNSTASHED: u32 = 1 << 16;
     /// What names the slot in the kernel.
     pub(in super::super) const IN_KERNEL: u32 =
         POLL | RECEIVE | SEND | CANCEL_POLL | CANCEL_SEND | CLOSE;
+}
+
+impl Tenant for Slot {
+    fn generation(&self) -> Option<u32> {
+        Some(self.generation)
+    }
 }
 
 impl Slot {

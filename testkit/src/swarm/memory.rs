@@ -19,6 +19,13 @@ pub const FEW: usize = 5_000;
 /// Connections of the second state.
 pub const MANY: usize = 15_000;
 
+/// Connections of a whole life: little more than half of a power of two, so that what grows by
+/// doubling has the most room that is not used at first.
+pub const SOME: usize = 9_000;
+
+/// Connections that go before.
+pub const FIRST: usize = 2_000;
+
 /// What an idle connection may cost, in bytes.
 pub const BYTES_MAX: f64 = 256.0;
 
@@ -61,6 +68,19 @@ pub struct Used {
     pub few_used_kib: u64,
     /// KiB with [`MANY`] of them.
     pub many_used_kib: u64,
+}
+
+/// Connections in one room, from the first to after the last.
+#[derive(Clone, Copy, Debug)]
+pub struct Life {
+    /// KiB without any connection, after [`FIRST`] have come and gone: rings were walked round.
+    pub none_kib: u64,
+    /// KiB with [`SOME`] connections that have just got a message, before they are pinged.
+    pub before_kib: u64,
+    /// KiB with them after a round of pings.
+    pub after_kib: u64,
+    /// KiB when all have gone.
+    pub gone_kib: u64,
 }
 
 #[derive(Debug)]
@@ -109,6 +129,24 @@ pub fn used(fresh: &Spawned, used: &Spawned) -> Used {
     let ([few_kib, many_kib], [few_used_kib, many_used_kib]) =
         side_by_side(|| echoing(fresh, |_| ()), || echoing(used, |crowd| crowd.echo()));
     Used { few_kib, many_kib, few_used_kib, many_used_kib }
+}
+
+/// Measures connections as they come, are pinged and go, at a server that pings each 8 s.
+#[must_use]
+pub fn life(program: &Path, backend: &str) -> Life {
+    let server = Spawned::start(program, &["--backend", backend, "--ping-interval", "8s"]);
+    let mut crowd = Crowd::new(&server, "/room/life");
+    crowd.grow_to(FIRST);
+    crowd.broadcast();
+    crowd.swarm.reset_all();
+    let none_kib = crowd.lowest();
+    crowd.grow_to(SOME);
+    crowd.broadcast();
+    let before_kib = server.rss_kib();
+    let after_kib = crowd.rest();
+    crowd.swarm.reset_all();
+    let gone_kib = crowd.lowest();
+    Life { none_kib, before_kib, after_kib, gone_kib }
 }
 
 /// Measures two servers at the same time, on threads with the name of the present one: most of a
@@ -201,6 +239,11 @@ impl<'a> Crowd<'a> {
             swarm.links().zip(&before).all(|(link, before)| link.pings > *before)
         });
         assert!(is_done, "everybody is pinged");
+        self.lowest()
+    }
+
+    /// What is left when the server has given back what it does not need.
+    fn lowest(&mut self) -> u64 {
         let until = Instant::now() + SETTLE_TIME;
         let mut lowest = u64::MAX;
         while Instant::now() < until {
