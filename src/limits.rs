@@ -8,7 +8,7 @@ use std::time::Duration;
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// Fields of a request head. More is answered with 431.
-pub const HEAD_FIELDS_MAX: usize = 64;
+pub const HEAD_FIELDS_MAX: usize = 128;
 
 /// Bytes of a room's name after percent-decoding. A longer one is answered with 404.
 pub const ROOM_NAME_BYTES_MAX: usize = 255;
