@@ -110,22 +110,25 @@ fn pick<'a>(
     offers: impl Iterator<Item = &'a str>,
     subprotocols: Subprotocols,
 ) -> Result<Option<&'a str>, ()> {
-    let mut picked = None;
     let tokens = offers.flat_map(|field| field.split(',')).map(str::trim);
     // Empty elements of a list count for nothing (RFC 9110, 5.6.1.2).
-    for token in tokens.filter(|token| !token.is_empty()) {
-        if !is_token(token) {
-            return Err(());
-        }
-        let is_ours = match subprotocols {
-            Subprotocols::First => true,
-            Subprotocols::Listed(list) => list.contains(&token),
-        };
-        if picked.is_none() && is_ours {
-            picked = Some(token);
-        }
+    let tokens: Vec<&str> = tokens.filter(|token| !token.is_empty()).collect();
+    if !tokens.iter().all(|token| is_token(token)) || !are_unique(&tokens) {
+        return Err(());
     }
-    Ok(picked)
+    let is_ours = |token: &&str| match subprotocols {
+        Subprotocols::First => true,
+        Subprotocols::Listed(list) => list.contains(token),
+    };
+    Ok(tokens.into_iter().find(is_ours))
+}
+
+/// A client names each subprotocol once (RFC 6455, 4.1). Sorted, as a head has room for thousands
+/// of names, and to compare each with all others would take a tenth of a second.
+fn are_unique(tokens: &[&str]) -> bool {
+    let mut sorted = tokens.to_vec();
+    sorted.sort_unstable();
+    sorted.windows(2).all(|pair| pair[0] != pair[1])
 }
 
 /// A token of RFC 9110, 5.6.2.
@@ -211,6 +214,15 @@ mod tests {
         let padded = with("Sec-WebSocket-Protocol: ,, chat ,").expect("empty elements count not");
         assert!(padded.contains("\r\nSec-WebSocket-Protocol: chat\r\n"), "{padded}");
         assert_eq!(with("Sec-WebSocket-Protocol: a b"), Err(Status::BadRequest));
+    }
+
+    #[test]
+    fn a_subprotocol_that_is_named_twice_is_refused() {
+        for twice in ["a, b, a", "a\nSec-WebSocket-Protocol: b, a"] {
+            let line = format!("Sec-WebSocket-Protocol: {twice}");
+            assert_eq!(with(&line), Err(Status::BadRequest), "{twice}");
+        }
+        assert!(with("Sec-WebSocket-Protocol: a, A").is_ok(), "names differ by case");
     }
 
     #[test]
