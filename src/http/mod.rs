@@ -50,6 +50,7 @@ impl Connection {
     ///
     /// If no head can come of these bytes: [`refusal`] makes the response.
     pub fn receive<'i>(&mut self, input: &mut &'i mut [u8]) -> Result<Arrived<'i>, HeadError> {
+        self.join_line_end(input);
         if self.partial.is_none() {
             skip_empty_lines(input);
             if let Some(length) = end_of_head(input, 0)? {
@@ -72,6 +73,15 @@ impl Connection {
         *input = &mut std::mem::take(input)[head_here..];
         partial.truncate(length);
         Ok(Arrived::Pieced(self.partial.take().map_or_else(Vec::new, |partial| *partial)))
+    }
+
+    /// An empty line before a request may come in two pieces.
+    fn join_line_end(&mut self, input: &mut &mut [u8]) {
+        let is_cut = self.partial.as_ref().is_some_and(|partial| partial[..] == *b"\r");
+        if is_cut && input.starts_with(b"\n") {
+            self.partial = None;
+            *input = &mut std::mem::take(input)[1..];
+        }
     }
 
     /// Whether a part of a request has come.
@@ -122,25 +132,42 @@ mod tests {
     #[test]
     fn a_head_in_any_two_pieces_and_the_bytes_behind_it() {
         let all = [HEAD, b"\x81\x80rest"].concat();
-        for cut in 0..all.len() {
-            let mut connection = Connection::default();
-            let (mut first, mut second) = (all[..cut].to_vec(), all[cut..].to_vec());
-            let (mut first, mut second) = (&mut first[..], &mut second[..]);
-            let mut found = connection.receive(&mut first).expect("a good start");
-            if found.bytes().is_none() {
-                assert!(first.is_empty());
-                found = connection.receive(&mut second).expect("a good rest");
-            }
-            assert_eq!(found.bytes(), Some(HEAD), "{cut}");
-            assert_eq!([first, second].concat(), b"\x81\x80rest", "{cut}");
-            assert!(!connection.is_partial());
+        (0..all.len()).for_each(|cut| expect_head(&all[..cut], &all[cut..]));
+    }
+
+    #[test]
+    fn empty_lines_before_a_request_are_skipped_however_they_are_cut() {
+        for lines in [b"\r\n".repeat(1), b"\r\n".repeat(2), b"\r\n".repeat(5)] {
+            let all = [&lines[..], HEAD, b"\x81\x80rest"].concat();
+            (0..all.len()).for_each(|cut| expect_head(&all[..cut], &all[cut..]));
         }
     }
 
     #[test]
-    fn empty_lines_before_a_request_are_skipped() {
-        let mut bytes = [b"\r\n\r\n", HEAD].concat();
-        let found = Connection::default().receive(&mut &mut bytes[..]).map(|a| a.bytes().is_some());
-        assert_eq!(found, Ok(true));
+    fn a_lone_carriage_return_before_a_request_is_refused() {
+        for bytes in [&b"\r\rGET / HTTP/1.1\r\n\r\n"[..], b"\rGET / HTTP/1.1\r\n\r\n"] {
+            let mut connection = Connection::default();
+            let mut first = bytes[..1].to_vec();
+            assert!(connection.receive(&mut &mut first[..]).is_ok_and(|a| a.bytes().is_none()));
+            let mut second = bytes[1..].to_vec();
+            let head = connection.receive(&mut &mut second[..]).expect("lines end well");
+            assert!(request(head.bytes().expect("it is whole")).is_err());
+        }
+    }
+
+    /// One head comes of the two pieces, and what is behind it stays.
+    fn expect_head(first: &[u8], second: &[u8]) {
+        let cut = first.len();
+        let mut connection = Connection::default();
+        let (mut first, mut second) = (first.to_vec(), second.to_vec());
+        let (mut first, mut second) = (&mut first[..], &mut second[..]);
+        let mut found = connection.receive(&mut first).expect("a good start");
+        if found.bytes().is_none() {
+            assert!(first.is_empty());
+            found = connection.receive(&mut second).expect("a good rest");
+        }
+        assert_eq!(found.bytes(), Some(HEAD), "{cut}");
+        assert_eq!([first, second].concat(), b"\x81\x80rest", "{cut}");
+        assert!(!connection.is_partial());
     }
 }
