@@ -20,6 +20,8 @@ pub enum Outgoing {
     Shared(Arc<Encoded>, Form),
     /// Bytes for this connection alone.
     Owned(Box<Buffer>),
+    /// Bytes that lie in the program: the pointer to the slice is one word.
+    Static(&'static &'static [u8]),
     /// Several runs, in order.
     Parts(Box<Parts>),
 }
@@ -31,6 +33,8 @@ pub enum Part {
     Shared(Arc<Encoded>, Form),
     /// Bytes for this connection alone.
     Owned(Box<Buffer>),
+    /// Bytes that lie in the program.
+    Static(&'static &'static [u8]),
 }
 
 /// Several runs of bytes, in order.
@@ -58,6 +62,7 @@ impl Part {
         match self {
             Self::Shared(frames, form) => frames.bytes(*form),
             Self::Owned(buffer) => &buffer.bytes,
+            Self::Static(bytes) => bytes,
         }
     }
 
@@ -65,6 +70,7 @@ impl Part {
         let bytes = match self {
             Self::Shared(frames, _) => frames.memory(),
             Self::Owned(buffer) => buffer.bytes.len(),
+            Self::Static(_) => 0,
         };
         size_of::<Self>() + bytes
     }
@@ -138,6 +144,7 @@ impl Outgoing {
         match self {
             Self::Shared(frames, form) => frames.bytes(*form).len(),
             Self::Owned(buffer) => buffer.bytes.len(),
+            Self::Static(bytes) => bytes.len(),
             Self::Parts(parts) => parts.bytes,
         }
     }
@@ -149,6 +156,7 @@ impl Outgoing {
         match self {
             Self::Shared(frames, _) => frames.memory(),
             Self::Owned(buffer) => buffer.bytes.len(),
+            Self::Static(_) => 0,
             Self::Parts(parts) => parts.memory,
         }
     }
@@ -166,6 +174,7 @@ impl Outgoing {
         match self {
             Self::Shared(frames, form) => Some(&frames.bytes(*form)[skip..]),
             Self::Owned(buffer) => Some(&buffer.bytes[skip..]),
+            Self::Static(bytes) => Some(&bytes[skip..]),
             Self::Parts(_) => None,
         }
     }
@@ -225,6 +234,7 @@ mod tests {
     #[test]
     fn two_words() {
         assert_eq!(size_of::<Option<Outgoing>>(), 16);
+        assert_eq!(size_of::<Part>(), 16);
     }
 
     #[test]
@@ -236,8 +246,10 @@ mod tests {
         parts.push(Part::Shared(Arc::new(frames), Form::Plain));
         parts.append(|out| out.extend(b"xy"), Box::default);
         parts.append(|out| out.extend(b"z"), Box::default);
+        static LAST: &[u8] = b"last";
+        parts.push(Part::Static(&LAST));
         let mut outgoing = Outgoing::Parts(Box::new(parts));
-        let all = b"12\x81\x03abcxyz";
+        let all = b"12\x81\x03abcxyzlast";
         assert_eq!(outgoing.len(), all.len());
         for skip in 0..=all.len() {
             for max in [1, 3, usize::MAX] {
