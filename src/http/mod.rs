@@ -4,12 +4,16 @@
 //! session. Requests carry no body: none of our routes takes one. This module never does I/O and
 //! never decides what a path means.
 
+mod date;
 mod request;
 mod response;
+mod status;
 mod upgrade;
 
-pub use request::{Request, query_value};
-pub use response::{Response, Status};
+pub use date::Dates;
+pub use request::{Method, Request, query_value};
+pub use response::{Context, File, Response};
+pub use status::Status;
 pub use upgrade::{Handshake, Subprotocols, upgrade};
 
 use crate::wire::head::{Head, HeadError, end_of_head};
@@ -77,17 +81,16 @@ impl Connection {
 
     /// An empty line before a request may come in two pieces.
     fn join_line_end(&mut self, input: &mut &mut [u8]) {
-        let is_cut = self.partial.as_ref().is_some_and(|partial| partial[..] == *b"\r");
-        if is_cut && input.starts_with(b"\n") {
+        if !self.is_partial() && self.partial.is_some() && input.starts_with(b"\n") {
             self.partial = None;
             *input = &mut std::mem::take(input)[1..];
         }
     }
 
-    /// Whether a part of a request has come.
+    /// Whether a part of a request has come; half of an empty line before it is none.
     #[must_use]
     pub fn is_partial(&self) -> bool {
-        self.partial.is_some()
+        self.partial.as_ref().is_some_and(|partial| partial[..] != *b"\r")
     }
 }
 
@@ -106,6 +109,22 @@ fn skip_empty_lines(input: &mut &mut [u8]) {
 pub fn request(head: &[u8]) -> Result<Request<'_>, Response> {
     let head = Head::parse(head).map_err(refusal)?;
     Request::check(head)
+}
+
+/// The response to OPTIONS, of any path and of `*`: what load balancers ask to see whether a server
+/// lives. It allows no page of another host anything.
+#[must_use]
+pub fn options() -> Response {
+    Response::empty(Status::NoContent).field("Allow", request::ALLOWED_METHODS)
+}
+
+/// The response to a request for a host that the operator did not name. Not 403: it says nothing
+/// of who asks, and 421 is the status of a request that came to the wrong server (RFC 9110,
+/// 15.5.20). The connection may go on, since a proxy brings requests for several hosts on one.
+#[must_use]
+pub fn misdirected() -> Response {
+    let text = "this host is not served here; the server's --allowed-hosts widens that\n";
+    Response::text(Status::MisdirectedRequest, text)
 }
 
 /// The response to bytes that are no request.
@@ -137,7 +156,7 @@ mod tests {
 
     #[test]
     fn empty_lines_before_a_request_are_skipped_however_they_are_cut() {
-        for lines in [b"\r\n".repeat(1), b"\r\n".repeat(2), b"\r\n".repeat(5)] {
+        for lines in [1, 2, 5].map(|count| b"\r\n".repeat(count)) {
             let all = [&lines[..], HEAD, b"\x81\x80rest"].concat();
             (0..all.len()).for_each(|cut| expect_head(&all[..cut], &all[cut..]));
         }

@@ -13,6 +13,7 @@ use super::table::{Connection, Ping, Table, flag};
 use super::timers::{Tick, Timers};
 use crate::config::Config;
 use crate::driver::Wake;
+use crate::http::Dates;
 use crate::hub::Hub;
 use crate::id::ConnId;
 use crate::limits::{BURST_OVER, MESSAGES_PER_TURN_BYTES, RESERVED_CONNECTIONS_MAX, TRIM_INTERVAL};
@@ -109,6 +110,11 @@ pub(super) struct Core<W> {
     pub(super) burst_ends_at: Option<Instant>,
     /// The time of this turn.
     pub(super) now: Instant,
+    /// The same as the host's clock has it, and until when.
+    pub(super) unix_seconds: u64,
+    pub(super) second_ends_at: Instant,
+    /// What responses say of it.
+    pub(super) dates: Dates,
 }
 
 /// How far a stopping worker has come.
@@ -163,6 +169,9 @@ impl<W: Wake> Core<W> {
             trim_at: None,
             burst_ends_at: None,
             now,
+            unix_seconds: 0,
+            second_ends_at: now,
+            dates: Dates::default(),
         }
     }
 
@@ -205,14 +214,35 @@ impl<W: Wake> Core<W> {
 
     /// Sets when something must have happened on a connection.
     pub(super) fn arm(&mut self, conn: ConnId, delay: Duration) {
-        let due = self.timers.tick_after(self.now, delay);
+        self.arm_at(conn, self.timers.tick_after(self.now, delay));
+    }
+
+    /// As `arm`, at a tick. An entry of the timers that comes before it finds the new deadline by
+    /// itself: whoever asks all the time has one entry and not one for each request.
+    pub(super) fn arm_at(&mut self, conn: ConnId, due: Tick) {
         if let Some(connection) = self.table.get_mut(conn) {
             connection.clear(flag::REPRIEVED | flag::HEARD);
-            // Many requests in one receive are one deadline.
-            if std::mem::replace(&mut connection.deadline, due) != due {
+            connection.deadline = due;
+            if connection.timer == 0 || connection.timer > due {
+                connection.timer = due;
                 self.timers.enter(conn, due);
             }
         }
+    }
+
+    /// An entry of the timers has come; whether it is of the deadline that the connection has.
+    pub(super) fn is_due(&mut self, conn: ConnId, tick: Tick) -> bool {
+        let Some(connection) = self.table.get_mut(conn) else { return false };
+        if connection.timer != tick {
+            return false;
+        }
+        let deadline = connection.deadline;
+        let is_later = deadline > self.timers.tick(self.now);
+        connection.timer = if is_later { deadline } else { 0 };
+        if is_later {
+            self.timers.enter(conn, deadline);
+        }
+        deadline != 0 && !is_later
     }
 
     /// Appends bytes of its own to what a connection has coming.

@@ -2,10 +2,10 @@
 
 use super::core::{Core, touch};
 use super::ingest::wait_for_others;
-use super::table::{Phase, Ping, flag};
+use super::table::{Linger, Phase, Ping, flag};
 use crate::driver::{End, Outgoing, Wake};
 use crate::id::ConnId;
-use crate::limits::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, TIMER_TICK};
+use crate::limits::{CLOSE_TIMEOUT, LINGER_BYTES_MAX, LINGER_SILENCE, LINGER_TIMEOUT, TIMER_TICK};
 
 impl<W: Wake> Core<W> {
     /// The driver has sent what it was given.
@@ -44,7 +44,7 @@ impl<W: Wake> Core<W> {
     fn arm_behind_send(&mut self, conn: ConnId) {
         let Some(connection) = self.table.get_mut(conn) else { return };
         let is_ending = connection.has(flag::FINISH | flag::CLOSE_WHEN_SENT);
-        self.arm(conn, if is_ending { CLOSE_TIMEOUT } else { HANDSHAKE_TIMEOUT });
+        self.arm(conn, if is_ending { CLOSE_TIMEOUT } else { self.config().keep_alive });
     }
 
     /// A direction has ended.
@@ -72,10 +72,38 @@ impl<W: Wake> Core<W> {
         if let Phase::Session(session, _) = &mut connection.phase {
             session.release(&mut self.scratch);
         }
-        connection.phase = Phase::Lingering { discarded: 0 };
+        connection.phase = Phase::Lingering(Linger::default());
+        connection.stash = None;
+        // Whatever it waited for to go on: nothing is made of what it sends any more.
+        connection.clear(flag::STALLED | flag::RESPONDED);
         connection.set(flag::FINISH);
         self.touch(conn);
         self.arm(conn, CLOSE_TIMEOUT);
+    }
+
+    /// All was said, and the FIN follows it: from here on the peer has its time to finish.
+    pub(super) fn linger(&mut self, conn: ConnId) {
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        let is_counted = connection.has(flag::COUNTED);
+        let Phase::Lingering(linger) = &mut connection.phase else { return };
+        let longest = if is_counted { LINGER_TIMEOUT } else { LINGER_SILENCE };
+        linger.until = self.timers.tick_after(self.now, longest);
+        self.arm(conn, LINGER_SILENCE);
+    }
+
+    /// Throws away what a lingering peer has sent.
+    pub(super) fn discard(&mut self, conn: ConnId, bytes: usize) {
+        let silence = self.timers.tick_after(self.now, LINGER_SILENCE);
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        let has_said_all = connection.queue.is_none();
+        let Phase::Lingering(linger) = &mut connection.phase else { return };
+        linger.discarded = linger.discarded.saturating_add(bytes as u32);
+        let Linger { discarded, until } = *linger;
+        if discarded > LINGER_BYTES_MAX && has_said_all {
+            self.close_soon(conn);
+        } else if until != 0 {
+            self.arm_at(conn, silence.min(until));
+        }
     }
 
     /// Closes at the end of the turn, without waiting for anything to be sent.
@@ -120,7 +148,7 @@ impl<W: Wake> Core<W> {
         let Some(connection) = self.table.get_mut(conn) else { return };
         let is_sending = connection.has(flag::SENDING);
         match (&connection.phase, connection.ping) {
-            (Phase::Http(_) | Phase::Lingering { .. }, _) if is_sending => self.slow.push(conn),
+            (Phase::Http(_) | Phase::Lingering(_), _) if is_sending => self.slow.push(conn),
             _ if is_sending && connection.has(flag::CLOSE_WHEN_SENT | flag::SEND_TIMED) => {
                 self.slow.push(conn);
             }
@@ -130,7 +158,10 @@ impl<W: Wake> Core<W> {
                     self.check_pong(conn);
                 }
             }
-            (Phase::Lingering { .. } | Phase::Closed, _) => self.close_soon(conn),
+            (Phase::Lingering(linger), _) if linger.until > self.timers.tick(self.now) => {
+                self.suspects.push(conn);
+            }
+            (Phase::Lingering(_) | Phase::Closed, _) => self.close_soon(conn),
             // What it had to say in time was read, and that was not it; or it is not read because
             // it does not take what it has caused.
             _ if connection.has(flag::HEARD | flag::PAUSED) => self.condemn(conn),
@@ -152,7 +183,8 @@ impl<W: Wake> Core<W> {
         match &connection.phase {
             Phase::Session(session, _) if session.is_open() => self.end_unresponsive(conn),
             // It was suspected twice in the same turn.
-            Phase::Lingering { .. } | Phase::Closed => {}
+            Phase::Lingering(_) if connection.deadline > self.timers.tick(self.now) => {}
+            Phase::Closed => {}
             _ => self.close_soon(conn),
         }
     }
@@ -163,10 +195,10 @@ impl<W: Wake> Core<W> {
             return;
         }
         connection.clear(flag::PINGED);
-        let place = connection.place;
+        let place = connection.place();
         if let Some(moved) = self.cohorts.leave(place) {
             let (_, moved) = self.table.at(moved).expect("members of cohorts are connected");
-            moved.place.index = place.index;
+            moved.set_place(place);
         }
     }
 }

@@ -16,8 +16,7 @@ impl<W: Wake> Core<W> {
         let mut due = std::mem::take(&mut self.due);
         self.timers.expire(self.now, &mut due);
         for (conn, tick) in due.drain(..) {
-            let is_due = self.table.get_mut(conn).is_some_and(|c| c.deadline == tick);
-            if is_due {
+            if self.is_due(conn, tick) {
                 self.overdue(conn);
             }
         }
@@ -75,8 +74,7 @@ impl<W: Wake> Core<W> {
         }
         let due = since + self.timers.ticks(timeout);
         if due > self.timers.tick(self.now) {
-            connection.deadline = due;
-            return self.timers.enter(conn, due);
+            return self.arm_at(conn, due);
         }
         self.suspects.push(conn);
     }

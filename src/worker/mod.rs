@@ -16,6 +16,7 @@ mod ingest;
 mod mailbox;
 mod pool;
 mod progress;
+mod stash;
 mod table;
 mod timers;
 mod waiters;
@@ -139,6 +140,9 @@ impl<D: Driver> Worker<D> {
         self.driver.wait(timeout)?;
         self.core.mail.wake_up();
         let now = self.driver.now();
+        if self.core.is_next_second(now) {
+            self.core.set_second(now, self.driver.unix_time());
+        }
         self.core.begin_turn(now);
         Ok(())
     }

@@ -7,6 +7,7 @@ use crate::id::ConnId;
 use crate::session::Session;
 
 use super::cohorts::Place;
+use super::stash::Stash;
 use super::timers::Tick;
 
 /// One connection: plain data, without pointers to anywhere else.
@@ -16,16 +17,20 @@ pub(super) struct Connection {
     /// What leaves with the next send.
     pub(super) queue: Option<Outgoing>,
     /// What came behind the message at which the connection was stalled.
-    pub(super) stash: Option<Box<Vec<u8>>>,
+    pub(super) stash: Option<Box<Stash>>,
     generation: u32,
     /// When something must have happened; 0 is never.
     pub(super) deadline: Tick,
+    /// When its entry of the timers comes, which is not behind the deadline; 0 is none.
+    pub(super) timer: Tick,
     pub(super) ping: Ping,
     /// What `Driver::taken` said last.
     pub(super) taken: u32,
     /// Set bits of [`flag`].
     flags: u16,
-    pub(super) place: Place,
+    /// Its place among the cohorts, in two parts that leave no gap.
+    cohort: u16,
+    place_in_cohort: u32,
 }
 
 /// What is spoken.
@@ -36,9 +41,18 @@ pub(super) enum Phase {
     /// WebSocket.
     Session(Session, Role),
     /// The last bytes are queued or gone; what still comes is counted and thrown away.
-    Lingering { discarded: u32 },
+    Lingering(Linger),
     /// The driver was told to close it.
     Closed,
+}
+
+/// How far the end of a connection has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Linger {
+    /// Bytes thrown away.
+    pub(super) discarded: u32,
+    /// When it is over, whatever still comes; 0 before the FIN.
+    pub(super) until: Tick,
 }
 
 /// What a session does with messages.
@@ -107,10 +121,12 @@ impl Connection {
             stash: None,
             generation: conn.generation,
             deadline: 0,
+            timer: 0,
             ping: Ping::None,
             taken: 0,
             flags: 0,
-            place: Place::default(),
+            cohort: 0,
+            place_in_cohort: 0,
         }
     }
 
@@ -126,6 +142,15 @@ impl Connection {
         self.flags &= !flags;
     }
 
+    /// Where it stands among the cohorts, if it is [`flag::PINGED`].
+    pub(super) fn place(&self) -> Place {
+        Place { index: self.place_in_cohort, cohort: self.cohort }
+    }
+
+    pub(super) fn set_place(&mut self, place: Place) {
+        (self.place_in_cohort, self.cohort) = (place.index, place.cohort);
+    }
+
     /// Bytes of memory that wait behind what is being sent.
     pub(super) fn backlog(&self) -> usize {
         self.queue.as_ref().map_or(0, Outgoing::memory)
@@ -135,6 +160,11 @@ impl Connection {
     pub(super) fn is_open(&self) -> bool {
         matches!(&self.phase, Phase::Session(session, _) if session.is_open())
             && !self.has(flag::CLOSE_WHEN_SENT)
+    }
+
+    /// Whether a response is on its way, behind which the next request is to be handled.
+    pub(super) fn owes_response(&self) -> bool {
+        matches!(self.phase, Phase::Http(_)) && (self.queue.is_some() || self.has(flag::SENDING))
     }
 
     pub(super) fn membership(&self) -> Option<Membership> {

@@ -5,7 +5,9 @@ mod client;
 mod cohort;
 mod deflate;
 mod ends;
+mod lingering;
 mod message;
+mod requests;
 mod world;
 
 use throng::stats::Counts;
