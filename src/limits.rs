@@ -33,8 +33,8 @@ pub const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
 /// closed.
 pub const LINGER_SILENCE: Duration = Duration::from_secs(2);
 
-/// Bytes thrown away while lingering. A peer that sends more is reset, but not before the driver has
-/// what is said to it.
+/// Bytes thrown away while lingering. A peer that sends more is reset, but not before the driver
+/// has what is said to it.
 pub const LINGER_BYTES_MAX: u32 = 64 << 20;
 
 /// Bytes taken from a socket at once by the epoll driver.
