@@ -31,11 +31,16 @@ int main(void) { return 0; }' | cc -x c -o "$output" - 2>/dev/null || works=1
     return $works
 }
 
+# Debian has servers where the PATH of an ordinary user does not reach.
+has_server() { has "$1" || [[ -x /usr/sbin/$1 ]]; }
+
 # Prints the Debian packages that are missing, one a line.
 missing_packages() {
     has_c_compiler || printf '%s\n' gcc libc6-dev
     has chromium || echo chromium
     has curl || echo curl
+    has_server haproxy || echo haproxy
+    has_server nginx || echo nginx-light
     has strace || echo strace
     has systemd-analyze || echo systemd
     has valgrind || echo valgrind
@@ -59,10 +64,24 @@ apt_install() {
     hash -r
 }
 
+# Debian starts a server that it installs; the tests start their own.
+stop_services() {
+    local package as_root=()
+    [[ -d /run/systemd/system ]] || return 0
+    ((EUID == 0)) || as_root=(sudo)
+    for package in "$@"; do
+        case $package in
+            nginx-light) "${as_root[@]}" systemctl disable --quiet --now nginx ;;
+            haproxy) "${as_root[@]}" systemctl disable --quiet --now haproxy ;;
+        esac
+    done
+}
+
 install_debian_packages() {
     local packages
     mapfile -t packages < <(missing_packages)
     ((${#packages[@]} == 0)) || apt_install "${packages[@]}"
+    stop_services "${packages[@]}"
     # Apart from nodejs, since the packages of NodeSource contain npm and refuse Debian's.
     has npm || apt_install npm
 

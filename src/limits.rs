@@ -8,14 +8,10 @@ use std::time::Duration;
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// Fields of a request head. More is answered with 431.
-pub const HEAD_FIELDS_MAX: usize = 64;
+pub const HEAD_FIELDS_MAX: usize = 128;
 
 /// Bytes of a room's name after percent-decoding. A longer one is answered with 404.
 pub const ROOM_NAME_BYTES_MAX: usize = 255;
-
-/// From accept, or from when the last response has gone, until the request head is complete.
-/// Afterwards the connection is closed, unless it is taking responses: see [`TAKE_TIMEOUT`].
-pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// From the last that we have to say (a close frame, or what was asked before a FIN) until the peer
 /// has taken it. Afterwards the connection is closed, unless it is being taken: see
@@ -27,12 +23,19 @@ pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// worst: some 400 KB of a buffer that has grown to 6 MB.
 pub const TAKE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// From our FIN until the peer's, while what the peer still sends is read and thrown away.
-/// Afterwards the connection is closed.
-pub const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+/// From our FIN until the peer's, while what the peer still sends is read and thrown away: to close
+/// while it sends would reset the connection, and take what was said last from the peer, or from
+/// the proxy before it (RFC 9112, 9.6). Afterwards the connection is closed. Those over the limit
+/// have [`LINGER_SILENCE`], since few may be told at a time: [`REFUSALS_MAX`].
+pub const LINGER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Bytes thrown away while lingering. A peer that sends more is reset.
-pub const LINGER_BYTES_MAX: u32 = 64 * 1024;
+/// How long nothing may come of a peer within [`LINGER_TIMEOUT`]. Afterwards the connection is
+/// closed.
+pub const LINGER_SILENCE: Duration = Duration::from_secs(2);
+
+/// Bytes thrown away while lingering. A peer that sends more is reset, but not before the driver
+/// has what is said to it.
+pub const LINGER_BYTES_MAX: u32 = 64 << 20;
 
 /// Bytes taken from a socket at once by the epoll driver.
 pub const RECEIVE_BYTES: usize = 64 * 1024;
@@ -189,8 +192,8 @@ pub const GOODBYES_PER_TURN: usize = 1024;
 pub const TRIM_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A burst is over when pools have kept all that came back for so long: what it left among the
-/// timers is gone by then too.
-pub const BURST_OVER: Duration = HANDSHAKE_TIMEOUT;
+/// timers of handshakes is gone by then too.
+pub const BURST_OVER: Duration = Duration::from_secs(10);
 
 /// How exact timeouts are.
 pub const TIMER_TICK: Duration = Duration::from_millis(20);
@@ -201,6 +204,7 @@ pub const ACCEPT_RETRY: Duration = Duration::from_millis(500);
 const _: () = {
     assert!(HEAD_BYTES_MAX <= RECEIVE_BYTES);
     assert!(LINGER_BYTES_MAX as usize >= RECEIVE_BYTES);
+    assert!(LINGER_SILENCE.as_secs() < LINGER_TIMEOUT.as_secs());
     assert!(DEFLATE_BYTES_MIN > 0);
     assert!(PING_COHORTS_MAX <= u16::MAX as usize);
     assert!(PINGS_PER_TURN > 0 && GOODBYES_PER_TURN > 0);

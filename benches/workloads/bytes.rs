@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use super::worker::{client_frame, request_deflate};
 use super::{Case, Round};
-use throng::config::AllowedOrigins;
+use throng::config::{AllowedOrigins, Compression};
 use throng::http;
 use throng::protocol::{self, Route};
 use throng::session::{Event, Scratch, Session};
@@ -104,7 +104,7 @@ fn handshake() -> Round {
         let arrived = connection.receive(&mut input).expect("it is a head");
         let request = http::request(arrived.bytes().expect("it is whole")).expect("it is right");
         let Route::Upgrade(endpoint) = protocol::route(&request) else { panic!("a room") };
-        let handshake = http::upgrade(&request, &allowed, endpoint.subprotocols());
+        let handshake = http::upgrade(&request, &allowed, Compression::On, endpoint.subprotocols());
         out.clear();
         handshake.expect("browsers ask correctly").encode(&mut out);
         black_box(&out);

@@ -152,6 +152,10 @@ impl Driver for Prepared {
         self.now
     }
 
+    fn unix_time(&self) -> Duration {
+        Duration::ZERO
+    }
+
     fn waker(&self) -> NoWaker {
         NoWaker
     }

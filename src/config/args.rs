@@ -5,8 +5,8 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, Parser, Subcommand, ValueEnum};
 
 use super::{
-    AllowedOrigins, Backend, Config, ListenAddr, Pin, UnixGroup, UnixMode, parse_count,
-    parse_duration, parse_size,
+    AllowedHosts, AllowedOrigins, Backend, Compression, Config, ListenAddr, Pin, UnixGroup,
+    UnixMode, parse_count, parse_duration, parse_size,
 };
 
 /// What stands below the options, once for all of them.
@@ -140,6 +140,18 @@ pub struct Args {
     #[arg(help_heading = TIMES, hide_short_help = true)]
     pub send_timeout: Duration,
 
+    /// Time for a client to complete a request
+    #[arg(long, value_name = "DUR", env = "THRONG_HANDSHAKE_TIMEOUT")]
+    #[arg(value_parser = timeout, default_value = "10s")]
+    #[arg(help_heading = TIMES, hide_short_help = true)]
+    pub handshake_timeout: Duration,
+
+    /// Time for another request behind a response; 0 is off
+    #[arg(long, value_name = "DUR", env = "THRONG_KEEP_ALIVE", value_parser = parse_duration)]
+    #[arg(default_value = "75s")]
+    #[arg(help_heading = TIMES, hide_short_help = true)]
+    pub keep_alive: Duration,
+
     /// Time for clients to answer the 1001 of a stopping server
     #[arg(long, value_name = "DUR", env = "THRONG_DRAIN", value_parser = parse_duration)]
     #[arg(default_value = "10s")]
@@ -150,6 +162,16 @@ pub struct Args {
     #[arg(long, value_name = "LIST", env = "THRONG_ALLOWED_ORIGINS", default_value = "")]
     #[arg(hide_default_value = true, help_heading = LISTENING)]
     pub allowed_origins: AllowedOrigins,
+
+    /// Hosts that requests may be for, others get 421: a.example,*.b.example:8080 [default: any]
+    #[arg(long, value_name = "LIST", env = "THRONG_ALLOWED_HOSTS", default_value = "")]
+    #[arg(hide_default_value = true, help_heading = LISTENING, hide_short_help = true)]
+    pub allowed_hosts: AllowedHosts,
+
+    /// Compression of messages, for clients that offer it
+    #[arg(long, env = "THRONG_COMPRESSION", value_enum, default_value = "on")]
+    #[arg(help_heading = LIMITS, hide_short_help = true)]
+    pub compression: Compression,
 
     /// What is logged; RUST_LOG wins
     #[arg(long, value_name = "LEVEL", env = "THRONG_LOG_LEVEL", value_enum)]
@@ -221,6 +243,13 @@ fn message_size(text: &str) -> Result<usize, String> {
     }
 }
 
+fn timeout(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err("a duration above 0 is needed".into()),
+        duration => Ok(duration),
+    }
+}
+
 impl From<Args> for Config {
     fn from(args: Args) -> Self {
         Self {
@@ -237,8 +266,12 @@ impl From<Args> for Config {
             ping_interval: args.ping_interval,
             pong_timeout: args.pong_timeout,
             send_timeout: args.send_timeout,
+            handshake_timeout: args.handshake_timeout,
+            keep_alive: args.keep_alive,
             drain: args.drain,
             allowed_origins: args.allowed_origins,
+            allowed_hosts: args.allowed_hosts,
+            compression: args.compression,
             ..Self::default()
         }
     }

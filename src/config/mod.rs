@@ -4,8 +4,10 @@
 //! embeds the server fills a [`Config`]. This module never opens, binds or starts anything.
 
 mod args;
+mod authority;
 mod command_line;
 mod environment;
+mod hosts;
 mod listen;
 mod origins;
 mod pin;
@@ -13,6 +15,7 @@ mod units;
 mod unix;
 
 pub use args::{Args, Cli, Command, DoctorArgs, LogLevel};
+pub use hosts::AllowedHosts;
 pub use listen::ListenAddr;
 pub use origins::AllowedOrigins;
 pub use pin::Pin;
@@ -34,6 +37,16 @@ pub enum Backend {
     /// io_uring(7), Linux 6.6 or newer.
     #[value(name = "io_uring")]
     IoUring,
+}
+
+/// Whether messages may be compressed (RFC 7692).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Compression {
+    /// With clients that offer it.
+    #[default]
+    On,
+    /// With nobody: for clients whose own inflating is broken.
+    Off,
 }
 
 /// What a server is started with.
@@ -66,10 +79,18 @@ pub struct Config {
     /// How long a peer may take nothing of what is being sent to it, from when a ping is due; zero,
     /// or no pings, means for ever.
     pub send_timeout: Duration,
+    /// From accept, or from the first byte of another request, until a request head is complete.
+    pub handshake_timeout: Duration,
+    /// How long a connection may wait for another request; zero ends each behind its response.
+    pub keep_alive: Duration,
     /// How long a stopping server waits for clients to answer its 1001.
     pub drain: Duration,
     /// Origins of browsers that may connect beside the same host.
     pub allowed_origins: AllowedOrigins,
+    /// Hosts that requests may be for; behind a proxy that passes `Host` on, the public name.
+    pub allowed_hosts: AllowedHosts,
+    /// Whether messages may be compressed.
+    pub compression: Compression,
     /// Bytes that the process may allocate beside what it starts with, as `memory_in_use` says;
     /// `None` is half of what the host has or its cgroup allows. Above it connections are refused,
     /// and those that hold the most are ended.
@@ -102,8 +123,12 @@ impl Default for Config {
             ping_interval: Duration::from_secs(25),
             pong_timeout: Duration::from_secs(20),
             send_timeout: Duration::from_secs(60),
+            handshake_timeout: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(75),
             drain: Duration::from_secs(10),
             allowed_origins: AllowedOrigins::default(),
+            allowed_hosts: AllowedHosts::default(),
+            compression: Compression::default(),
             memory: None,
             memory_in_use: || 0,
             mailbox_capacity: limits::MAILBOX_CAPACITY,

@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use super::authority::{self, Unsaid};
+
 /// Origins (RFC 6454) that may connect beside the server's own host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowedOrigins(Vec<Pattern>);
@@ -10,10 +12,10 @@ pub struct AllowedOrigins(Vec<Pattern>);
 enum Pattern {
     /// `*`: every origin, `null` included.
     Any,
-    /// `https://app.example`: this one.
-    Exact(String),
-    /// `https://*.example`: every subdomain, with this scheme and port.
-    Subdomains { before: String, after: String },
+    /// `null` and `file://`, which name no host.
+    Word(String),
+    /// `https://app.example`, `https://*.example`, `http://localhost:*`, `chrome-extension://*`.
+    Hosts { scheme: String, hosts: authority::Pattern },
 }
 
 impl AllowedOrigins {
@@ -30,39 +32,51 @@ impl Pattern {
     fn matches(&self, origin: &str) -> bool {
         match self {
             Self::Any => true,
-            Self::Exact(exact) => exact == origin,
-            Self::Subdomains { before, after } => origin
-                .strip_prefix(before.as_str())
-                .and_then(|rest| rest.strip_suffix(after.as_str()))
-                .is_some_and(|label| !label.is_empty() && !label.contains(['/', ':', '@'])),
+            Self::Word(word) => word == origin,
+            Self::Hosts { scheme, hosts } => origin
+                .split_once("://")
+                .is_some_and(|(theirs, host)| theirs == scheme && hosts.matches(host)),
         }
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        if text == "*" {
-            return Ok(Self::Any);
-        }
         let text = text.to_ascii_lowercase();
         let text = without_default_port(&text);
-        let host = text.split_once("://").map(|(_, host)| host);
-        if text != "null" && host.is_none_or(|host| host.is_empty() || host.contains('/')) {
-            return Err(format!("`{text}` is no origin: one looks like https://app.example, or *"));
-        }
-        match text.split_once("://*.") {
-            Some((scheme, domain)) if !domain.contains('*') => {
-                Ok(Self::Subdomains { before: format!("{scheme}://"), after: format!(".{domain}") })
-            }
-            _ if text.contains('*') => Err("a * stands alone or for a whole first label".into()),
-            _ => Ok(Self::Exact(text.to_owned())),
+        match (text, text.split_once("://")) {
+            ("*", _) => Ok(Self::Any),
+            ("null" | "file://", _) => Ok(Self::Word(text.to_owned())),
+            (_, Some((scheme, host))) if is_scheme(scheme) => Self::of_hosts(scheme, host),
+            _ => Err(not_an_origin(text)),
         }
     }
+
+    fn of_hosts(scheme: &str, host: &str) -> Result<Self, String> {
+        let hosts = authority::Pattern::parse(host, Unsaid::DefaultPort);
+        match hosts {
+            Some(hosts) => Ok(Self::Hosts { scheme: scheme.to_owned(), hosts }),
+            None if host.contains('*') => {
+                Err("a * stands alone, for a whole first label or for a port".into())
+            }
+            None => Err(not_an_origin(&format!("{scheme}://{host}"))),
+        }
+    }
+}
+
+fn not_an_origin(text: &str) -> String {
+    format!("`{text}` is no origin: one looks like https://app.example, or *")
+}
+
+/// RFC 3986, 3.1, in lower case.
+fn is_scheme(text: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(is_inner)
 }
 
 /// As browsers write it: without a port that goes without saying (RFC 6454, 6.2).
 fn without_default_port(origin: &str) -> &str {
     let default_port = match origin.split_once("://") {
-        Some(("http", _)) => ":80",
-        Some(("https", _)) => ":443",
+        Some(("http" | "ws", _)) => ":80",
+        Some(("https" | "wss", _)) => ":443",
         _ => return origin,
     };
     origin.strip_suffix(default_port).unwrap_or(origin)
@@ -114,8 +128,56 @@ mod tests {
     }
 
     #[test]
+    fn any_port_and_any_host_of_a_scheme_can_be_named() {
+        let list = "http://localhost:*,http://[::1]:*,chrome-extension://*,moz-extension://abc";
+        let list: AllowedOrigins = list.parse().expect("a good list");
+        for good in [
+            "http://localhost",
+            "http://localhost:80",
+            "http://localhost:3000",
+            "http://[::1]",
+            "http://[::1]:5173",
+            "chrome-extension://abcdefghijklmnop",
+            "moz-extension://abc",
+        ] {
+            assert!(list.allows(good), "{good}");
+        }
+        for bad in [
+            "https://localhost:3000",
+            "http://localhost.evil.example:3000",
+            "http://localhost:3000@evil.example",
+            "http://localhost:x",
+            "http://localhost:",
+            "http://[::2]:1",
+            "chrome-extension://",
+            "chrome-extension://a/b",
+            "moz-extension://abcd",
+            "file://",
+        ] {
+            assert!(!list.allows(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn origins_without_a_host_can_be_named() {
+        let list: AllowedOrigins = "file://,null".parse().expect("a good list");
+        assert!(list.allows("file://") && list.allows("null"));
+        assert!(!list.allows("file:///etc") && !list.allows("file://host"));
+    }
+
+    #[test]
     fn words_that_are_no_origin_are_refused() {
-        for bad in ["app.example", "https://", "https://a.example/path", "https://a*.example"] {
+        for bad in [
+            "app.example",
+            "https://",
+            "https://a.example/path",
+            "https://a*.example",
+            "https://a.example:x",
+            "https://a.example:",
+            "http://*.*",
+            "://a.example",
+            "chrome-extension://",
+        ] {
             assert!(bad.parse::<AllowedOrigins>().is_err(), "{bad}");
         }
     }

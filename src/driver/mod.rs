@@ -117,6 +117,10 @@ pub trait Driver {
     /// The time. The worker asks once a turn.
     fn now(&self) -> Instant;
 
+    /// The time since the beginning of 1970, as the host's clock has it. The worker asks once a
+    /// second, for the dates of responses.
+    fn unix_time(&self) -> Duration;
+
     /// What ends a wait of this driver.
     fn waker(&self) -> Self::Waker;
 }

@@ -20,6 +20,8 @@ pub enum Outgoing {
     Shared(Arc<Encoded>, Form),
     /// Bytes for this connection alone.
     Owned(Box<Buffer>),
+    /// Bytes that lie in the program: the pointer to the slice is one word.
+    Static(&'static &'static [u8]),
     /// Several runs, in order.
     Parts(Box<Parts>),
 }
@@ -31,6 +33,8 @@ pub enum Part {
     Shared(Arc<Encoded>, Form),
     /// Bytes for this connection alone.
     Owned(Box<Buffer>),
+    /// Bytes that lie in the program.
+    Static(&'static &'static [u8]),
 }
 
 /// Several runs of bytes, in order.
@@ -58,6 +62,7 @@ impl Part {
         match self {
             Self::Shared(frames, form) => frames.bytes(*form),
             Self::Owned(buffer) => &buffer.bytes,
+            Self::Static(bytes) => bytes,
         }
     }
 
@@ -66,6 +71,7 @@ impl Part {
             + match self {
                 Self::Shared(frames, _) => frames.memory() / Arc::strong_count(frames),
                 Self::Owned(buffer) => buffer.bytes.capacity(),
+                Self::Static(_) => 0,
             }
     }
 
@@ -73,6 +79,7 @@ impl Part {
         let bytes = match self {
             Self::Shared(frames, _) => frames.memory(),
             Self::Owned(buffer) => buffer.bytes.len(),
+            Self::Static(_) => 0,
         };
         size_of::<Self>() + bytes
     }
@@ -146,6 +153,7 @@ impl Outgoing {
         match self {
             Self::Shared(frames, form) => frames.bytes(*form).len(),
             Self::Owned(buffer) => buffer.bytes.len(),
+            Self::Static(bytes) => bytes.len(),
             Self::Parts(parts) => parts.bytes,
         }
     }
@@ -157,6 +165,7 @@ impl Outgoing {
         match self {
             Self::Shared(frames, _) => frames.memory(),
             Self::Owned(buffer) => buffer.bytes.len(),
+            Self::Static(_) => 0,
             Self::Parts(parts) => parts.memory,
         }
     }
@@ -167,6 +176,7 @@ impl Outgoing {
         match self {
             Self::Shared(frames, _) => frames.memory() / Arc::strong_count(frames),
             Self::Owned(buffer) => buffer.bytes.capacity(),
+            Self::Static(_) => 0,
             Self::Parts(parts) => parts.list.iter().map(Part::share).sum(),
         }
     }
@@ -184,6 +194,7 @@ impl Outgoing {
         match self {
             Self::Shared(frames, form) => Some(&frames.bytes(*form)[skip..]),
             Self::Owned(buffer) => Some(&buffer.bytes[skip..]),
+            Self::Static(bytes) => Some(&bytes[skip..]),
             Self::Parts(_) => None,
         }
     }
@@ -243,6 +254,7 @@ mod tests {
     #[test]
     fn two_words() {
         assert_eq!(size_of::<Option<Outgoing>>(), 16);
+        assert_eq!(size_of::<Part>(), 16);
     }
 
     #[test]
@@ -254,8 +266,10 @@ mod tests {
         parts.push(Part::Shared(Arc::new(frames), Form::Plain));
         parts.append(|out| out.extend(b"xy"), Box::default);
         parts.append(|out| out.extend(b"z"), Box::default);
+        static LAST: &[u8] = b"last";
+        parts.push(Part::Static(&LAST));
         let mut outgoing = Outgoing::Parts(Box::new(parts));
-        let all = b"12\x81\x03abcxyz";
+        let all = b"12\x81\x03abcxyzlast";
         assert_eq!(outgoing.len(), all.len());
         for skip in 0..=all.len() {
             for max in [1, 3, usize::MAX] {

@@ -4,12 +4,16 @@
 //! session. Requests carry no body: none of our routes takes one. This module never does I/O and
 //! never decides what a path means.
 
+mod date;
 mod request;
 mod response;
+mod status;
 mod upgrade;
 
-pub use request::{Request, query_value};
-pub use response::{Response, Status};
+pub use date::Dates;
+pub use request::{Method, Request, query_value};
+pub use response::{Context, File, Response};
+pub use status::Status;
 pub use upgrade::{Handshake, Subprotocols, upgrade};
 
 use crate::wire::head::{Head, HeadError, end_of_head};
@@ -50,6 +54,7 @@ impl Connection {
     ///
     /// If no head can come of these bytes: [`refusal`] makes the response.
     pub fn receive<'i>(&mut self, input: &mut &'i mut [u8]) -> Result<Arrived<'i>, HeadError> {
+        self.join_line_end(input);
         if self.partial.is_none() {
             skip_empty_lines(input);
             if let Some(length) = end_of_head(input, 0)? {
@@ -80,10 +85,18 @@ impl Connection {
         self.partial.as_ref().map_or(0, |partial| partial.capacity())
     }
 
-    /// Whether a part of a request has come.
+    /// An empty line before a request may come in two pieces.
+    fn join_line_end(&mut self, input: &mut &mut [u8]) {
+        if !self.is_partial() && self.partial.is_some() && input.starts_with(b"\n") {
+            self.partial = None;
+            *input = &mut std::mem::take(input)[1..];
+        }
+    }
+
+    /// Whether a part of a request has come; half of an empty line before it is none.
     #[must_use]
     pub fn is_partial(&self) -> bool {
-        self.partial.is_some()
+        self.partial.as_ref().is_some_and(|partial| partial[..] != *b"\r")
     }
 }
 
@@ -102,6 +115,22 @@ fn skip_empty_lines(input: &mut &mut [u8]) {
 pub fn request(head: &[u8]) -> Result<Request<'_>, Response> {
     let head = Head::parse(head).map_err(refusal)?;
     Request::check(head)
+}
+
+/// The response to OPTIONS, of any path and of `*`: what load balancers ask to see whether a server
+/// lives. It allows no page of another host anything.
+#[must_use]
+pub fn options() -> Response {
+    Response::empty(Status::NoContent).field("Allow", request::ALLOWED_METHODS)
+}
+
+/// The response to a request for a host that the operator did not name. Not 403: it says nothing
+/// of who asks, and 421 is the status of a request that came to the wrong server (RFC 9110,
+/// 15.5.20). The connection may go on, since a proxy brings requests for several hosts on one.
+#[must_use]
+pub fn misdirected() -> Response {
+    let text = "this host is not served here; the server's --allowed-hosts widens that\n";
+    Response::text(Status::MisdirectedRequest, text)
 }
 
 /// The response to bytes that are no request.
@@ -128,25 +157,42 @@ mod tests {
     #[test]
     fn a_head_in_any_two_pieces_and_the_bytes_behind_it() {
         let all = [HEAD, b"\x81\x80rest"].concat();
-        for cut in 0..all.len() {
-            let mut connection = Connection::default();
-            let (mut first, mut second) = (all[..cut].to_vec(), all[cut..].to_vec());
-            let (mut first, mut second) = (&mut first[..], &mut second[..]);
-            let mut found = connection.receive(&mut first).expect("a good start");
-            if found.bytes().is_none() {
-                assert!(first.is_empty());
-                found = connection.receive(&mut second).expect("a good rest");
-            }
-            assert_eq!(found.bytes(), Some(HEAD), "{cut}");
-            assert_eq!([first, second].concat(), b"\x81\x80rest", "{cut}");
-            assert!(!connection.is_partial());
+        (0..all.len()).for_each(|cut| expect_head(&all[..cut], &all[cut..]));
+    }
+
+    #[test]
+    fn empty_lines_before_a_request_are_skipped_however_they_are_cut() {
+        for lines in [1, 2, 5].map(|count| b"\r\n".repeat(count)) {
+            let all = [&lines[..], HEAD, b"\x81\x80rest"].concat();
+            (0..all.len()).for_each(|cut| expect_head(&all[..cut], &all[cut..]));
         }
     }
 
     #[test]
-    fn empty_lines_before_a_request_are_skipped() {
-        let mut bytes = [b"\r\n\r\n", HEAD].concat();
-        let found = Connection::default().receive(&mut &mut bytes[..]).map(|a| a.bytes().is_some());
-        assert_eq!(found, Ok(true));
+    fn a_lone_carriage_return_before_a_request_is_refused() {
+        for bytes in [&b"\r\rGET / HTTP/1.1\r\n\r\n"[..], b"\rGET / HTTP/1.1\r\n\r\n"] {
+            let mut connection = Connection::default();
+            let mut first = bytes[..1].to_vec();
+            assert!(connection.receive(&mut &mut first[..]).is_ok_and(|a| a.bytes().is_none()));
+            let mut second = bytes[1..].to_vec();
+            let head = connection.receive(&mut &mut second[..]).expect("lines end well");
+            assert!(request(head.bytes().expect("it is whole")).is_err());
+        }
+    }
+
+    /// One head comes of the two pieces, and what is behind it stays.
+    fn expect_head(first: &[u8], second: &[u8]) {
+        let cut = first.len();
+        let mut connection = Connection::default();
+        let (mut first, mut second) = (first.to_vec(), second.to_vec());
+        let (mut first, mut second) = (&mut first[..], &mut second[..]);
+        let mut found = connection.receive(&mut first).expect("a good start");
+        if found.bytes().is_none() {
+            assert!(first.is_empty());
+            found = connection.receive(&mut second).expect("a good rest");
+        }
+        assert_eq!(found.bytes(), Some(HEAD), "{cut}");
+        assert_eq!([first, second].concat(), b"\x81\x80rest", "{cut}");
+        assert!(!connection.is_partial());
     }
 }

@@ -2,22 +2,37 @@
 
 use std::borrow::Cow;
 
-use super::response::{Response, Status};
+use super::response::Response;
+use super::status::Status;
 use crate::wire::head::Head;
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// What is there.
+    Get,
+    /// The same response without its body.
+    Head,
+    /// What may be asked.
+    Options,
+}
+
+/// What may be asked of any path, as it stands in `Allow`.
+pub(super) const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS";
 
 /// A request without a body.
 #[derive(Debug)]
 pub struct Request<'a> {
     /// The head, with all fields.
     pub head: Head<'a>,
+    /// What it asks for.
+    pub method: Method,
     /// The path of the target, still percent-encoded.
     pub path: &'a str,
     /// What follows the question mark.
     pub query: Option<&'a str>,
     /// The authority the client means: of an absolute target, else of `Host`.
     pub host: &'a str,
-    /// HEAD: the same response without its body.
-    pub is_head: bool,
     /// The connection ends behind the response.
     pub is_last: bool,
 }
@@ -30,23 +45,26 @@ impl<'a> Request<'a> {
     /// The response that refuses it.
     pub(super) fn check(head: Head<'a>) -> Result<Self, Response> {
         check_no_body(&head)?;
-        let is_head = match head.method {
-            "GET" => false,
-            "HEAD" => true,
-            _ => {
-                let response = Response::text(Status::MethodNotAllowed, "GET and HEAD only\n");
-                return Err(response.field("Allow", "GET, HEAD").closing());
-            }
-        };
+        let method = Method::parse(head.method)?;
         let host = check_host(&head)?;
-        let (authority, path_and_query) = split_target(head.target)?;
+        let (authority, path_and_query) = match (method, head.target) {
+            // Of the server as a whole (RFC 9112, 3.2.4).
+            (Method::Options, "*") => (None, "*"),
+            (_, target) => split_target(target)?,
+        };
         let (path, query) = match path_and_query.split_once('?') {
             Some((path, query)) => (path, Some(query)),
             None => (path_and_query, None),
         };
         let is_last = head.list_holds("Connection", "close")
             || !head.is_1_1 && !head.list_holds("Connection", "keep-alive");
-        Ok(Self { path, query, host: authority.unwrap_or(host), is_head, is_last, head })
+        Ok(Self { path, query, host: authority.unwrap_or(host), method, is_last, head })
+    }
+
+    /// Whether the response has no body.
+    #[must_use]
+    pub fn is_head(&self) -> bool {
+        self.method == Method::Head
     }
 
     /// The path's only segment behind a prefix, percent-decoded, if it is one of at most `max`
@@ -58,6 +76,25 @@ impl<'a> Request<'a> {
             return None;
         }
         percent_decode(segment).filter(|name| name.len() <= max)
+    }
+}
+
+impl Method {
+    /// Methods that exist are refused as such, others as unknown (RFC 9110, 15.5.6 and 15.6.2).
+    fn parse(text: &str) -> Result<Self, Response> {
+        match text {
+            "GET" => Ok(Self::Get),
+            "HEAD" => Ok(Self::Head),
+            "OPTIONS" => Ok(Self::Options),
+            "POST" | "PUT" | "DELETE" | "CONNECT" | "TRACE" | "PATCH" => {
+                let response = Response::text(Status::MethodNotAllowed, "GET and HEAD only\n");
+                Err(response.field("Allow", ALLOWED_METHODS).closing())
+            }
+            _ => {
+                let text = "this method is not known here: GET and HEAD only\n";
+                Err(Response::text(Status::NotImplemented, text).closing())
+            }
+        }
     }
 }
 
@@ -168,6 +205,10 @@ mod tests {
     fn refusals() {
         for (lines, status) in [
             ("POST / HTTP/1.1\nHost: a\nContent-Length: 0", Status::MethodNotAllowed),
+            ("CONNECT a:80 HTTP/1.1\nHost: a", Status::MethodNotAllowed),
+            ("BREW / HTTP/1.1\nHost: a", Status::NotImplemented),
+            ("get / HTTP/1.1\nHost: a", Status::NotImplemented),
+            ("HEAD * HTTP/1.1\nHost: a", Status::BadRequest),
             ("GET / HTTP/1.1", Status::BadRequest),
             ("GET / HTTP/1.1\nHost: a\nHost: a", Status::BadRequest),
             ("GET / HTTP/1.1\nHost: a/b", Status::BadRequest),
@@ -178,6 +219,8 @@ mod tests {
         ] {
             assert_eq!(check(lines), Err(status), "{lines}");
         }
+        assert_eq!(check("OPTIONS * HTTP/1.0").map(|found| found.0).as_deref(), Ok("*"));
+        assert_eq!(check("OPTIONS /x HTTP/1.0").map(|found| found.0).as_deref(), Ok("/x"));
         assert!(check("GET / HTTP/1.0").expect("HTTP/1.0 needs no Host").3);
         assert!(!check("GET / HTTP/1.0\nConnection: keep-alive").expect("asks to stay").3);
     }

@@ -1,55 +1,12 @@
 //! Responses.
 
-use std::fmt::Write;
+use std::time::Duration;
 
-/// A status with its reason phrase (RFC 9110, 15).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
-pub enum Status {
-    /// The upgrade is accepted.
-    SwitchingProtocols = 101,
-    /// Here it is.
-    Ok = 200,
-    /// The client has it already.
-    NotModified = 304,
-    /// Not a request.
-    BadRequest = 400,
-    /// A page of another host may not connect.
-    Forbidden = 403,
-    /// No such path.
-    NotFound = 404,
-    /// Neither GET nor HEAD.
-    MethodNotAllowed = 405,
-    /// A body where none is expected.
-    ContentTooLarge = 413,
-    /// The path speaks WebSocket, of version 13.
-    UpgradeRequired = 426,
-    /// The head is too large.
-    FieldsTooLarge = 431,
-    /// No room for more connections, or stopping.
-    ServiceUnavailable = 503,
-    /// Neither HTTP/1.0 nor 1.1.
-    VersionNotSupported = 505,
-}
+use super::status::Status;
 
-impl Status {
-    fn reason(self) -> &'static str {
-        match self {
-            Self::SwitchingProtocols => "Switching Protocols",
-            Self::Ok => "OK",
-            Self::NotModified => "Not Modified",
-            Self::BadRequest => "Bad Request",
-            Self::Forbidden => "Forbidden",
-            Self::NotFound => "Not Found",
-            Self::MethodNotAllowed => "Method Not Allowed",
-            Self::ContentTooLarge => "Content Too Large",
-            Self::UpgradeRequired => "Upgrade Required",
-            Self::FieldsTooLarge => "Request Header Fields Too Large",
-            Self::ServiceUnavailable => "Service Unavailable",
-            Self::VersionNotSupported => "HTTP Version Not Supported",
-        }
-    }
-}
+/// Bytes that lie in the program. The pointer to the slice is one word, so that a queue of such
+/// takes no more than one of others.
+pub type File = &'static &'static [u8];
 
 /// A response whose body is at hand.
 #[derive(Clone, Debug)]
@@ -59,30 +16,61 @@ pub struct Response {
     /// The connection ends behind it.
     pub closes: bool,
     fields: String,
-    body: &'static [u8],
+    body: Body,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Body {
+    /// A line, which stands behind the head in the same memory.
+    Line(&'static str),
+    /// Sent from where it lies: who asks again and again and takes nothing has no copies.
+    File(File),
+}
+
+/// What a response says that depends on when and to whom it is sent.
+#[derive(Clone, Debug)]
+pub struct Context<'a> {
+    /// The request was HEAD: the response ends with its head.
+    pub is_head: bool,
+    /// Now, as [`super::Dates`] writes it.
+    pub date: &'a str,
+    /// How long the connection may wait for the next request.
+    pub keep_alive: Duration,
 }
 
 impl Response {
-    /// A response with a body of that media type.
-    #[must_use]
-    pub fn new(status: Status, media_type: &str, body: &'static [u8]) -> Self {
-        let mut response = Self { status, closes: false, fields: String::new(), body };
-        if !media_type.is_empty() {
-            response = response.field("Content-Type", media_type);
-        }
-        response
-    }
-
     /// A response in a line of text.
     #[must_use]
     pub fn text(status: Status, text: &'static str) -> Self {
-        Self::new(status, "text/plain; charset=utf-8", text.as_bytes())
+        Self::new(status, Body::Line(text)).field("Content-Type", "text/plain; charset=utf-8")
     }
 
-    /// Adds a field.
+    /// A file of that media type.
+    #[must_use]
+    pub fn file(media_type: &'static str, file: File) -> Self {
+        Self::new(Status::Ok, Body::File(file)).field("Content-Type", media_type)
+    }
+
+    /// A response without a body.
+    #[must_use]
+    pub fn empty(status: Status) -> Self {
+        Self::new(status, Body::Line(""))
+    }
+
+    fn new(status: Status, body: Body) -> Self {
+        Self { status, closes: false, fields: String::new(), body }
+    }
+
+    /// Adds a field. One that would be more than one line is left out: nothing of a peer's comes
+    /// here unchecked, but if it did, it could write responses of its own.
     #[must_use]
     pub fn field(mut self, name: &str, value: &str) -> Self {
-        write!(self.fields, "{name}: {value}\r\n").expect("a string takes everything");
+        let is_line = |text: &str| !text.contains(['\r', '\n', '\0']);
+        let is_field = is_line(name) && is_line(value);
+        debug_assert!(is_field, "a field is one line: {name:?}: {value:?}");
+        if is_field {
+            self.fields.extend([name, ": ", value, "\r\n"]);
+        }
         self
     }
 
@@ -93,24 +81,49 @@ impl Response {
         self
     }
 
-    /// Appends the response; to HEAD it has no body, only its length.
-    pub fn encode(&self, is_head: bool, out: &mut Vec<u8>) {
+    /// Appends the response, but a file: that is given back, to be sent behind it.
+    pub fn encode(&self, context: &Context<'_>, out: &mut Vec<u8>) -> Option<File> {
+        self.encode_head(context, out);
+        match self.body {
+            _ if context.is_head || self.status.has_no_body() => None,
+            Body::Line(text) => {
+                out.extend_from_slice(text.as_bytes());
+                None
+            }
+            Body::File(file) => Some(file),
+        }
+    }
+
+    fn encode_head(&self, context: &Context<'_>, out: &mut Vec<u8>) {
         let (code, reason) = (self.status as u16, self.status.reason());
+        let date = context.date;
         let connection = match (self.status, self.closes) {
             // Where there is an Upgrade, Connection names it (RFC 9110, 7.8).
-            (Status::UpgradeRequired, true) => "upgrade, close",
-            (_, true) => "close",
-            (_, false) => "keep-alive",
+            (Status::UpgradeRequired, true) => "upgrade, close".to_owned(),
+            (_, true) => "close".to_owned(),
+            // No field of the RFC, but what clients and proxies know of it keeps them from sending
+            // the next request just as the connection ends.
+            (_, false) => {
+                format!("keep-alive\r\nKeep-Alive: timeout={}", context.keep_alive.as_secs())
+            }
         };
-        let mut head =
-            format!("HTTP/1.1 {code} {reason}\r\n{}Connection: {connection}\r\n", self.fields);
-        if self.status != Status::NotModified {
-            write!(head, "Content-Length: {}\r\n", self.body.len()).expect("as above");
+        let mut head = format!(
+            "HTTP/1.1 {code} {reason}\r\nDate: {date}\r\n{}Connection: {connection}\r\n",
+            self.fields
+        );
+        if !self.status.has_no_body() {
+            head += &format!("Content-Length: {}\r\n", self.body.length());
         }
+        head += "\r\n";
         out.extend_from_slice(head.as_bytes());
-        out.extend_from_slice(b"\r\n");
-        if !is_head {
-            out.extend_from_slice(self.body);
+    }
+}
+
+impl Body {
+    fn length(self) -> usize {
+        match self {
+            Self::Line(text) => text.len(),
+            Self::File(file) => file.len(),
         }
     }
 }
@@ -119,15 +132,54 @@ impl Response {
 mod tests {
     use super::*;
 
+    fn encoded(response: &Response, is_head: bool) -> (String, Option<File>) {
+        let date = "Thu, 01 Jan 1970 00:00:00 GMT";
+        let context = Context { is_head, date, keep_alive: Duration::from_secs(75) };
+        let mut out = Vec::new();
+        let file = response.encode(&context, &mut out);
+        (String::from_utf8(out).expect("ascii"), file)
+    }
+
     #[test]
     fn a_head_has_the_length_but_not_the_body() {
         let response = Response::text(Status::NotFound, "no\n").field("A", "b").closing();
-        let (mut get, mut head) = (Vec::new(), Vec::new());
-        response.encode(false, &mut get);
-        response.encode(true, &mut head);
-        let expected = "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain; charset=utf-8\r\n\
+        let expected = "HTTP/1.1 404 Not Found\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+                        Content-Type: text/plain; charset=utf-8\r\n\
                         A: b\r\nConnection: close\r\nContent-Length: 3\r\n\r\n";
-        assert_eq!(String::from_utf8_lossy(&head), expected);
-        assert_eq!(get, [head, b"no\n".to_vec()].concat());
+        assert_eq!(encoded(&response, true), (expected.to_owned(), None));
+        assert_eq!(encoded(&response, false), (format!("{expected}no\n"), None));
+    }
+
+    #[test]
+    fn a_file_is_not_copied() {
+        static FILE: &[u8] = b"body";
+        let response = Response::file("text/css", &FILE);
+        let (head, file) = encoded(&response, false);
+        assert!(head.ends_with("\r\nContent-Length: 4\r\n\r\n"), "{head}");
+        assert!(head.contains("\r\nConnection: keep-alive\r\nKeep-Alive: timeout=75\r\n"));
+        assert!(file.is_some_and(|file| std::ptr::eq(*file, FILE)));
+        assert_eq!(encoded(&response, true), (head, None));
+    }
+
+    #[test]
+    fn a_response_that_never_has_a_body_says_no_length() {
+        let (head, _) = encoded(&Response::empty(Status::NoContent), false);
+        assert!(head.ends_with("\r\n\r\n") && !head.contains("Content-"), "{head}");
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "a field is one line")]
+    fn a_field_of_two_lines_is_a_fault_of_ours() {
+        let _ = Response::empty(Status::Ok).field("Location", "/\r\nSet-Cookie: a=b");
+    }
+
+    #[test]
+    #[cfg(not(debug_assertions))]
+    fn a_field_of_two_lines_is_left_out() {
+        for value in ["/\r\nSet-Cookie: a=b", "/\nSet-Cookie: a=b", "/\rx", "/\0"] {
+            let response = Response::empty(Status::Ok).field("Location", value);
+            assert!(!encoded(&response, false).0.contains("Location"), "{value:?}");
+        }
     }
 }

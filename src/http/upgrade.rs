@@ -1,8 +1,9 @@
 //! The opening handshake (RFC 6455, 4.2).
 
 use super::request::Request;
-use super::response::{Response, Status};
-use crate::config::AllowedOrigins;
+use super::response::Response;
+use super::status::Status;
+use crate::config::{AllowedOrigins, Compression};
 use crate::wire::accept::accept_key;
 use crate::wire::extension::{self, Agreed};
 
@@ -34,6 +35,7 @@ pub struct Handshake<'a> {
 pub fn upgrade<'a>(
     request: &Request<'a>,
     allowed: &AllowedOrigins,
+    compression: Compression,
     subprotocols: Subprotocols,
 ) -> Result<Handshake<'a>, Response> {
     let head = &request.head;
@@ -59,7 +61,10 @@ pub fn upgrade<'a>(
     }
     let subprotocol = pick(head.texts("Sec-WebSocket-Protocol"), subprotocols)
         .map_err(|()| bad("bad Sec-WebSocket-Protocol\n"))?;
-    let deflate = extension::negotiate(head.texts("Sec-WebSocket-Extensions"));
+    let deflate = match compression {
+        Compression::On => extension::negotiate(head.texts("Sec-WebSocket-Extensions")),
+        Compression::Off => None,
+    };
     Ok(Handshake { accept, subprotocol, deflate })
 }
 
@@ -91,12 +96,13 @@ fn upgrade_required(text: &'static str) -> Response {
 }
 
 /// Whether a page comes from the host that it connects to: the default port may be left out on
-/// either side.
+/// either side. No page has an origin of ws or wss, but clients that are no browser make one of
+/// the address that they connect to (Starscream).
 fn is_same_host(origin: &str, host: &str) -> bool {
     let Some((scheme, authority)) = origin.split_once("://") else { return false };
     let default_port = match scheme.to_ascii_lowercase().as_str() {
-        "http" => ":80",
-        "https" => ":443",
+        "http" | "ws" => ":80",
+        "https" | "wss" => ":443",
         _ => return false,
     };
     let bare = |text: &str| {
@@ -110,22 +116,25 @@ fn pick<'a>(
     offers: impl Iterator<Item = &'a str>,
     subprotocols: Subprotocols,
 ) -> Result<Option<&'a str>, ()> {
-    let mut picked = None;
     let tokens = offers.flat_map(|field| field.split(',')).map(str::trim);
     // Empty elements of a list count for nothing (RFC 9110, 5.6.1.2).
-    for token in tokens.filter(|token| !token.is_empty()) {
-        if !is_token(token) {
-            return Err(());
-        }
-        let is_ours = match subprotocols {
-            Subprotocols::First => true,
-            Subprotocols::Listed(list) => list.contains(&token),
-        };
-        if picked.is_none() && is_ours {
-            picked = Some(token);
-        }
+    let tokens: Vec<&str> = tokens.filter(|token| !token.is_empty()).collect();
+    if !tokens.iter().all(|token| is_token(token)) || !are_unique(&tokens) {
+        return Err(());
     }
-    Ok(picked)
+    let is_ours = |token: &&str| match subprotocols {
+        Subprotocols::First => true,
+        Subprotocols::Listed(list) => list.contains(token),
+    };
+    Ok(tokens.into_iter().find(is_ours))
+}
+
+/// A client names each subprotocol once (RFC 6455, 4.1). Sorted, as a head has room for thousands
+/// of names, and to compare each with all others would take a tenth of a second.
+fn are_unique(tokens: &[&str]) -> bool {
+    let mut sorted = tokens.to_vec();
+    sorted.sort_unstable();
+    sorted.windows(2).all(|pair| pair[0] != pair[1])
 }
 
 /// A token of RFC 9110, 5.6.2.
@@ -148,7 +157,8 @@ mod tests {
         let head = Head::parse(bytes.as_bytes()).expect("the head parses");
         let request = Request::check(head).map_err(|response| response.status)?;
         let allowed = "https://good.example".parse().expect("a good list");
-        let handshake = upgrade(&request, &allowed, subprotocols).map_err(|r| r.status)?;
+        let handshake =
+            upgrade(&request, &allowed, Compression::On, subprotocols).map_err(|r| r.status)?;
         let mut out = Vec::new();
         handshake.encode(&mut out);
         Ok(String::from_utf8(out).expect("ascii"))
@@ -187,7 +197,13 @@ mod tests {
 
     #[test]
     fn origins() {
-        for good in ["http://a.example:8080", "HTTP://A.example:8080", "https://good.example"] {
+        for good in [
+            "http://a.example:8080",
+            "HTTP://A.example:8080",
+            "ws://a.example:8080",
+            "wss://a.example:8080",
+            "https://good.example",
+        ] {
             assert!(with(&format!("Origin: {good}")).is_ok(), "{good}");
         }
         for bad in ["http://a.example", "null", "https://evil.example", "ftp://a.example:8080"] {
@@ -195,7 +211,10 @@ mod tests {
         }
         assert!(is_same_host("https://a.example", "a.example:443"));
         assert!(is_same_host("http://a.example:80", "a.example"));
+        assert!(is_same_host("ws://a.example:80", "a.example"));
+        assert!(is_same_host("wss://a.example", "a.example:443"));
         assert!(!is_same_host("https://a.example", "a.example:80"));
+        assert!(!is_same_host("wss://a.example", "a.example:80"));
     }
 
     #[test]
@@ -211,6 +230,15 @@ mod tests {
         let padded = with("Sec-WebSocket-Protocol: ,, chat ,").expect("empty elements count not");
         assert!(padded.contains("\r\nSec-WebSocket-Protocol: chat\r\n"), "{padded}");
         assert_eq!(with("Sec-WebSocket-Protocol: a b"), Err(Status::BadRequest));
+    }
+
+    #[test]
+    fn a_subprotocol_that_is_named_twice_is_refused() {
+        for twice in ["a, b, a", "a\nSec-WebSocket-Protocol: b, a"] {
+            let line = format!("Sec-WebSocket-Protocol: {twice}");
+            assert_eq!(with(&line), Err(Status::BadRequest), "{twice}");
+        }
+        assert!(with("Sec-WebSocket-Protocol: a, A").is_ok(), "names differ by case");
     }
 
     #[test]

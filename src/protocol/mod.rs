@@ -9,7 +9,7 @@ pub mod room;
 
 use std::borrow::Cow;
 
-use crate::http::{Request, Response, Status, Subprotocols};
+use crate::http::{self, Method, Request, Response, Status, Subprotocols};
 
 /// What a request leads to.
 #[derive(Debug)]
@@ -40,6 +40,9 @@ impl Endpoint<'_> {
 /// Finds what a request leads to.
 #[must_use]
 pub fn route<'a>(request: &Request<'a>) -> Route<'a> {
+    if request.method == Method::Options {
+        return Route::Response(http::options());
+    }
     if let Some(response) = page::find(request.path) {
         return Route::Response(response);
     }
@@ -61,7 +64,7 @@ mod tests {
 
     fn endpoint(path: &str) -> Option<String> {
         let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
-        let request = crate::http::request(head.as_bytes()).expect("a good request");
+        let request = http::request(head.as_bytes()).expect("a good request");
         match route(&request) {
             Route::Response(_) => None,
             Route::Upgrade(endpoint) => Some(format!("{endpoint:?}")),

@@ -2,13 +2,9 @@
 
 use std::io;
 
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::unistd::Pid;
+use core_affinity::CoreId;
 
 use crate::config::Pin;
-
-/// The calling thread.
-const SELF: Pid = Pid::from_raw(0);
 
 /// The CPU of each of so many workers; `None` where it runs on any. See [`Pin`].
 pub(super) fn cpus_of_workers(pin: &Pin, workers: usize) -> Vec<Option<usize>> {
@@ -17,8 +13,7 @@ pub(super) fn cpus_of_workers(pin: &Pin, workers: usize) -> Vec<Option<usize>> {
 
 /// The CPUs of the affinity mask; none where it cannot be read.
 fn permitted() -> Vec<usize> {
-    let Ok(mask) = sched_getaffinity(SELF) else { return Vec::new() };
-    (0..CpuSet::count()).filter(|cpu| mask.is_set(*cpu).unwrap_or(false)).collect()
+    core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect()
 }
 
 fn place(pin: &Pin, permitted: &[usize], workers: usize) -> Vec<Option<usize>> {
@@ -32,9 +27,11 @@ fn place(pin: &Pin, permitted: &[usize], workers: usize) -> Vec<Option<usize>> {
 
 /// Pins the calling thread.
 pub(super) fn pin_to(cpu: usize) -> io::Result<()> {
-    let mut set = CpuSet::new();
-    set.set(cpu)?;
-    Ok(sched_setaffinity(SELF, &set)?)
+    if core_affinity::set_for_current(CoreId { id: cpu }) {
+        Ok(())
+    } else {
+        Err(io::Error::other("no such CPU, or none that this process may run on"))
+    }
 }
 
 #[cfg(test)]

@@ -210,13 +210,21 @@ pub fn put_frame(out: &mut Vec<u8>, opcode: Opcode, rsv1: bool, payload: &[u8]) 
     out.extend_from_slice(payload);
 }
 
-/// Appends a close frame; without a code it is empty.
+/// Appends a close frame; without a code it is empty. A reason that is too long for a control frame
+/// is cut between two characters: a frame of more than 125 bytes, or half a character, would end
+/// the connection with the peer's 1002 or 1007 instead of our code.
 pub fn put_close(out: &mut Vec<u8>, code: Option<CloseCode>, reason: &str) {
-    debug_assert!(reason.len() <= CONTROL_BYTES_MAX - 2);
     let Some(code) = code else { return put_header(out, Opcode::Close, false, 0) };
+    let reason = start_of(reason, CONTROL_BYTES_MAX - 2);
     put_header(out, Opcode::Close, false, 2 + reason.len());
     out.extend_from_slice(&code.get().to_be_bytes());
     out.extend_from_slice(reason.as_bytes());
+}
+
+/// As many whole characters as `max` bytes hold.
+fn start_of(text: &str, max: usize) -> &str {
+    let end = (0..=max.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.expect("the beginning is a boundary")]
 }
 
 #[cfg(test)]
@@ -294,5 +302,22 @@ mod tests {
         out.clear();
         put_close(&mut out, None, "");
         assert_eq!(out, [0x88, 0]);
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_between_two_characters() {
+        for (reason, length) in [
+            ("x".repeat(123), 123),
+            ("x".repeat(124), 123),
+            ("é".repeat(62), 122),
+            (format!("x{}", "é".repeat(61)), 123),
+            ("😀".repeat(1000), 120),
+        ] {
+            let mut out = Vec::new();
+            put_close(&mut out, Some(CloseCode::NORMAL), &reason);
+            assert_eq!((out.len(), usize::from(out[1])), (4 + length, 2 + length), "{reason}");
+            assert_eq!(&out[4..], &reason.as_bytes()[..length]);
+            assert!(std::str::from_utf8(&out[4..]).is_ok(), "{reason}");
+        }
     }
 }

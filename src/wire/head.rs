@@ -3,6 +3,8 @@
 //! Stricter than the RFC permits where leniency lets two readers of one connection disagree about
 //! where a request ends: bare line feeds, folded lines and doubtful lengths are refused.
 
+use std::mem::MaybeUninit;
+
 use crate::limits::{HEAD_BYTES_MAX, HEAD_FIELDS_MAX};
 
 /// Why a head was refused.
@@ -66,9 +68,9 @@ impl<'a> Head<'a> {
         if bytes.starts_with(b"PRI * HTTP/2.0") {
             return Err(HeadError::Version);
         }
-        let mut fields = [httparse::EMPTY_HEADER; HEAD_FIELDS_MAX];
-        let mut request = httparse::Request::new(&mut fields);
-        match request.parse(bytes) {
+        let mut fields = [const { MaybeUninit::uninit() }; HEAD_FIELDS_MAX];
+        let mut request = httparse::Request::new(&mut []);
+        match request.parse_with_uninit_headers(bytes, &mut fields) {
             Ok(httparse::Status::Complete(length)) if length == bytes.len() => {}
             Ok(_) => return Err(HeadError::Malformed),
             Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooLarge),

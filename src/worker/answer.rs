@@ -1,15 +1,16 @@
 //! What a connection gets by its own doing: responses, the upgrade, pongs, the close frame.
 
+use std::time::{Duration, Instant};
+
 use super::core::{Core, touch};
 use super::ingest::Then;
 use super::table::{Phase, Role, flag};
 use crate::driver::Wake;
-use crate::http::{self, Handshake, Response, Status};
+use crate::http::{self, Context, Handshake, Request, Response, Status};
 use crate::hub::{Before, Membership};
 use crate::id::ConnId;
 use crate::limits::{
-    FRAME_COST, HANDSHAKE_TIMEOUT, REFUSALS_MAX, REQUEST_COST, RETRY_AFTER_SECONDS,
-    RUNS_FOR_PONGS_PER_TURN,
+    FRAME_COST, REFUSALS_MAX, REQUEST_COST, RETRY_AFTER_SECONDS, RUNS_FOR_PONGS_PER_TURN,
 };
 use crate::protocol::{self, Endpoint, Route};
 use crate::session::Session;
@@ -33,7 +34,7 @@ impl<W: Wake> Core<W> {
             return self.close_soon(conn);
         }
         self.counters.refused.add(1);
-        self.respond(conn, &self.unavailable(), false);
+        self.respond(conn, self.unavailable(), false);
     }
 
     /// Why nobody is let in, and when to try again.
@@ -53,51 +54,88 @@ impl<W: Wake> Core<W> {
         let arrived = match http.receive(input) {
             Ok(arrived) => arrived,
             Err(error) => {
-                self.respond(conn, &http::refusal(error), false);
+                self.respond(conn, http::refusal(error), false);
                 return Then::Next;
             }
         };
-        let Some(head) = arrived.bytes() else { return Then::Stop };
+        let Some(head) = arrived.bytes() else {
+            if http.is_partial() && connection.has(flag::RESPONDED) {
+                // The next request has begun, and has its time.
+                connection.clear(flag::RESPONDED);
+                self.arm(conn, self.config().handshake_timeout);
+            }
+            return Then::Stop;
+        };
         self.budget.pay(REQUEST_COST);
         match http::request(head) {
             Ok(request) => self.answer(conn, &request),
-            Err(response) => self.respond(conn, &response, false),
+            Err(response) => self.respond(conn, response, false),
         }
         Then::Next
     }
 
-    fn answer(&mut self, conn: ConnId, request: &http::Request<'_>) {
-        if self.stopping.is_some() {
-            return self.respond(conn, &self.unavailable(), request.is_head);
-        }
-        let upgrade = match protocol::route(request) {
-            Route::Response(response) => Err(response),
-            Route::Upgrade(endpoint) => {
-                let allowed = &self.shared.config.allowed_origins;
-                http::upgrade(request, allowed, endpoint.subprotocols())
-                    .map(|handshake| (handshake, endpoint))
-            }
-        };
-        match upgrade {
+    fn answer(&mut self, conn: ConnId, request: &Request<'_>) {
+        match self.upgrade(request) {
             Ok((handshake, endpoint)) => self.open(conn, &handshake, &endpoint),
             Err(mut response) => {
                 response.closes |= request.is_last;
-                self.respond(conn, &response, request.is_head);
+                self.respond(conn, response, request.is_head());
             }
         }
     }
 
-    fn respond(&mut self, conn: ConnId, response: &Response, is_head: bool) {
-        self.append(conn, |out| response.encode(is_head, out));
+    fn upgrade<'a>(
+        &self,
+        request: &Request<'a>,
+    ) -> Result<(Handshake<'a>, Endpoint<'a>), Response> {
+        if self.stopping.is_some() {
+            return Err(self.unavailable());
+        }
+        let config = self.config();
+        // Only HTTP/1.0 may leave Host out; no browser speaks it, so nothing is rebound.
+        let names_host = request.head.is_1_1 || !request.host.is_empty();
+        if names_host && !config.allowed_hosts.allows(request.host) {
+            return Err(http::misdirected());
+        }
+        let endpoint = match protocol::route(request) {
+            Route::Response(response) => return Err(response),
+            Route::Upgrade(endpoint) => endpoint,
+        };
+        let (origins, subprotocols) = (&config.allowed_origins, endpoint.subprotocols());
+        let handshake = http::upgrade(request, origins, config.compression, subprotocols)?;
+        Ok((handshake, endpoint))
+    }
+
+    fn respond(&mut self, conn: ConnId, mut response: Response, is_head: bool) {
+        let keep_alive = self.config().keep_alive;
+        response.closes |= keep_alive.is_zero();
+        let date = self.dates.at(self.unix_seconds);
+        let context = Context { is_head, date, keep_alive };
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        let mut file = None;
+        self.pool.append(&mut connection.queue, |out| file = response.encode(&context, out));
+        if let Some(file) = file {
+            self.pool.append_static(&mut connection.queue, file);
+        }
+        touch(&mut self.touched, conn, connection);
         if response.closes {
             return self.finish(conn);
         }
-        let Some(connection) = self.table.get_mut(conn) else { return };
         connection.set(flag::RESPONDED);
-        // Who asks on and takes nothing has no more time for it: what is being sent has its own.
-        if !connection.has(flag::SENDING) {
-            self.arm(conn, HANDSHAKE_TIMEOUT);
-        }
+        // What is being sent has its own time, and the next request has one behind it.
+        self.arm(conn, self.config().handshake_timeout);
+    }
+
+    /// Whether the date of responses is due to be another one.
+    pub(super) fn is_next_second(&self, now: Instant) -> bool {
+        now >= self.second_ends_at
+    }
+
+    /// Sets the date of responses, until the second is over.
+    pub(super) fn set_second(&mut self, now: Instant, unix_time: Duration) {
+        self.unix_seconds = unix_time.as_secs();
+        let left = Duration::from_secs(1) - Duration::from_nanos(unix_time.subsec_nanos().into());
+        self.second_ends_at = now + left;
     }
 
     fn open(&mut self, conn: ConnId, handshake: &Handshake<'_>, endpoint: &Endpoint<'_>) {
@@ -120,8 +158,7 @@ impl<W: Wake> Core<W> {
         let Some(connection) = self.table.get_mut(conn) else { return };
         connection.phase = Phase::Session(session, role);
         connection.deadline = 0;
-        connection.place = place;
-        connection.set(flag::PINGED);
+        connection.set_place(place);
         connection.clear(flag::RESPONDED | flag::SEND_TIMED);
     }
 

@@ -17,6 +17,7 @@ use super::timers::{Tick, Timers};
 use super::unfinished::Unfinished;
 use crate::config::Config;
 use crate::driver::Wake;
+use crate::http::Dates;
 use crate::hub::Hub;
 use crate::id::ConnId;
 use crate::limits::RESERVED_CONNECTIONS_MAX;
@@ -138,6 +139,11 @@ pub(super) struct Core<W> {
     pub(super) sparse_ends_at: Option<Instant>,
     /// The time of this turn.
     pub(super) now: Instant,
+    /// The same as the host's clock has it, and until when.
+    pub(super) unix_seconds: u64,
+    pub(super) second_ends_at: Instant,
+    /// What responses say of it.
+    pub(super) dates: Dates,
 }
 
 /// How far a stopping worker has come.
@@ -199,6 +205,9 @@ impl<W: Wake> Core<W> {
             burst_ends_at: None,
             sparse_ends_at: None,
             now,
+            unix_seconds: 0,
+            second_ends_at: now,
+            dates: Dates::default(),
         }
     }
 
@@ -233,7 +242,12 @@ impl<W: Wake> Core<W> {
 
     /// Sets when something must have happened on a connection.
     pub(super) fn arm(&mut self, conn: ConnId, delay: Duration) {
-        let due = self.timers.tick_after(self.now, delay);
+        self.arm_at(conn, self.timers.tick_after(self.now, delay));
+    }
+
+    /// As `arm`, at a tick. An entry of the timers that comes before it finds the new deadline by
+    /// itself: whoever asks all the time has one entry and not one for each request.
+    pub(super) fn arm_at(&mut self, conn: ConnId, due: Tick) {
         if let Some(connection) = self.table.get_mut(conn) {
             connection.clear(flag::REPRIEVED | flag::HEARD);
             self.set_deadline(conn, due);

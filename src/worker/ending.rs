@@ -2,10 +2,10 @@
 
 use super::core::{Core, touch};
 use super::held::wait_for_others;
-use super::table::{Phase, Ping, flag};
+use super::table::{Linger, Phase, Ping, flag};
 use crate::driver::{End, Outgoing, Wake};
 use crate::id::ConnId;
-use crate::limits::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, TIMER_TICK};
+use crate::limits::{CLOSE_TIMEOUT, LINGER_BYTES_MAX, LINGER_SILENCE, LINGER_TIMEOUT, TIMER_TICK};
 
 impl<W: Wake> Core<W> {
     /// The driver has sent what it was given.
@@ -47,7 +47,7 @@ impl<W: Wake> Core<W> {
     fn arm_behind_send(&mut self, conn: ConnId) {
         let Some(connection) = self.table.get_mut(conn) else { return };
         let is_ending = connection.has(flag::FINISH | flag::CLOSE_WHEN_SENT);
-        self.arm(conn, if is_ending { CLOSE_TIMEOUT } else { HANDSHAKE_TIMEOUT });
+        self.arm(conn, if is_ending { CLOSE_TIMEOUT } else { self.config().keep_alive });
     }
 
     /// A direction has ended.
@@ -78,10 +78,39 @@ impl<W: Wake> Core<W> {
         if let Phase::Session(session, _) = &mut connection.phase {
             session.release(&mut self.scratch);
         }
-        connection.phase = Phase::Lingering { discarded: 0 };
+        connection.phase = Phase::Lingering(Linger::default());
+        connection.stash = None;
+        // Whatever it waited for to go on: nothing is made of what it sends any more.
+        connection.clear(flag::STALLED | flag::RESPONDED);
         connection.set(flag::FINISH);
         self.touch(conn);
         self.arm(conn, CLOSE_TIMEOUT);
+    }
+
+    /// All was said, and the FIN follows it: from here on the peer has its time to finish.
+    pub(super) fn linger(&mut self, conn: ConnId) {
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        let is_counted = connection.has(flag::COUNTED);
+        let Phase::Lingering(linger) = &mut connection.phase else { return };
+        let longest = if is_counted { LINGER_TIMEOUT } else { LINGER_SILENCE };
+        linger.until = self.timers.tick_after(self.now, longest);
+        self.arm(conn, LINGER_SILENCE);
+    }
+
+    /// Throws away what a lingering peer has sent.
+    pub(super) fn discard(&mut self, conn: ConnId, bytes: usize) {
+        let silence = self.timers.tick_after(self.now, LINGER_SILENCE);
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        let has_said_all = connection.queue.is_none();
+        let Phase::Lingering(linger) = &mut connection.phase else { return };
+        linger.discarded = linger.discarded.saturating_add(bytes as u32);
+        let Linger { discarded, until } = *linger;
+        if discarded > LINGER_BYTES_MAX && has_said_all {
+            self.close_soon(conn);
+        } else if until != 0 {
+            let is_first = self.timers.is_before(until, silence);
+            self.arm_at(conn, if is_first { until } else { silence });
+        }
     }
 
     /// Closes at the end of the turn, without waiting for anything to be sent.
@@ -126,7 +155,7 @@ impl<W: Wake> Core<W> {
         let Some(connection) = self.table.get_mut(conn) else { return };
         let is_sending = connection.has(flag::SENDING);
         match (&connection.phase, connection.ping) {
-            (Phase::Http(_) | Phase::Lingering { .. }, _) if is_sending => self.slow.push(conn),
+            (Phase::Http(_) | Phase::Lingering(_), _) if is_sending => self.slow.push(conn),
             _ if is_sending && connection.has(flag::CLOSE_WHEN_SENT | flag::SEND_TIMED) => {
                 self.slow.push(conn);
             }
@@ -136,7 +165,10 @@ impl<W: Wake> Core<W> {
                     self.check_pong(conn);
                 }
             }
-            (Phase::Lingering { .. } | Phase::Closed, _) => self.close_soon(conn),
+            (Phase::Lingering(linger), _) if self.timers.is_ahead(linger.until, self.now) => {
+                self.suspects.push(conn);
+            }
+            (Phase::Lingering(_) | Phase::Closed, _) => self.close_soon(conn),
             // We do not let it go on.
             _ if connection.has(flag::HELD | flag::WAITING) => self.reprieve(conn),
             // What it had to say in time was read, and that was not it; or it is not read because
@@ -160,21 +192,19 @@ impl<W: Wake> Core<W> {
         match &connection.phase {
             Phase::Session(session, _) if session.is_open() => self.end_unresponsive(conn),
             // It was suspected twice in the same turn.
-            Phase::Lingering { .. } | Phase::Closed => {}
+            Phase::Lingering(_) if self.timers.is_ahead(connection.deadline, self.now) => {}
+            Phase::Closed => {}
             _ => self.close_soon(conn),
         }
     }
 
     fn leave_cohort(&mut self, conn: ConnId) {
         let Some(connection) = self.table.get_mut(conn) else { return };
-        if !connection.has(flag::PINGED) {
-            return;
-        }
-        connection.clear(flag::PINGED);
-        let place = connection.place;
+        let Some(place) = connection.place() else { return };
+        connection.leave_place();
         if let Some(moved) = self.cohorts.leave(place) {
             let (_, moved) = self.table.at(moved).expect("members of cohorts are connected");
-            moved.place.index = place.index;
+            moved.set_place(place);
         }
     }
 }

@@ -7,7 +7,7 @@ use super::Worker;
 use super::table::{Connection, Phase, Ping, flag};
 use crate::driver::Driver;
 use crate::id::ConnId;
-use crate::limits::{CLOSE_COST, LINGER_TIMEOUT};
+use crate::limits::CLOSE_COST;
 
 impl<D: Driver> Worker<D> {
     /// Each touched connection once: everything it has coming leaves in one send.
@@ -59,7 +59,7 @@ impl<D: Driver> Worker<D> {
         if connection.has(flag::FINISH) && !connection.has(flag::FINISHED) {
             connection.set(flag::FINISHED);
             self.driver.finish(conn);
-            self.core.arm(conn, LINGER_TIMEOUT);
+            self.core.linger(conn);
         }
     }
 

@@ -59,7 +59,7 @@ impl<W: Wake> Core<W> {
         match &connection.phase {
             Phase::Session(..) => self.begin_close(conn, CloseCode::GOING_AWAY, "server stops"),
             Phase::Http(_) => self.tell_http(conn),
-            Phase::Lingering { .. } | Phase::Closed => {}
+            Phase::Lingering(_) | Phase::Closed => {}
         }
     }
 

@@ -4,13 +4,11 @@ use std::ops::Range;
 
 use super::core::{Core, prove_life};
 use super::held::{hold, wait_for_others};
+use super::stash::Stash;
 use super::table::{Connection, Phase, Role, flag};
 use crate::driver::Wake;
 use crate::id::ConnId;
-use crate::limits::{
-    DEFLATE_BYTE_COST, FRAME_COST, HANDSHAKE_TIMEOUT, LINGER_BYTES_MAX, RECEIVE_COST, SEND_COST,
-    VISIT_COST,
-};
+use crate::limits::{DEFLATE_BYTE_COST, FRAME_COST, RECEIVE_COST, SEND_COST, VISIT_COST};
 use crate::protocol::echo;
 use crate::session::Event;
 use crate::wire::frame::{self, CONTROL_BYTES_MAX};
@@ -58,7 +56,7 @@ impl<W: Wake> Core<W> {
         }
         self.table.insert(conn, connection);
         if is_in {
-            self.arm(conn, HANDSHAKE_TIMEOUT);
+            self.arm(conn, self.config().handshake_timeout);
         } else {
             self.refuse(conn);
         }
@@ -70,7 +68,7 @@ impl<W: Wake> Core<W> {
         let Some(connection) = self.table.get_mut(conn) else { return After::Nothing };
         prove_life(connection);
         if let Some(stash) = &mut connection.stash {
-            buffer::append(stash, bytes);
+            stash.append(bytes);
             return After::Nothing;
         }
         let mut input = bytes;
@@ -131,10 +129,14 @@ impl<W: Wake> Core<W> {
             return;
         }
         connection.clear(flag::STALLED);
-        let mut bytes = connection.stash.take().map_or_else(Vec::new, |stash| *stash);
-        let mut input = &mut bytes[..];
+        let mut stash = connection.stash.take();
+        let mut input = stash.as_mut().map_or(&mut [][..], |stash| stash.rest());
         self.consume(conn, &mut input);
-        self.stash(conn, input);
+        let left = input.len();
+        self.stash(conn, &[]);
+        if let Some(connection) = self.table.get_mut(conn) {
+            connection.stash = stash.and_then(|stash| stash.keep(left));
+        }
         self.touch(conn);
         if self.stopping.is_some() {
             self.tell_http(conn);
@@ -149,7 +151,7 @@ impl<W: Wake> Core<W> {
             return false;
         }
         if !rest.is_empty() {
-            connection.stash = Some(Box::new(rest.to_vec()));
+            connection.stash = Some(Box::new(Stash::new(rest)));
         }
         let must_pause = !connection.has(flag::PAUSED);
         if must_pause {
@@ -170,18 +172,13 @@ impl<W: Wake> Core<W> {
 
     /// Handles what came, as far as it may.
     fn handle(&mut self, conn: ConnId, input: &mut &mut [u8]) {
-        while self.stall_if_needed(conn) == Then::Next {
+        while self.stall_if_needed(conn, input) == Then::Next {
             let Some(connection) = self.table.get_mut(conn) else { return };
             let then = match &mut connection.phase {
                 Phase::Http(_) => self.http_step(conn, input),
                 Phase::Session(..) => self.session_step(conn, input),
-                Phase::Lingering { discarded } => {
-                    *discarded = discarded.saturating_add(input.len() as u32);
-                    if *discarded > LINGER_BYTES_MAX {
-                        connection.set(flag::CLOSE);
-                        self.touch(conn);
-                    }
-                    *input = &mut [];
+                Phase::Lingering(_) => {
+                    self.discard(conn, std::mem::take(input).len());
                     Then::Stop
                 }
                 Phase::Closed => {
@@ -195,14 +192,15 @@ impl<W: Wake> Core<W> {
         }
     }
 
-    /// Replies that a client does not read stop us from reading what causes them; a publisher
-    /// waits for workers that do not keep up, this one among them, and everybody for the next turn where this one has
-    /// handled enough. None of these closes the connection.
-    fn stall_if_needed(&mut self, conn: ConnId) -> Then {
+    /// Replies that a client does not read stop us from reading what causes them, and a response
+    /// that has not gone the next request; a publisher waits for workers that do not keep up, this
+    /// one among them, and everybody for the next turn where this one has handled enough. None of
+    /// these closes the connection.
+    fn stall_if_needed(&mut self, conn: ConnId, input: &[u8]) -> Then {
         let backlog_max = (self.config().max_backlog / 2).max(1);
         let (must_wait, is_spent) = (self.must_publishers_wait(), self.is_spent());
         let Some(connection) = self.table.get_mut(conn) else { return Then::Stop };
-        if matches!(connection.phase, Phase::Lingering { .. } | Phase::Closed) {
+        if matches!(connection.phase, Phase::Lingering(_) | Phase::Closed) {
             return Then::Next;
         }
         if connection.has(flag::STALLED) {
@@ -211,6 +209,10 @@ impl<W: Wake> Core<W> {
         let membership = connection.membership();
         if membership.is_some_and(|membership| must_wait || self.hub.is_full(membership)) {
             wait_for_others(&mut self.waiting, conn, connection);
+        } else if connection.owes_response() {
+            if input.is_empty() {
+                return Then::Stop;
+            }
         } else if is_spent {
             hold(&mut self.held, conn, connection);
         } else if connection.backlog() < backlog_max {

@@ -21,6 +21,7 @@ mod mailbox;
 mod pool;
 mod progress;
 mod shedding;
+mod stash;
 mod table;
 mod timers;
 mod trim;
@@ -160,6 +161,9 @@ impl<D: Driver> Worker<D> {
         self.driver.wait(timeout)?;
         self.core.mail.wake_up();
         let now = self.driver.now();
+        if self.core.is_next_second(now) {
+            self.core.set_second(now, self.driver.unix_time());
+        }
         self.core.begin_turn(now);
         Ok(())
     }

@@ -71,10 +71,26 @@ impl Pool {
         });
     }
 
+    /// Appends bytes that lie in the program to what a connection has coming.
+    pub(super) fn append_static(
+        &mut self,
+        queue: &mut Option<Outgoing>,
+        bytes: &'static &'static [u8],
+    ) {
+        *queue = Some(match queue.take() {
+            None => Outgoing::Static(bytes),
+            Some(more) => {
+                let mut parts = self.make_parts(more);
+                parts.push(Part::Static(bytes));
+                Outgoing::Parts(parts)
+            }
+        });
+    }
+
     /// Takes memory back.
     pub(super) fn recycle(&mut self, bytes: Outgoing) {
         match bytes {
-            Outgoing::Shared(..) => {}
+            Outgoing::Shared(..) | Outgoing::Static(_) => {}
             Outgoing::Owned(buffer) => self.keep(buffer),
             Outgoing::Parts(mut parts) => {
                 for part in parts.drain() {
@@ -133,6 +149,7 @@ impl Pool {
             Outgoing::Parts(parts) => return parts,
             Outgoing::Shared(frames, form) => Part::Shared(frames, form),
             Outgoing::Owned(buffer) => Part::Owned(buffer),
+            Outgoing::Static(bytes) => Part::Static(bytes),
         };
         let mut parts = self.parts.pop().unwrap_or_default();
         self.unneeded.1 = self.unneeded.1.min(self.parts.len());

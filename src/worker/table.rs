@@ -7,6 +7,7 @@ use crate::id::ConnId;
 use crate::session::Session;
 
 use super::cohorts::Place;
+use super::stash::Stash;
 use super::timers::Tick;
 
 /// One connection: plain data, without pointers to anywhere else.
@@ -16,7 +17,7 @@ pub(super) struct Connection {
     /// What leaves with the next send.
     pub(super) queue: Option<Outgoing>,
     /// What came behind the message at which the connection was stalled.
-    pub(super) stash: Option<Box<Vec<u8>>>,
+    pub(super) stash: Option<Box<Stash>>,
     generation: u32,
     /// When something must have happened; 0 is never.
     pub(super) deadline: Tick,
@@ -26,9 +27,14 @@ pub(super) struct Connection {
     /// What `Driver::taken` said last.
     pub(super) taken: u32,
     /// Set bits of [`flag`].
-    flags: u32,
-    pub(super) place: Place,
+    flags: u16,
+    /// Its place among the cohorts, in two parts that leave no gap.
+    cohort: u16,
+    place_in_cohort: u32,
 }
+
+/// Of a connection that stands in none.
+const NO_COHORT: u16 = u16::MAX;
 
 /// What is spoken.
 #[derive(Debug)]
@@ -38,9 +44,18 @@ pub(super) enum Phase {
     /// WebSocket.
     Session(Session, Role),
     /// The last bytes are queued or gone; what still comes is counted and thrown away.
-    Lingering { discarded: u32 },
+    Lingering(Linger),
     /// The driver was told to close it.
     Closed,
+}
+
+/// How far the end of a connection has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Linger {
+    /// Bytes thrown away.
+    pub(super) discarded: u32,
+    /// When it is over, whatever still comes; 0 before the FIN.
+    pub(super) until: Tick,
 }
 
 /// What a session does with messages.
@@ -70,39 +85,37 @@ pub(super) enum Ping {
 /// The bits of a connection's state.
 pub(super) mod flag {
     /// The driver is sending.
-    pub(in super::super) const SENDING: u32 = 1;
+    pub(in super::super) const SENDING: u16 = 1;
     /// It stands in the list of those to flush.
-    pub(in super::super) const TOUCHED: u32 = 1 << 1;
+    pub(in super::super) const TOUCHED: u16 = 1 << 1;
     /// The driver was told to receive no more.
-    pub(in super::super) const PAUSED: u32 = 1 << 2;
+    pub(in super::super) const PAUSED: u16 = 1 << 2;
     /// It must not be read: its own queue is long, or another worker does not keep up.
-    pub(in super::super) const STALLED: u32 = 1 << 3;
+    pub(in super::super) const STALLED: u16 = 1 << 3;
     /// A FIN follows the queue, then it lingers.
-    pub(in super::super) const FINISH: u32 = 1 << 4;
+    pub(in super::super) const FINISH: u16 = 1 << 4;
     /// The FIN was asked for.
-    pub(in super::super) const FINISHED: u32 = 1 << 5;
+    pub(in super::super) const FINISHED: u16 = 1 << 5;
     /// The peer has finished: close when the queue has gone.
-    pub(in super::super) const CLOSE_WHEN_SENT: u32 = 1 << 6;
+    pub(in super::super) const CLOSE_WHEN_SENT: u16 = 1 << 6;
     /// Close at the end of the turn.
-    pub(in super::super) const CLOSE: u32 = 1 << 7;
+    pub(in super::super) const CLOSE: u16 = 1 << 7;
     /// It counts among the connections of the process.
-    pub(in super::super) const COUNTED: u32 = 1 << 8;
-    /// It stands in a cohort.
-    pub(in super::super) const PINGED: u32 = 1 << 9;
+    pub(in super::super) const COUNTED: u16 = 1 << 8;
     /// It stands in the list of those who wait for other workers.
-    pub(in super::super) const WAITING: u32 = 1 << 10;
+    pub(in super::super) const WAITING: u16 = 1 << 10;
     /// Its deadline has passed while something it had sent was still to be read.
-    pub(in super::super) const REPRIEVED: u32 = 1 << 11;
+    pub(in super::super) const REPRIEVED: u16 = 1 << 11;
     /// Something was read since.
-    pub(in super::super) const HEARD: u32 = 1 << 12;
+    pub(in super::super) const HEARD: u16 = 1 << 12;
     /// The deadline is of the send that is under way.
-    pub(in super::super) const SEND_TIMED: u32 = 1 << 13;
+    pub(in super::super) const SEND_TIMED: u16 = 1 << 13;
     /// It had a response that another request may follow.
-    pub(in super::super) const RESPONDED: u32 = 1 << 14;
+    pub(in super::super) const RESPONDED: u16 = 1 << 14;
     /// It stands among those in the middle of a message.
-    pub(in super::super) const UNFINISHED: u32 = 1 << 15;
+    pub(in super::super) const UNFINISHED: u16 = 1 << 15;
     /// It stands in the list of those who go on in the next turn.
-    pub(in super::super) const HELD: u32 = 1 << 16;
+    pub(in super::super) const HELD: u16 = 1 << 9;
 }
 
 impl Connection {
@@ -117,20 +130,35 @@ impl Connection {
             ping: Ping::None,
             taken: 0,
             flags: 0,
-            place: Place::default(),
+            cohort: NO_COHORT,
+            place_in_cohort: 0,
         }
     }
 
-    pub(super) fn has(&self, flags: u32) -> bool {
+    pub(super) fn has(&self, flags: u16) -> bool {
         self.flags & flags != 0
     }
 
-    pub(super) fn set(&mut self, flags: u32) {
+    pub(super) fn set(&mut self, flags: u16) {
         self.flags |= flags;
     }
 
-    pub(super) fn clear(&mut self, flags: u32) {
+    pub(super) fn clear(&mut self, flags: u16) {
         self.flags &= !flags;
+    }
+
+    /// Where it stands among the cohorts, if it does.
+    pub(super) fn place(&self) -> Option<Place> {
+        let place = Place { index: self.place_in_cohort, cohort: self.cohort };
+        (self.cohort != NO_COHORT).then_some(place)
+    }
+
+    pub(super) fn leave_place(&mut self) {
+        self.cohort = NO_COHORT;
+    }
+
+    pub(super) fn set_place(&mut self, place: Place) {
+        (self.place_in_cohort, self.cohort) = (place.index, place.cohort);
     }
 
     /// Bytes of memory that wait behind what is being sent.
@@ -142,13 +170,18 @@ impl Connection {
     pub(super) fn held(&self) -> usize {
         let asked = if let Phase::Http(http) = &self.phase { http.memory() } else { 0 };
         let waits = self.queue.as_ref().map_or(0, Outgoing::share);
-        waits + self.stash.as_ref().map_or(0, |stash| stash.capacity()) + asked
+        waits + self.stash.as_ref().map_or(0, |stash| stash.memory()) + asked
     }
 
     /// Whether it is a session of which more than the end is to come.
     pub(super) fn is_open(&self) -> bool {
         matches!(&self.phase, Phase::Session(session, _) if session.is_open())
             && !self.has(flag::CLOSE_WHEN_SENT)
+    }
+
+    /// Whether a response is on its way, behind which the next request is to be handled.
+    pub(super) fn owes_response(&self) -> bool {
+        matches!(self.phase, Phase::Http(_)) && (self.queue.is_some() || self.has(flag::SENDING))
     }
 
     pub(super) fn membership(&self) -> Option<Membership> {

@@ -89,6 +89,10 @@ impl Driver for Uncounted {
         self.0.now()
     }
 
+    fn unix_time(&self) -> Duration {
+        self.0.unix_time()
+    }
+
     fn waker(&self) -> SimWaker {
         self.0.waker()
     }

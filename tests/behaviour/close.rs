@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use testkit::client::{Client, End, Shape, close, text};
 use throng::config::Backend;
+use throng::limits::LINGER_BYTES_MAX;
 
 use crate::support::{holds_within, ms, server};
 
@@ -12,8 +13,7 @@ on_both!(
     a_close_frame_is_answered_in_kind_and_the_server_closes_first,
     nothing_behind_a_close_frame_is_answered,
     unread_bytes_do_not_take_the_close_frame_away,
-    who_floods_behind_the_close_frame_is_cut_soon,
-    who_drips_behind_the_close_frame_is_cut_after_two_seconds,
+    who_floods_behind_the_close_frame_is_cut,
     who_never_finishes_is_forgotten_after_two_seconds,
     a_fin_without_a_close_frame_ends_the_connection,
     what_was_asked_before_a_fin_is_answered,
@@ -71,30 +71,17 @@ fn unread_bytes_do_not_take_the_close_frame_away(backend: Backend) {
     }
 }
 
-fn who_floods_behind_the_close_frame_is_cut_soon(backend: Backend) {
+fn who_floods_behind_the_close_frame_is_cut(backend: Backend) {
     let server = server(backend, &[]);
     let mut client = Client::open(server.address(), "/echo");
     client.write(&close(1000));
-    let (begin, mut written) = (Instant::now(), 0);
-    while client.try_write(&[0; 8192]).is_ok() {
-        written += 8192;
-        assert!(written < 32 << 20, "bytes are taken for ever");
+    let (most, mut written) = (LINGER_BYTES_MAX as usize, 0);
+    while client.try_write(&[0; 65_536]).is_ok() {
+        written += 65_536;
+        // Sockets hold a few megabytes that are never read.
+        assert!(written < most + (32 << 20), "bytes are taken for ever");
     }
-    assert!(begin.elapsed() < ms(1500), "{:?}", begin.elapsed());
-    assert!(written >= 64 << 10, "cut too early: {written}");
-}
-
-fn who_drips_behind_the_close_frame_is_cut_after_two_seconds(backend: Backend) {
-    let server = server(backend, &[]);
-    let mut client = Client::open(server.address(), "/echo");
-    client.write(&close(1000));
-    assert_eq!(client.close_code(), 1000);
-    let begin = Instant::now();
-    while client.try_write(&[0]).is_ok() {
-        assert!(begin.elapsed() < ms(4000), "it may drip for ever");
-        thread::sleep(ms(50));
-    }
-    assert!(begin.elapsed() > ms(1800), "cut too early: {:?}", begin.elapsed());
+    assert!(written >= most, "cut too early: {written}");
 }
 
 fn who_never_finishes_is_forgotten_after_two_seconds(backend: Backend) {

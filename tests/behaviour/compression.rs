@@ -17,6 +17,7 @@ on_both!(
     a_compressed_message_is_echoed_compressed,
     a_publisher_may_compress,
     short_and_noisy_messages_stay_plain,
+    the_operator_may_decline_all_compression,
 );
 
 const DEFLATE: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits";
@@ -161,5 +162,19 @@ fn short_and_noisy_messages_stay_plain(backend: Backend) {
         client.write(&Shape::new(2).with(&noise));
         let frame = client.frame();
         assert!((frame.first, frame.payload) == (0x82, noise), "{path}");
+    }
+}
+
+fn the_operator_may_decline_all_compression(backend: Backend) {
+    let server = server(backend, &["--compression", "off"]);
+    let message = json(50_000);
+    for path in ["/echo", "/room/a"] {
+        let (mut client, response) = Client::open_with(server.address(), path, &[DEFLATE]);
+        assert_eq!(response.field("Sec-WebSocket-Extensions"), None, "{path}");
+        client.write(&text(&message));
+        let frame = client.frame();
+        assert!(frame.first == 0x81 && frame.payload == message.as_bytes(), "{path}");
+        client.write(&Shape::new(1).reserved(0x40).with(b"x"));
+        assert_eq!(client.close_code(), 1002, "{path}: what was not agreed is not taken");
     }
 }

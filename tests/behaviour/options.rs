@@ -21,7 +21,7 @@ fn complaint(finished: &Finished) -> &str {
 }
 
 /// Each option with a value that is bad, and what the complaint must say.
-const BAD: [(&str, &str, &str); 34] = [
+const BAD: [(&str, &str, &str); 39] = [
     ("--listen", "127.0.0.1", "an address like 127.0.0.1:8080"),
     ("--listen", "example.org:80", "names of hosts are not looked up"),
     ("--listen", "127.0.0.1:99999", "99999 is no port"),
@@ -56,6 +56,11 @@ const BAD: [(&str, &str, &str); 34] = [
     ("--drain", "-1s", "-1"),
     ("--allowed-origins", "app.example", "https://app.example"),
     ("--allowed-origins", "https://a*.example", "a whole first label"),
+    ("--allowed-hosts", "http://app.example", "one looks like app.example"),
+    ("--compression", "maybe", "invalid value 'maybe'"),
+    ("--handshake-timeout", "0", "above 0"),
+    ("--handshake-timeout", "10", "a duration like"),
+    ("--keep-alive", "for ever", "a duration like"),
 ];
 
 #[test]
@@ -194,7 +199,18 @@ fn the_long_help_fits_on_three_screens_and_names_the_defaults() {
             assert!(help.contains(option), "{option} is not in\n{help}");
             assert!(help.contains(&variable), "{variable} is not in\n{help}");
         }
-        for default in ["127.0.0.1:8080", "auto", "1MiB", "25s", "20s", "10s", "one per CPU"] {
+        for default in [
+            "127.0.0.1:8080",
+            "auto",
+            "1MiB",
+            "25s",
+            "20s",
+            "10s",
+            "75s",
+            "any",
+            "on",
+            "one per CPU",
+        ] {
             assert!(help.contains(&format!("default: {default}")), "{default} is not in\n{help}");
         }
         assert!(help.contains("64KB is 64,000") && help.contains("65,536"), "{help}");

@@ -1,6 +1,6 @@
 //! The chat page and what HTTP/1.1 promises about the connection that it comes over.
 
-use testkit::client::{Client, End, handshake, text};
+use testkit::client::{Client, End, Response, handshake, text};
 use throng::config::Backend;
 
 use crate::support::{ms, server};
@@ -51,13 +51,18 @@ fn requests_may_be_pipelined(backend: Backend) {
     }
 }
 
+/// The head without its date, which is another one a second later.
+fn undated(response: &Response) -> Vec<&str> {
+    response.head.lines().filter(|line| !line.starts_with("Date: ")).collect()
+}
+
 fn a_head_request_gets_the_head(backend: Backend) {
     let server = server(backend, &[]);
     let mut client = Client::connect(server.address()).expect("the server listens");
     client.write([GET.replacen("GET", "HEAD", 1).as_str(), GET].concat().as_bytes());
     let head = client.response_to_head();
     let page = client.response();
-    assert_eq!(head.head, page.head, "the same but for the body");
+    assert_eq!(undated(&head), undated(&page), "the same but for the body");
     assert_eq!(head.field("Content-Length"), Some(page.body.len().to_string().as_str()));
 }
 

@@ -8,13 +8,15 @@ use testkit::client::{binary, close, handshake, pong};
 use throng::config::Config;
 use throng::driver::Driver;
 use throng::driver::sim::{Client, Net, SimDriver};
-use throng::limits::{CLOSE_TIMEOUT, HANDSHAKE_TIMEOUT, TAKE_TIMEOUT};
+use throng::limits::{CLOSE_TIMEOUT, TAKE_TIMEOUT};
 use throng::stats::{Counters, Counts};
 use throng::worker::{Shared, Worker, mailboxes};
 
-const SEEDS: u64 = 10;
+pub(crate) const SEEDS: u64 = 10;
 const TURNS: usize = 10;
-const STEP: Duration = Duration::from_millis(100);
+pub(crate) const STEP: Duration = Duration::from_millis(100);
+/// Of the options.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Of a message.
@@ -39,15 +41,15 @@ enum Done {
 
 const WAYS: [Done; 3] = [Done::Close, Done::Finish, Done::FinishAndStop];
 
-struct Server {
-    net: Net,
+pub(crate) struct Server {
+    pub(crate) net: Net,
     worker: Worker<SimDriver>,
     counters: Arc<Counters>,
     shared: Arc<Shared>,
 }
 
 impl Server {
-    fn new(seed: u64, config: Config) -> Self {
+    pub(crate) fn new(seed: u64, config: Config) -> Self {
         let net = Net::new(seed);
         let mut driver = net.driver();
         driver.accept_connects();
@@ -58,17 +60,17 @@ impl Server {
         Self { net, worker, counters, shared }
     }
 
-    fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         counts.add(&self.counters);
         counts
     }
 
-    fn turns(&mut self) {
+    pub(crate) fn turns(&mut self) {
         (0..TURNS).for_each(|_| self.worker.turn().expect("a simulated driver does not fail"));
     }
 
-    fn open(&mut self, path: &str) -> Client {
+    pub(crate) fn open(&mut self, path: &str) -> Client {
         let client = self.net.connect(0);
         client.write(handshake(path, &[]).as_bytes());
         let mut response = Vec::new();
@@ -116,18 +118,18 @@ impl Server {
         }
     }
 
-    fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.shared.is_stopping.store(true, Ordering::Release);
         self.turns();
     }
 
-    fn pass(&mut self, span: Duration) {
+    pub(crate) fn pass(&mut self, span: Duration) {
         self.net.advance(span);
         self.turns();
     }
 
     /// How long a client stays that reads nothing, within an hour.
-    fn stays(&mut self) -> Duration {
+    pub(crate) fn stays(&mut self) -> Duration {
         let mut waited = Duration::ZERO;
         while self.counts().connections() > 0 && waited < HOUR {
             self.pass(STEP);
@@ -148,7 +150,7 @@ impl Server {
     }
 }
 
-fn secs(seconds: u64) -> Duration {
+pub(crate) fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
@@ -157,7 +159,7 @@ fn patient(config: Config) -> Config {
     Config { drain: HOUR, ..config }
 }
 
-fn without_pings() -> Config {
+pub(crate) fn without_pings() -> Config {
     patient(Config { ping_interval: Duration::ZERO, ..Config::default() })
 }
 
@@ -317,9 +319,7 @@ fn who_reads_slowly_gets_every_page() {
     const PAGES: usize = 50;
     let often = TAKE_TIMEOUT.mul_f64(0.98);
     for seed in 0..SEEDS {
-        // With the answers in one send, or stalled between the requests.
-        let max_backlog = if seed % 2 == 0 { 1 << 20 } else { 8 << 10 };
-        let mut server = Server::new(seed, Config { max_backlog, ..without_pings() });
+        let mut server = Server::new(seed, without_pings());
         let slow = server.net.connect(0);
         slow.write(&PAGE.repeat(PAGES));
         server.turns();
@@ -348,9 +348,9 @@ fn who_asks_on_and_takes_no_page_is_cut() {
     }
 }
 
-/// The look at its pages has a deadline, which must not be lost with the upgrade.
+/// Its request waits behind a page, and is cut with it.
 #[test]
-fn who_takes_no_page_and_upgrades_is_cut() {
+fn who_takes_no_page_and_asks_for_an_upgrade_is_cut() {
     for seed in 0..SEEDS {
         let mut server = Server::new(seed, Config::default());
         let silent = server.net.connect(0);
@@ -359,7 +359,7 @@ fn who_takes_no_page_and_upgrades_is_cut() {
         server.pass(HANDSHAKE_TIMEOUT + STEP);
         silent.write(handshake("/echo", &[]).as_bytes());
         server.turns();
-        assert_eq!(server.counts().upgraded, 1, "seed={seed}");
+        assert_eq!(server.counts().upgraded, 0, "seed={seed}");
         assert!(server.stays() < secs(100), "seed={seed}");
     }
 }
@@ -386,7 +386,8 @@ fn who_takes_no_page_is_cut() {
         server.net.connect(0).write(&PAGE.repeat(100));
         server.turns();
         let stays = server.stays();
-        let most = HANDSHAKE_TIMEOUT + TAKE_TIMEOUT + 2 * STEP;
+        // Some pages leave before one does not.
+        let most = HANDSHAKE_TIMEOUT + TAKE_TIMEOUT + 5 * STEP;
         assert!((HANDSHAKE_TIMEOUT..=most).contains(&stays), "seed={seed}: {stays:?}");
     }
 }

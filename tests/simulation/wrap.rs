@@ -8,7 +8,6 @@ use testkit::client::handshake;
 use throng::config::Config;
 use throng::driver::Driver;
 use throng::driver::sim::{Client, Net, SimDriver};
-use throng::limits::HANDSHAKE_TIMEOUT;
 use throng::worker::{Shared, Worker, mailboxes};
 
 /// Workers begin half a minute before the wrap, so that it lies in the middle.
@@ -45,7 +44,8 @@ fn who_is_silent_stays_as_long_as_ever_when_ticks_wrap() {
     while passed < SPAN || !silent.is_empty() {
         if passed < SPAN && passed.subsec_millis() == 0 {
             let client = net.connect(0);
-            let range = HANDSHAKE_TIMEOUT..HANDSHAKE_TIMEOUT + slack;
+            let timeout = Config::default().handshake_timeout;
+            let range = timeout..timeout + slack;
             silent.push(Silent { client, since: passed, range });
             let client = net.connect(0);
             client.write(handshake("/echo", &[]).as_bytes());

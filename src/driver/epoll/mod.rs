@@ -410,6 +410,10 @@ impl Driver for EpollDriver {
         clock::now()
     }
 
+    fn unix_time(&self) -> Duration {
+        clock::unix_time()
+    }
+
     fn waker(&self) -> EventWaker {
         self.waker.clone()
     }

@@ -322,6 +322,11 @@ impl Driver for SimDriver {
         self.net.now()
     }
 
+    /// Simulated time says nothing of years.
+    fn unix_time(&self) -> Duration {
+        Duration::ZERO
+    }
+
     fn waker(&self) -> SimWaker {
         self.waker.clone()
     }

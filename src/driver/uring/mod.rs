@@ -423,6 +423,10 @@ impl Driver for UringDriver {
         clock::now()
     }
 
+    fn unix_time(&self) -> Duration {
+        clock::unix_time()
+    }
+
     fn waker(&self) -> EventWaker {
         self.waker.clone()
     }
