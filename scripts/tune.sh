@@ -246,8 +246,8 @@ say_when_limits_count() {
     local pair
     for pair in "${install[@]}"; do
         case $pair in
-            */limits.d/*) say "nofile and memlock count from the next login (ulimit -Hn; ulimit -l)" ;;
-            *) say "nofile and memlock of the service count from: systemctl restart throng" ;;
+            */limits.d/*) say "nofile and memlock count from the next login (ulimit -Hn, -l)" ;;
+            *) say "those of the service count from its next start: systemctl restart throng" ;;
         esac
     done
 }
