@@ -72,6 +72,10 @@ impl Driver for Uncounted {
         uncounted(|| self.0.taken(conn))
     }
 
+    fn sending(&mut self, conn: ConnId) -> usize {
+        uncounted(|| self.0.sending(conn))
+    }
+
     fn trim(&mut self) {
         uncounted(|| self.0.trim());
     }
