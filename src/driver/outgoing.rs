@@ -20,8 +20,6 @@ pub enum Outgoing {
     Shared(Arc<Encoded>, Form),
     /// Bytes for this connection alone.
     Owned(Box<Buffer>),
-    /// Bytes that lie in the program: the pointer to the slice is one word.
-    Static(&'static &'static [u8]),
     /// Several runs, in order.
     Parts(Box<Parts>),
 }
@@ -33,7 +31,8 @@ pub enum Part {
     Shared(Arc<Encoded>, Form),
     /// Bytes for this connection alone.
     Owned(Box<Buffer>),
-    /// Bytes that lie in the program.
+    /// Bytes that lie in the program; the pointer to the slice is one word. No send of its own, so
+    /// that deliveries, which look at every kind, have none more: they come behind a head anyway.
     Static(&'static &'static [u8]),
 }
 
@@ -153,7 +152,6 @@ impl Outgoing {
         match self {
             Self::Shared(frames, form) => frames.bytes(*form).len(),
             Self::Owned(buffer) => buffer.bytes.len(),
-            Self::Static(bytes) => bytes.len(),
             Self::Parts(parts) => parts.bytes,
         }
     }
@@ -165,7 +163,6 @@ impl Outgoing {
         match self {
             Self::Shared(frames, _) => frames.memory(),
             Self::Owned(buffer) => buffer.bytes.len(),
-            Self::Static(_) => 0,
             Self::Parts(parts) => parts.memory,
         }
     }
@@ -194,7 +191,6 @@ impl Outgoing {
         match self {
             Self::Shared(frames, form) => Some(&frames.bytes(*form)[skip..]),
             Self::Owned(buffer) => Some(&buffer.bytes[skip..]),
-            Self::Static(bytes) => Some(&bytes[skip..]),
             Self::Parts(_) => None,
         }
     }

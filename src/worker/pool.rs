@@ -77,20 +77,18 @@ impl Pool {
         queue: &mut Option<Outgoing>,
         bytes: &'static &'static [u8],
     ) {
-        *queue = Some(match queue.take() {
-            None => Outgoing::Static(bytes),
-            Some(more) => {
-                let mut parts = self.make_parts(more);
-                parts.push(Part::Static(bytes));
-                Outgoing::Parts(parts)
-            }
-        });
+        let mut parts = match queue.take() {
+            Some(more) => self.make_parts(more),
+            None => self.no_parts(),
+        };
+        parts.push(Part::Static(bytes));
+        *queue = Some(Outgoing::Parts(parts));
     }
 
     /// Takes memory back.
     pub(super) fn recycle(&mut self, bytes: Outgoing) {
         match bytes {
-            Outgoing::Shared(..) | Outgoing::Static(_) => {}
+            Outgoing::Shared(..) => {}
             Outgoing::Owned(buffer) => self.keep(buffer),
             Outgoing::Parts(mut parts) => {
                 for part in parts.drain() {
@@ -149,11 +147,15 @@ impl Pool {
             Outgoing::Parts(parts) => return parts,
             Outgoing::Shared(frames, form) => Part::Shared(frames, form),
             Outgoing::Owned(buffer) => Part::Owned(buffer),
-            Outgoing::Static(bytes) => Part::Static(bytes),
         };
-        let mut parts = self.parts.pop().unwrap_or_default();
-        self.unneeded.1 = self.unneeded.1.min(self.parts.len());
+        let mut parts = self.no_parts();
         parts.push(single);
+        parts
+    }
+
+    fn no_parts(&mut self) -> Box<Parts> {
+        let parts = self.parts.pop().unwrap_or_default();
+        self.unneeded.1 = self.unneeded.1.min(self.parts.len());
         parts
     }
 }
