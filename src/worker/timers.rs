@@ -1,8 +1,8 @@
 //! Deadlines of connections: a wheel of ticks, each with the connections that are due then.
 //!
-//! A connection knows its own deadline and the tick of its one entry that counts. One whose deadline
-//! moves back keeps its entry, and is entered again when that comes; any other entry means nothing.
-//! These are dropped when there are more of them than connections.
+//! A connection knows its own deadline and the tick of its one entry that counts. One whose
+//! deadline moves back keeps its entry, and is entered again when that comes; any other entry means
+//! nothing. These are dropped when there are more of them than connections.
 
 use std::time::{Duration, Instant};
 
@@ -12,8 +12,8 @@ use crate::limits::TIMER_TICK;
 /// A moment, as the lower 32 bits of a count of ticks, which are full after 994 days; 0 is never.
 pub(super) type Tick = u32;
 
-/// The tick before a worker begins: as the kernel does with its jiffies, so close to 2^32 that every
-/// server meets the wrap in its first minute, and with it every test.
+/// The tick before a worker begins. As the kernel does with its jiffies, it is so close to 2^32 that
+/// every server meets the wrap in its first minute, and with it every test.
 const FIRST: u64 = (1 << 32) - 1500;
 
 /// No deadline is further away: 124 days. Half of all ticks are ahead, the other half behind.
