@@ -51,7 +51,8 @@ pub(crate) fn check(input: &[u8]) -> u64 {
 /// A reason of ours, of any text.
 fn own(payload: &[u8]) {
     let text = String::from_utf8_lossy(payload);
-    let cut = text.floor_char_boundary(CONTROL_BYTES_MAX - 2);
+    let most = text.len().min(CONTROL_BYTES_MAX - 2);
+    let cut = (0..=most).rfind(|at| text.is_char_boundary(*at)).unwrap_or(0);
     let mut out = Vec::new();
     put_close(&mut out, Some(CloseCode::NORMAL), &text[..cut]);
     assert_eq!((out[0], usize::from(out[1])), (0x88, 2 + cut));
