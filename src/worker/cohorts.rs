@@ -9,7 +9,7 @@ const STEP_MIN: Duration = Duration::from_millis(100);
 
 /// Where a connection stands: which cohort, and where in it. Packed, so that each connection has
 /// two bytes less.
-#[repr(packed(2))]
+#[repr(Rust, packed(2))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) index: u32,

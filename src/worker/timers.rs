@@ -1,19 +1,19 @@
 //! Deadlines of connections: a wheel of ticks, each with the connections that are due then.
 //!
-//! A connection knows its own deadline and the tick of its one entry that counts. One whose deadline
-//! moves back keeps its entry, and is entered again when that comes; any other entry means nothing.
-//! These are dropped when there are more of them than connections.
+//! A connection knows its own deadline and the tick of its one entry that counts. One whose
+//! deadline moves back keeps its entry, and is entered again when that comes; any other entry means
+//! nothing. These are dropped when there are more of them than connections.
 
 use std::time::{Duration, Instant};
 
 use crate::id::ConnId;
 use crate::limits::TIMER_TICK;
 
-/// A moment, as the lower 32 bits of a count of ticks, which are full after 994 days; 0 is never.
+/// A moment: the lower 32 bits of a count of ticks, full after 994 days. 0 is never.
 pub(super) type Tick = u32;
 
-/// The tick before a worker begins: as the kernel does with its jiffies, so close to 2^32 that every
-/// server meets the wrap in its first minute, and with it every test.
+/// The tick before a worker begins. As with the jiffies of the kernel, it is so close to 2^32 that
+/// every server meets the wrap in its first minute, and with it every test.
 const FIRST: u64 = (1 << 32) - 1500;
 
 /// No deadline is further away: 124 days. Half of all ticks are ahead, the other half behind.
@@ -240,15 +240,16 @@ mod tests {
     fn the_longest_delay_is_ahead_and_not_behind() {
         let start = sim::Net::new(1).driver().now();
         let mut timers = Timers::new(start);
+        const DAY: Duration = Duration::from_secs(24 * 3600);
         let century = Duration::from_secs(3_200_000_000);
         let due = timers.tick_after(start, century);
         timers.enter(conn(1), due);
         assert!(timers.is_ahead(due, start));
         assert!(timers.is_ahead(timers.tick_behind(timers.tick(start), century), start));
         let mut taken = Vec::new();
-        (1..100).for_each(|day| timers.expire(start + Duration::from_hours(24) * day, &mut taken));
+        (1..100).for_each(|day| timers.expire(start + DAY * day, &mut taken));
         assert!(taken.is_empty());
-        timers.expire(start + Duration::from_hours(24) * 125, &mut taken);
+        timers.expire(start + DAY * 125, &mut taken);
         assert_eq!(taken, [(conn(1), due)]);
     }
 

@@ -109,8 +109,11 @@ fn a_storm_of_reconnects_leaves_no_deadlines() {
     assert!(growth < 128 << 10, "{growth} bytes more");
 }
 
+/// Does something to a driver.
+type Doing<'a> = dyn FnMut(Act<'_>) + 'a;
+
 /// Tries both interfaces of the kernel, as far as they are to be had here.
-fn on_both(case: fn(&str, &mut dyn FnMut(Act<'_>))) {
+fn on_both(case: fn(&str, &mut Doing<'_>)) {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a process has a limit");
     setrlimit(Resource::RLIMIT_NOFILE, hard.max(soft), hard).expect("limits may be raised so far");
     let tuning = Tuning::for_connections(10_000);
