@@ -24,7 +24,7 @@ use nix::unistd::Pid;
 use crate::client::Address;
 
 /// How long a server may take until it listens; a busy machine is no fault of the server.
-const START_TIMEOUT: Duration = Duration::from_secs(20);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a log line says of an address, before the address.
 const LISTENING: &str = "listening on ";

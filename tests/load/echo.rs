@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use testkit::swarm::{BINARY, Link, Pattern, Rng, Swarm, TEXT, Target, Visitor, put_frame};
 use throng::config::Backend;
 
-use crate::support::{config, report, seconds, start, stop};
+use crate::support::{PATIENCE, config, report, seconds, start, stop};
 
 on_both!(every_byte_comes_back);
 
@@ -47,7 +47,7 @@ pub(crate) fn exchange(swarm: &mut Swarm, address: SocketAddr) -> (u64, Duration
     for key in 0..CLIENTS {
         echoes.drained(swarm.link(key));
     }
-    let is_done = swarm.run(seconds(120), &mut echoes, |_, echoes| echoes.complete == CLIENTS);
+    let is_done = swarm.run(PATIENCE, &mut echoes, |_, echoes| echoes.complete == CLIENTS);
     let took = began.elapsed();
     assert!(is_done, "{} clients in {took:?}", echoes.complete);
     swarm.run_for(seconds(1) / 5, &mut echoes);
