@@ -1,12 +1,12 @@
 //! The closing handshake, and how the TCP connection ends behind it.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use testkit::client::{Client, End, Shape, close, text};
 use throng::config::Backend;
 
-use crate::support::{holds_within, ms, server};
+use crate::support::{PATIENCE, comes_to_hold, ms, server};
 
 on_both!(
     a_close_frame_is_answered_in_kind_and_the_server_closes_first,
@@ -19,8 +19,6 @@ on_both!(
     what_was_asked_before_a_fin_is_answered,
 );
 
-const SOON: Duration = ms(1000);
-
 fn a_close_frame_is_answered_in_kind_and_the_server_closes_first(backend: Backend) {
     let server = server(backend, &[]);
     for path in ["/echo", "/room/a"] {
@@ -28,16 +26,16 @@ fn a_close_frame_is_answered_in_kind_and_the_server_closes_first(backend: Backen
             let mut client = Client::open(server.address(), path);
             client.write(&close(code));
             assert_eq!(client.close_code(), code);
-            let rest = client.rest(SOON);
+            let rest = client.rest(PATIENCE);
             assert_eq!((rest.end, rest.bytes), (End::Fin, vec![]), "{path} {code}");
         }
         let mut client = Client::open(server.address(), path);
         client.write(&Shape::new(8).with(&[]));
         assert_eq!(client.close_code(), 1005, "no code is answered with no code");
-        assert_eq!(client.rest(SOON).end, End::Fin);
+        assert_eq!(client.rest(PATIENCE).end, End::Fin);
         let mut client = Client::open(server.address(), path);
         client.write(&Shape::new(8).with(b"\x03\xe8auf Wiedersehen"));
-        let rest = client.rest(SOON);
+        let rest = client.rest(PATIENCE);
         assert_eq!((rest.end, &rest.bytes[..]), (End::Fin, &b"\x88\x02\x03\xe8"[..]));
     }
 }
@@ -50,7 +48,7 @@ fn nothing_behind_a_close_frame_is_answered(backend: Backend) {
         client.write(&[text("before"), close(1000), text("behind"), ping, close(1001)].concat());
         assert_eq!(client.frame().payload, b"before");
         assert_eq!(client.close_code(), 1000);
-        let rest = client.rest(SOON);
+        let rest = client.rest(PATIENCE);
         assert_eq!((rest.end, rest.bytes), (End::Fin, vec![]), "{path}");
     }
 }
@@ -66,7 +64,7 @@ fn unread_bytes_do_not_take_the_close_frame_away(backend: Backend) {
             client.write(&[0; 30_000]);
             thread::sleep(ms(200));
             assert_eq!(client.close_code(), code, "{path}");
-            assert_eq!(client.rest(SOON).end, End::Fin, "{path}");
+            assert_eq!(client.rest(PATIENCE).end, End::Fin, "{path}");
         }
     }
 }
@@ -75,23 +73,22 @@ fn who_floods_behind_the_close_frame_is_cut_soon(backend: Backend) {
     let server = server(backend, &[]);
     let mut client = Client::open(server.address(), "/echo");
     client.write(&close(1000));
-    let (begin, mut written) = (Instant::now(), 0);
+    let mut written = 0;
     while client.try_write(&[0; 8192]).is_ok() {
         written += 8192;
         assert!(written < 32 << 20, "bytes are taken for ever");
     }
-    assert!(begin.elapsed() < ms(1500), "{:?}", begin.elapsed());
     assert!(written >= 64 << 10, "cut too early: {written}");
 }
 
 fn who_drips_behind_the_close_frame_is_cut_after_two_seconds(backend: Backend) {
     let server = server(backend, &[]);
     let mut client = Client::open(server.address(), "/echo");
+    let begin = Instant::now();
     client.write(&close(1000));
     assert_eq!(client.close_code(), 1000);
-    let begin = Instant::now();
     while client.try_write(&[0]).is_ok() {
-        assert!(begin.elapsed() < ms(4000), "it may drip for ever");
+        assert!(begin.elapsed() < PATIENCE, "it may drip for ever");
         thread::sleep(ms(50));
     }
     assert!(begin.elapsed() > ms(1800), "cut too early: {:?}", begin.elapsed());
@@ -107,7 +104,7 @@ fn who_never_finishes_is_forgotten_after_two_seconds(backend: Backend) {
         client.write(&close(1000));
     }
     let is_forgotten = || server.sockets() == before;
-    assert!(holds_within(ms(4000), is_forgotten), "{} are left", server.sockets() - before);
+    assert!(comes_to_hold(is_forgotten), "{} are left", server.sockets() - before);
     assert!(begin.elapsed() > ms(1800), "too early: {:?}", begin.elapsed());
 }
 
@@ -116,7 +113,7 @@ fn a_fin_without_a_close_frame_ends_the_connection(backend: Backend) {
     for path in ["/echo", "/room/a"] {
         let mut client = Client::open(server.address(), path);
         client.finish();
-        let rest = client.rest(SOON);
+        let rest = client.rest(PATIENCE);
         assert_eq!((rest.end, rest.bytes), (End::Fin, vec![]), "{path}");
     }
 }
@@ -128,7 +125,7 @@ fn what_was_asked_before_a_fin_is_answered(backend: Backend) {
             let mut client = Client::open(server.address(), path);
             client.write(&[text("one"), text("two")].concat());
             client.finish();
-            let rest = client.rest(SOON);
+            let rest = client.rest(PATIENCE);
             assert_eq!(rest.end, End::Fin, "{path}");
             assert_eq!(rest.bytes, b"\x81\x03one\x81\x03two", "{path}");
         }

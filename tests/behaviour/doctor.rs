@@ -7,14 +7,14 @@ use serde_json::Value;
 use testkit::process::{Finished, Launch};
 
 use crate::forbidden::forbid_io_uring;
-use crate::support::{PROGRAM, has_io_uring, ms, skip};
+use crate::support::{PATIENCE, PROGRAM, has_io_uring, skip};
 
 fn doctor(args: &[&str]) -> Launch {
     Launch::new(PROGRAM).args(["doctor"]).args(args)
 }
 
 fn run(launch: &Launch) -> Finished {
-    launch.run(ms(10_000))
+    launch.run(PATIENCE)
 }
 
 fn json(launch: Launch) -> Value {
