@@ -2,7 +2,7 @@
 //!
 //! Each test has the machine to itself. What CI runs is judged by counts, bytes and order, which a
 //! loud host cannot move: a time there only says that something hangs. What needs the clock, or
-//! minutes, is of the full tier: it is ignored unless `scripts/test.sh full` asks for it.
+//! minutes, is of the full tier: it does nothing unless `THRONG_TEST_FULL=1`.
 //!
 //! Where `THRONG_BIN` names another program, servers that are processes of their own are that one.
 
@@ -34,16 +34,18 @@ macro_rules! on_both_in_full {
     ($($name:ident),+ $(,)?) => {
         mod full {
             mod epoll {
-                $(#[test] #[ignore = "of the full tier"] fn $name() {
+                $(#[test] fn $name() {
                     let _alone = crate::support::alone();
-                    super::super::$name(throng::config::Backend::Epoll);
+                    if crate::support::is_full_tier() {
+                        super::super::$name(throng::config::Backend::Epoll);
+                    }
                 })+
             }
 
             mod io_uring {
-                $(#[test] #[ignore = "of the full tier"] fn $name() {
+                $(#[test] fn $name() {
                     let _alone = crate::support::alone();
-                    if crate::support::has_io_uring() {
+                    if crate::support::is_full_tier() && crate::support::has_io_uring() {
                         super::super::$name(throng::config::Backend::IoUring);
                     }
                 })+

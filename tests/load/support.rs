@@ -36,6 +36,11 @@ fn must_run_all() -> bool {
     std::env::var_os("THRONG_TEST_REQUIRE_ALL").is_some_and(|value| value == "1")
 }
 
+/// Whether tests of the full tier run, by the clock and for minutes.
+pub(crate) fn is_full_tier() -> bool {
+    std::env::var_os("THRONG_TEST_FULL").is_some_and(|value| value == "1")
+}
+
 /// Tells that the present test cannot be run, past the harness, which hides what tests print.
 pub(crate) fn skip(reason: &str) {
     let thread = thread::current();

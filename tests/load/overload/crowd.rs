@@ -7,20 +7,20 @@ use std::time::{Duration, Instant};
 
 /// What each socket of a crowd sends.
 #[derive(Clone, Debug)]
-pub(super) struct Script {
+pub(crate) struct Script {
     /// Once, in front.
-    pub(super) first: Vec<u8>,
+    pub(crate) first: Vec<u8>,
     /// Over and over behind it; nothing if it is empty.
-    pub(super) again: Vec<u8>,
+    pub(crate) again: Vec<u8>,
 }
 
 /// See the module.
-pub(super) struct Crowd {
+pub(crate) struct Crowd {
     script: Script,
     members: Vec<Member>,
     buffer: Vec<u8>,
     /// Whether what comes is read.
-    pub(super) reads: bool,
+    pub(crate) reads: bool,
 }
 
 struct Member {
@@ -37,7 +37,7 @@ const TAIL_BYTES: usize = 200;
 
 impl Crowd {
     /// Connects them, one after the other.
-    pub(super) fn connect(address: SocketAddr, count: usize, script: Script) -> Self {
+    pub(crate) fn connect(address: SocketAddr, count: usize, script: Script) -> Self {
         let connect = |_| {
             let stream = TcpStream::connect(address).expect("the kernel takes connects");
             stream.set_nonblocking(true).expect("any socket may be");
@@ -48,7 +48,7 @@ impl Crowd {
     }
 
     /// Serves all once; whether any of them got on.
-    pub(super) fn round(&mut self) -> bool {
+    pub(crate) fn round(&mut self) -> bool {
         let (script, buffer, reads) = (&self.script, &mut self.buffer, self.reads);
         let live = self.members.iter_mut().filter(|member| !member.has_ended);
         live.fold(false, |is_on, member| {
@@ -59,7 +59,7 @@ impl Crowd {
     }
 
     /// Serves all for so long.
-    pub(super) fn run_for(&mut self, time: Duration) {
+    pub(crate) fn run_for(&mut self, time: Duration) {
         let until = Instant::now() + time;
         while Instant::now() < until {
             self.rest_unless_on();
@@ -67,7 +67,11 @@ impl Crowd {
     }
 
     /// Serves all until something holds, or so long; whether it holds.
-    pub(super) fn run_until(&mut self, time: Duration, holds: impl Fn(&Self) -> bool) -> bool {
+    pub(crate) fn run_until(
+        &mut self,
+        time: Duration,
+        mut holds: impl FnMut(&Self) -> bool,
+    ) -> bool {
         let until = Instant::now() + time;
         while !holds(self) {
             if Instant::now() >= until {
@@ -85,17 +89,17 @@ impl Crowd {
     }
 
     /// How many have written their first bytes.
-    pub(super) fn written(&self) -> usize {
+    pub(crate) fn written(&self) -> usize {
         self.members.iter().filter(|member| member.at >= self.script.first.len()).count()
     }
 
     /// How many were closed by the server.
-    pub(super) fn ended(&self) -> usize {
+    pub(crate) fn ended(&self) -> usize {
         self.members.iter().filter(|member| member.has_ended).count()
     }
 
     /// How many were closed behind bytes like these.
-    pub(super) fn ended_behind(&self, bytes: &[u8]) -> usize {
+    pub(crate) fn ended_behind(&self, bytes: &[u8]) -> usize {
         let has = |member: &&Member| member.tail.windows(bytes.len()).any(|part| part == bytes);
         self.members.iter().filter(|member| member.has_ended).filter(has).count()
     }

@@ -19,8 +19,8 @@ const WATCHED: Duration = seconds(8);
 /// Times the median under texts.
 const TIMES_MAX: f64 = 4.0;
 
-/// Frames or requests written at once.
-const GROUP: usize = 500;
+/// Frames or requests of a flood before it begins again.
+pub(crate) const UNITS: usize = 500;
 
 /// What each client of a flood sends over and over, by name; requests need no upgrade before.
 pub(crate) fn floods() -> [(&'static str, Vec<u8>); 4] {
@@ -30,11 +30,11 @@ pub(crate) fn floods() -> [(&'static str, Vec<u8>); 4] {
         bytes
     };
     // A message in pieces of one byte.
-    let fragments = [frame(1, b"a"), frame(0, b"a").repeat(GROUP - 2), frame(0x80, b"a")].concat();
+    let fragments = [frame(1, b"a"), frame(0, b"a").repeat(UNITS - 2), frame(0x80, b"a")].concat();
     [
-        ("texts", frame(TEXT, b"abcd").repeat(GROUP)),
-        ("pings", frame(0x89, b"abcd").repeat(GROUP)),
-        ("requests", b"GET /n HTTP/1.1\r\nHost: a\r\n\r\n".repeat(GROUP)),
+        ("texts", frame(TEXT, b"abcd").repeat(UNITS)),
+        ("pings", frame(0x89, b"abcd").repeat(UNITS)),
+        ("requests", b"GET /n HTTP/1.1\r\nHost: a\r\n\r\n".repeat(UNITS)),
         ("fragments", fragments),
     ]
 }

@@ -5,16 +5,16 @@
 //! program to measure, so that two builds can be compared:
 //!
 //! ```text
-//! THRONG_BIN=/path/to/throng cargo test --profile quick --test load overload -- --ignored
+//! THRONG_TEST_FULL=1 THRONG_BIN=/path/to/throng cargo test --profile quick --test load overload
 //! ```
 //!
 //! What CI runs of the same faults is counted in `turns` and `bounds`.
 
 mod budget;
 mod churn;
-mod crowd;
-mod flood;
+pub(crate) mod crowd;
+pub(crate) mod flood;
 mod mail;
-mod peer;
+pub(crate) mod peer;
 mod requests;
 mod room;

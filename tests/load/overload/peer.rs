@@ -12,7 +12,7 @@ use testkit::swarm::{BINARY, Spawned, Target, put_frame};
 use crate::support::PATIENCE;
 
 /// Opens a WebSocket, with further lines in the request.
-pub(super) fn open(address: SocketAddr, path: &str, lines: &str) -> TcpStream {
+pub(crate) fn open(address: SocketAddr, path: &str, lines: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).expect("it listens");
     stream.set_nodelay(true).expect("it is a TCP socket");
     stream.set_read_timeout(Some(PATIENCE)).expect("it is not zero");
@@ -29,7 +29,7 @@ pub(super) fn open(address: SocketAddr, path: &str, lines: &str) -> TcpStream {
 }
 
 /// The bytes of such a request.
-pub(super) fn request(address: SocketAddr, path: &str, lines: &str) -> Vec<u8> {
+pub(crate) fn request(address: SocketAddr, path: &str, lines: &str) -> Vec<u8> {
     let request = Target::new(address, path).request().to_vec();
     let head = request.len() - b"\r\n".len();
     [&request[..head], lines.as_bytes(), b"\r\n"].concat()
@@ -37,7 +37,7 @@ pub(super) fn request(address: SocketAddr, path: &str, lines: &str) -> Vec<u8> {
 
 /// Opens until the kernel has given one to that thread of the server, whose table of descriptors
 /// then holds more.
-pub(super) fn open_on(server: &Spawned, thread: usize, path: &str, lines: &str) -> TcpStream {
+pub(crate) fn open_on(server: &Spawned, thread: usize, path: &str, lines: &str) -> TcpStream {
     for _ in 0..1000 {
         let before = server.descriptors();
         let stream = open(server.address(), path, lines);
@@ -55,7 +55,7 @@ pub(super) fn open_on(server: &Spawned, thread: usize, path: &str, lines: &str) 
 }
 
 /// The threads of a server that accept: where connections show.
-pub(super) fn threads_of(server: &Spawned, workers: usize) -> Vec<usize> {
+pub(crate) fn threads_of(server: &Spawned, workers: usize) -> Vec<usize> {
     let (before, mut streams) = (server.descriptors(), Vec::new());
     let grown = |after: &[usize]| {
         (0..before.len()).filter(|at| after[*at] > before[*at]).collect::<Vec<usize>>()
@@ -71,17 +71,17 @@ pub(super) fn threads_of(server: &Spawned, workers: usize) -> Vec<usize> {
 }
 
 /// Round trips of an echo client, one after the other, until it is asked for them.
-pub(super) struct Prober {
+pub(crate) struct Prober {
     must_end: Arc<AtomicBool>,
     thread: JoinHandle<Waits>,
 }
 
 /// How long each echo took, in order of length.
-pub(super) struct Waits(Vec<Duration>);
+pub(crate) struct Waits(Vec<Duration>);
 
 impl Prober {
     /// Sends an echo so often, or when the last one is back.
-    pub(super) fn start(mut stream: TcpStream, each: Duration) -> Self {
+    pub(crate) fn start(mut stream: TcpStream, each: Duration) -> Self {
         let must_end = Arc::new(AtomicBool::new(false));
         let thread = thread::spawn({
             let must_end = Arc::clone(&must_end);
@@ -101,18 +101,18 @@ impl Prober {
     }
 
     /// The waits, that for the echo on its way included.
-    pub(super) fn stop(self) -> Waits {
+    pub(crate) fn stop(self) -> Waits {
         self.must_end.store(true, Ordering::Relaxed);
         self.thread.join().expect("every echo comes")
     }
 }
 
 impl Waits {
-    pub(super) fn median(&self) -> Duration {
+    pub(crate) fn median(&self) -> Duration {
         self.0[self.0.len() / 2]
     }
 
-    pub(super) fn worst(&self) -> Duration {
+    pub(crate) fn worst(&self) -> Duration {
         *self.0.last().expect("there was one at least")
     }
 }
@@ -124,7 +124,7 @@ impl std::fmt::Display for Waits {
     }
 }
 
-pub(super) fn round_trip(stream: &mut TcpStream) {
+pub(crate) fn round_trip(stream: &mut TcpStream) {
     let mut frame = Vec::new();
     put_frame(&mut frame, BINARY, 0x0102_0304, &[b"echo"]);
     stream.write_all(&frame).expect("it is open");
@@ -134,7 +134,7 @@ pub(super) fn round_trip(stream: &mut TcpStream) {
 }
 
 /// Reads and throws away until the end, on a thread of its own; gives the number of bytes.
-pub(super) fn drain(mut stream: TcpStream) -> JoinHandle<u64> {
+pub(crate) fn drain(mut stream: TcpStream) -> JoinHandle<u64> {
     thread::spawn(move || {
         let (mut buffer, mut bytes) = (vec![0; 1 << 20], 0);
         while let Ok(count @ 1..) = stream.read(&mut buffer) {
