@@ -54,6 +54,7 @@ macro_rules! on_both_in_full {
     };
 }
 
+mod bounds;
 mod churn;
 mod counters;
 mod echo;
@@ -66,4 +67,5 @@ mod slow;
 mod storm;
 mod support;
 mod syscalls;
+mod turns;
 mod wakers;
