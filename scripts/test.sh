@@ -1,49 +1,123 @@
 #!/usr/bin/env bash
-# Runs every test of the project and stops at the first failure. Installs what the tests need
-# first (scripts/install-test-tools.sh); takes less than 30 minutes on two processors.
+# Runs the tests of the project: CONTRIBUTING.md says what each tier has and how long it takes.
+#
+#   scripts/test.sh quick   what an edit may have broken: format, lints, rules, unit tests, seeds
+#   scripts/test.sh         what continuous integration runs
+#   scripts/test.sh full    that, and what needs the clock or hours
+#
+# A step that fails does not hide the ones behind it: all are run, and those that failed are named
+# at the end. Exit status: 0 if none failed, 1 if one did, 2 for a wrong command line.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-if ((EUID != 0)); then
-    echo 'test.sh: not root: the tests of tuning and of lowered limits will fail' >&2
-fi
-
-# A test that lacks a tool or a feature of the kernel fails instead of being left out.
-export THRONG_TEST_REQUIRE_ALL=1
+usage() { sed -n '2,/^set -euo/{/^set -euo/!s/^# \{0,1\}//p}' "scripts/test.sh"; }
 
 duration() { printf '%d min %02d s' $(($1 / 60)) $(($1 % 60)); }
 
+failed=()
+times=()
+
 # step TITLE COMMAND ARGUMENT...
 step() {
-    local title=$1 began=$SECONDS status=0
+    local title=$1 began=$SECONDS outcome=passed
     shift
     printf '\n==> %s\n' "$title"
-    "$@" || status=$?
-    if ((status != 0)); then
-        printf '\nFAILED: %s (status %d) after %s, %s in all\n' "$title" "$status" \
-            "$(duration $((SECONDS - began)))" "$(duration $SECONDS)" >&2
-        exit "$status"
+    "$@" || outcome="FAILED (status $?)"
+    [[ $outcome == passed ]] || failed+=("$title")
+    times+=("$(printf '%-22s %s in %s' "$title" "$outcome" "$(duration $((SECONDS - began)))")")
+    printf '==> %s\n' "${times[-1]}"
+}
+
+finish() {
+    printf '\n'
+    printf '%s\n' "${times[@]}"
+    if ((${#failed[@]} > 0)); then
+        printf '\nFAILED after %s: %s\n' "$(duration $SECONDS)" \
+            "$(printf '%s; ' "${failed[@]}")" >&2
+        exit 1
     fi
-    printf '==> %s: passed in %s\n' "$title" "$(duration $((SECONDS - began)))"
+    printf '\nall passed in %s\n' "$(duration $SECONDS)"
+}
+
+# Without optimisation across crates, and kept between builds: for all that does not measure.
+cargo_test() { cargo test --profile quick --no-fail-fast "$@"; }
+
+lint() {
+    step 'format' cargo fmt --all --check
+    step 'clippy' cargo clippy --profile quick --workspace --all-targets -- -D warnings
+}
+
+quick() {
+    lint
+    step 'rules and unit tests' cargo_test --lib --test tidy
+    # SEEDS is how many of them.
+    step 'seeds' env SEEDS="${SEEDS:-100}" \
+        cargo test --profile quick --test simulation every_seed_keeps_the_promises
+}
+
+ci() {
+    prepare
+    lint
+    step 'documentation' env RUSTDOCFLAGS='-D warnings' \
+        cargo doc --profile quick --workspace --no-deps
+    step 'tests' cargo_test --workspace
+    # From here on figures are of the program that is shipped.
+    step 'release build' cargo build --release
+    step 'allocations' cargo test --release --test allocations
+    # Counts are of one architecture.
+    if [[ $(uname -m) == x86_64 ]]; then
+        step 'instruction counts' cargo bench --bench instructions
+    fi
+    step 'conformance' scripts/conformance.sh "$@"
+}
+
+full() {
+    ci --full
+    # They measure the server as it is shipped.
+    step 'tests of this tier' env THRONG_TEST_FULL=1 THRONG_BIN="$PWD/target/release/throng" \
+        cargo test --profile quick --no-fail-fast --test load full::
+    step 'idle memory' cargo run --release -p testkit --bin idle_memory
+    step 'soak' soak
+}
+
+# Half an hour of everything at once; the loader starts the server that is shipped.
+soak() {
+    local port
+    port=$(python3 -c 'import socket
+with socket.socket() as s:
+    s.bind(("127.0.0.1", 0))
+    print(s.getsockname()[1])')
+    cargo build --release --workspace
+    target/release/loadtest soak --duration 30m --url "ws://127.0.0.1:$port/room/soak" \
+        --spawn "target/release/throng --listen 127.0.0.1:$port"
+}
+
+prepare() {
+    if ((EUID != 0)); then
+        echo 'test.sh: not root: the tests of tuning and of lowered limits will fail' >&2
+    fi
+    # A test that lacks a tool or a feature of the kernel fails instead of being left out.
+    export THRONG_TEST_REQUIRE_ALL=1
+    # The tests open many connections at once.
+    ulimit -Sn "$(ulimit -Hn)"
+    step 'test tools' scripts/install-test-tools.sh
 }
 
 # Most tests wait most of the time; those that measure take turns by themselves.
-export RUST_TEST_THREADS=4
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-4}
 
-# The tests open many connections at once.
-ulimit -Sn "$(ulimit -Hn)"
-
-step 'test tools' scripts/install-test-tools.sh
-step 'format' cargo fmt --all --check
-step 'clippy' cargo clippy --workspace --all-targets -- -D warnings
-step 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
-step 'release build' cargo build --release
-step 'tests' cargo test --workspace --release
-# Counts are of one architecture.
-if [[ $(uname -m) == x86_64 ]]; then
-    step 'instruction counts' cargo bench --bench instructions
-fi
-step 'conformance' scripts/conformance.sh
-
-printf '\nall passed in %s\n' "$(duration $SECONDS)"
+case ${1-} in
+quick) quick ;;
+'') ci ;;
+full) full ;;
+-h | --help)
+    usage
+    exit 0
+    ;;
+*)
+    usage >&2
+    exit 2
+    ;;
+esac
+finish

@@ -173,7 +173,6 @@ impl Outgoing {
         match self {
             Self::Shared(frames, _) => frames.memory() / Arc::strong_count(frames),
             Self::Owned(buffer) => buffer.bytes.capacity(),
-            Self::Static(_) => 0,
             Self::Parts(parts) => parts.list.iter().map(Part::share).sum(),
         }
     }

@@ -21,7 +21,7 @@ use frames::parse;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 /// How long an answer may take that must come; a busy machine is no fault of the server.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The key of the example in RFC 6455, 1.3.
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";

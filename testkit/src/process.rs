@@ -24,7 +24,7 @@ use nix::unistd::Pid;
 use crate::client::Address;
 
 /// How long a server may take until it listens; a busy machine is no fault of the server.
-const START_TIMEOUT: Duration = Duration::from_secs(20);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a log line says of an address, before the address.
 const LISTENING: &str = "listening on ";
@@ -317,6 +317,32 @@ impl Process {
         let ticks = fields.split_ascii_whitespace().skip(11).take(2);
         let ticks: u64 = ticks.map(|field| field.parse::<u64>().expect("utime and stime")).sum();
         Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND)
+    }
+
+    /// CPU time of all threads so far, as the scheduler counts it: to the nanosecond.
+    #[must_use]
+    pub fn scheduled_time(&self) -> Duration {
+        Duration::from_nanos(self.sum_of_tasks(|task| {
+            let stat = fs::read_to_string(task.join("schedstat")).ok()?;
+            stat.split_ascii_whitespace().next()?.parse().ok()
+        }))
+    }
+
+    /// How often its threads have gone to sleep so far.
+    #[must_use]
+    pub fn sleeps(&self) -> u64 {
+        self.sum_of_tasks(|task| {
+            let status = fs::read_to_string(task.join("status")).ok()?;
+            let line =
+                status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            line?.trim().parse().ok()
+        })
+    }
+
+    /// A thread that ends meanwhile counts nothing.
+    fn sum_of_tasks(&self, of: impl Fn(&Path) -> Option<u64>) -> u64 {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("it runs");
+        tasks.filter_map(|task| of(&task.ok()?.path())).sum()
     }
 
     /// Its threads.

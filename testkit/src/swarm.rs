@@ -76,7 +76,7 @@ pub struct Swarm {
 }
 
 /// A connect and its upgrade may not take longer.
-pub const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+pub const OPEN_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl Target {
     /// A WebSocket at this path.

@@ -1,13 +1,13 @@
 //! The closing handshake, and how the TCP connection ends behind it.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use testkit::client::{Client, End, Shape, close, text};
 use throng::config::Backend;
 use throng::limits::LINGER_BYTES_MAX;
 
-use crate::support::{holds_within, ms, server};
+use crate::support::{PATIENCE, comes_to_hold, ms, server};
 
 on_both!(
     a_close_frame_is_answered_in_kind_and_the_server_closes_first,
@@ -19,8 +19,6 @@ on_both!(
     what_was_asked_before_a_fin_is_answered,
 );
 
-const SOON: Duration = ms(1000);
-
 fn a_close_frame_is_answered_in_kind_and_the_server_closes_first(backend: Backend) {
     let server = server(backend, &[]);
     for path in ["/echo", "/room/a"] {
@@ -28,16 +26,16 @@ fn a_close_frame_is_answered_in_kind_and_the_server_closes_first(backend: Backen
             let mut client = Client::open(server.address(), path);
             client.write(&close(code));
             assert_eq!(client.close_code(), code);
-            let rest = client.rest(SOON);
+            let rest = client.rest(PATIENCE);
             assert_eq!((rest.end, rest.bytes), (End::Fin, vec![]), "{path} {code}");
         }
         let mut client = Client::open(server.address(), path);
         client.write(&Shape::new(8).with(&[]));
         assert_eq!(client.close_code(), 1005, "no code is answered with no code");
-        assert_eq!(client.rest(SOON).end, End::Fin);
+        assert_eq!(client.rest(PATIENCE).end, End::Fin);
         let mut client = Client::open(server.address(), path);
         client.write(&Shape::new(8).with(b"\x03\xe8auf Wiedersehen"));
-        let rest = client.rest(SOON);
+        let rest = client.rest(PATIENCE);
         assert_eq!((rest.end, &rest.bytes[..]), (End::Fin, &b"\x88\x02\x03\xe8"[..]));
     }
 }
@@ -50,7 +48,7 @@ fn nothing_behind_a_close_frame_is_answered(backend: Backend) {
         client.write(&[text("before"), close(1000), text("behind"), ping, close(1001)].concat());
         assert_eq!(client.frame().payload, b"before");
         assert_eq!(client.close_code(), 1000);
-        let rest = client.rest(SOON);
+        let rest = client.rest(PATIENCE);
         assert_eq!((rest.end, rest.bytes), (End::Fin, vec![]), "{path}");
     }
 }
@@ -66,7 +64,7 @@ fn unread_bytes_do_not_take_the_close_frame_away(backend: Backend) {
             client.write(&[0; 30_000]);
             thread::sleep(ms(200));
             assert_eq!(client.close_code(), code, "{path}");
-            assert_eq!(client.rest(SOON).end, End::Fin, "{path}");
+            assert_eq!(client.rest(PATIENCE).end, End::Fin, "{path}");
         }
     }
 }
@@ -94,7 +92,7 @@ fn who_never_finishes_is_forgotten_after_two_seconds(backend: Backend) {
         client.write(&close(1000));
     }
     let is_forgotten = || server.sockets() == before;
-    assert!(holds_within(ms(4000), is_forgotten), "{} are left", server.sockets() - before);
+    assert!(comes_to_hold(is_forgotten), "{} are left", server.sockets() - before);
     assert!(begin.elapsed() > ms(1800), "too early: {:?}", begin.elapsed());
 }
 
@@ -103,7 +101,7 @@ fn a_fin_without_a_close_frame_ends_the_connection(backend: Backend) {
     for path in ["/echo", "/room/a"] {
         let mut client = Client::open(server.address(), path);
         client.finish();
-        let rest = client.rest(SOON);
+        let rest = client.rest(PATIENCE);
         assert_eq!((rest.end, rest.bytes), (End::Fin, vec![]), "{path}");
     }
 }
@@ -115,7 +113,7 @@ fn what_was_asked_before_a_fin_is_answered(backend: Backend) {
             let mut client = Client::open(server.address(), path);
             client.write(&[text("one"), text("two")].concat());
             client.finish();
-            let rest = client.rest(SOON);
+            let rest = client.rest(PATIENCE);
             assert_eq!(rest.end, End::Fin, "{path}");
             assert_eq!(rest.bytes, b"\x81\x03one\x81\x03two", "{path}");
         }

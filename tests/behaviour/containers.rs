@@ -9,7 +9,7 @@ use testkit::process::{Launch, Process, Signal};
 use throng::config::Backend;
 
 use crate::forbidden::{Rule, forbid};
-use crate::support::{PROGRAM, clients, holds_within, launch, ms, skip};
+use crate::support::{PROGRAM, clients, comes_to_hold, launch, ms, skip};
 
 on_both!(
     under_the_default_profile_of_docker_each_worker_has_its_own_table,
@@ -64,13 +64,13 @@ fn serves(mut server: Process) {
     assert_eq!(server.sockets(), before + 24);
     let [mut staying, leaving @ ..] = room;
     drop(leaving);
-    assert!(holds_within(ms(5000), || server.sockets() == before + 1), "{}", server.log());
+    assert!(comes_to_hold(|| server.sockets() == before + 1), "{}", server.log());
     staying.write(&text("alone"));
     assert_eq!(staying.frame().payload, b"alone");
     server.signal(Signal::SIGTERM);
     assert_eq!(staying.close_code(), 1001);
     let refused = || Client::connect(server.address()).is_err();
-    assert!(holds_within(ms(5000), refused), "no listener is left open");
+    assert!(comes_to_hold(refused), "no listener is left open");
     staying.write(&close(1001));
     assert_eq!(server.exit_code(ms(10_000)), 0);
 }
@@ -150,7 +150,7 @@ fn a_shared_table_that_is_full_is_borne(backend: Backend) {
         assert_eq!(client.frame().payload, b"all are here");
     }
     drop(inside);
-    assert!(holds_within(ms(5000), || status(&server) == Some(101)), "places came free");
+    assert!(comes_to_hold(|| status(&server) == Some(101)), "places came free");
 }
 
 fn it_serves_without_proc(backend: Backend) {

@@ -8,14 +8,14 @@ use testkit::client::{Client, text};
 use testkit::process::{Finished, Launch};
 
 use crate::forbidden::forbid_io_uring;
-use crate::support::{PROGRAM, clients, has_io_uring, ms, skip};
+use crate::support::{PATIENCE, PROGRAM, clients, has_io_uring, skip};
 
 fn doctor(args: &[&str]) -> Launch {
     Launch::new(PROGRAM).args(["doctor"]).args(args)
 }
 
 fn run(launch: &Launch) -> Finished {
-    launch.run(ms(10_000))
+    launch.run(PATIENCE)
 }
 
 fn json(launch: Launch) -> Value {

@@ -7,7 +7,7 @@ use testkit::client::{Address, Client, close, text};
 use throng::config::{Backend, Config, ListenAddr};
 use throng::server::Server;
 
-use crate::support::{Scratch, holds_within, ms};
+use crate::support::{Scratch, comes_to_hold, ms};
 
 on_both!(a_server_that_is_dropped_stops, a_server_that_is_detached_runs_on);
 
@@ -59,5 +59,5 @@ fn a_server_that_is_detached_runs_on(backend: Backend) {
         client.write(&close(1001));
     }
     let is_closed = || addresses.iter().all(|address| Client::connect(address).is_err());
-    assert!(holds_within(ms(10_000), is_closed));
+    assert!(comes_to_hold(is_closed));
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 use testkit::client::{Client, text};
 use testkit::process::Launch;
 
-use crate::support::{PROGRAM, clients, ms, skip};
+use crate::support::{PATIENCE, PROGRAM, clients, skip};
 
 /// Makes system calls fail from here on, as a container's seccomp profile does, and becomes the
 /// program behind the `--`. A rule is the number of the call and an errno, or also the first
@@ -89,7 +89,7 @@ fn the_server_works_on_epoll_and_says_why() {
 #[test]
 fn who_insists_on_io_uring_is_told_why_it_does_not_start() {
     let Some(launch) = forbidden(libc::EPERM, &["--backend", "io_uring"]) else { return };
-    let finished = launch.run(ms(10_000));
+    let finished = launch.run(PATIENCE);
     assert_eq!(finished.code, Some(1), "{}", finished.stderr);
     let [line] = finished.stderr.lines().collect::<Vec<_>>()[..] else {
         panic!("one line was expected:\n{}", finished.stderr)

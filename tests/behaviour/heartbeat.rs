@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use testkit::client::{Client, End, Got, Shape, binary, handshake, pong, text};
 use throng::config::Backend;
 
-use crate::support::{holds_within, ms, server};
+use crate::support::{PATIENCE, comes_to_hold, ms, server};
 
 on_both!(
     who_answers_is_pinged_at_the_pace_that_was_set,
@@ -26,31 +26,19 @@ const CROWD: usize = 2500;
 const OPTIONS: [&str; 4] = ["--ping-interval", "500ms", "--pong-timeout", "500ms"];
 
 fn who_answers_is_pinged_at_the_pace_that_was_set(backend: Backend) {
-    let server = server(backend, &OPTIONS);
+    const PINGS: u32 = 7;
+    let server = server(backend, &["--ping-interval", "500ms", "--pong-timeout", "5m"]);
     let begin = Instant::now();
     let mut clients: [Client; 6] =
         std::array::from_fn(|at| Client::open(server.address(), ["/echo", "/room/a"][at % 2]));
-    let mut times = vec![vec![]; clients.len()];
-    while begin.elapsed() < ms(4000) {
-        for (client, times) in clients.iter_mut().zip(&mut times) {
-            match client.frame_within(ms(5)) {
-                Got::Silence => {}
-                Got::Frame(frame) => {
-                    assert_eq!((frame.first, &frame.payload[..]), (0x89, &b""[..]));
-                    times.push(begin.elapsed());
-                    client.write(&pong(b""));
-                }
-                other => panic!("after {times:?}: {other:?}"),
-            }
+    for number in 0..PINGS {
+        for client in &mut clients {
+            let frame = client.frame();
+            assert_eq!((frame.first, &frame.payload[..]), (0x89, &b""[..]));
+            client.write(&pong(b""));
+            // The first may come at once, and each may be a tick early.
+            assert!(begin.elapsed() >= ms(450) * number, "{number} in {:?}", begin.elapsed());
         }
-    }
-    for times in times {
-        assert!((7..=9).contains(&times.len()), "{times:?}");
-        assert!(times[0] < ms(800), "{times:?}");
-        let gaps: Vec<Duration> = times.windows(2).map(|two| two[1] - two[0]).collect();
-        assert!(gaps.iter().all(|gap| (ms(200)..ms(900)).contains(gap)), "{gaps:?}");
-        let pace = (times[times.len() - 1] - times[0]) / gaps.len() as u32;
-        assert!((ms(450)..ms(550)).contains(&pace), "{pace:?}");
     }
 }
 
@@ -58,46 +46,40 @@ fn who_answers_nothing_is_closed_in_time(backend: Backend) {
     let server = server(backend, &OPTIONS);
     let before = server.sockets();
     for path in ["/echo", "/room/a"] {
-        let mut client = Client::open(server.address(), path);
         let begin = Instant::now();
+        let mut client = Client::open(server.address(), path);
         assert_eq!(client.frame().first, 0x89);
-        assert!(begin.elapsed() < ms(800), "{:?}", begin.elapsed());
-        let pinged = Instant::now();
         assert_eq!(client.close_code(), 1008, "{path}");
-        let waited = pinged.elapsed();
-        assert!((ms(450)..ms(900)).contains(&waited), "{path} {waited:?}");
-        assert_eq!(client.rest(ms(500)).end, End::Fin);
+        assert!(begin.elapsed() >= ms(450), "{path}: {:?}", begin.elapsed());
+        assert_eq!(client.rest(PATIENCE).end, End::Fin);
     }
     let _silent: [Client; 10] = crate::support::clients(server.address(), "/room/a");
     let are_gone = || server.sockets() == before;
-    assert!(holds_within(ms(6000), are_gone), "who is dead is forgotten");
+    assert!(comes_to_hold(are_gone), "who is dead is forgotten");
 }
 
+/// Who has not shown life since a ping is asked no further: being asked again is the proof.
+const ASKS_OFTEN: [&str; 4] = ["--ping-interval", "300ms", "--pong-timeout", "5m"];
+
 fn any_data_is_as_good_as_a_pong(backend: Backend) {
-    let server = server(backend, &OPTIONS);
+    let server = server(backend, &ASKS_OFTEN);
     let mut client = Client::open(server.address(), "/room/a");
-    let (begin, mut pings) = (Instant::now(), 0);
-    while begin.elapsed() < ms(3000) {
+    for _ in 0..4 {
+        while client.frame().first != 0x89 {}
         client.write(&text("alive"));
-        let mut frame = client.frame();
-        while frame.first == 0x89 {
-            pings += 1;
-            frame = client.frame();
-        }
-        assert_eq!(frame.payload, b"alive");
-        thread::sleep(ms(150));
     }
-    assert!(pings >= 3, "it was asked {pings} times");
 }
 
 fn a_part_of_a_message_is_as_good_as_a_pong(backend: Backend) {
-    let server = server(backend, &OPTIONS);
+    let server = server(backend, &ASKS_OFTEN);
     let mut client = Client::open(server.address(), "/echo");
     let bytes = Shape::new(2).with(&[5; 20]);
-    for byte in &bytes {
+    let (parts, rest) = bytes.split_at(4);
+    for byte in parts {
+        assert_eq!(client.frame().first, 0x89);
         client.write(&[*byte]);
-        thread::sleep(ms(120));
     }
+    client.write(rest);
     let mut frame = client.frame();
     while frame.first == 0x89 {
         frame = client.frame();
@@ -127,7 +109,8 @@ fn a_timeout_of_zero_turns_the_deadline_off(backend: Backend) {
 
 fn who_was_paused_by_us_is_not_closed_for_missing_pongs(backend: Backend) {
     const MESSAGES: usize = 1000;
-    let server = server(backend, &[&OPTIONS[..], &["--max-backlog", "128KiB"]].concat());
+    let times = ["--ping-interval", "500ms", "--pong-timeout", "4s"];
+    let server = server(backend, &[&times[..], &["--max-backlog", "128KiB"]].concat());
     let client = Client::connect_with(server.address(), Some(16 << 10));
     let mut client = client.expect("the server listens");
     client.upgrade("/echo", &[]);
@@ -136,11 +119,11 @@ fn who_was_paused_by_us_is_not_closed_for_missing_pongs(backend: Backend) {
         let message = binary(&[9; 20_000]);
         (0..MESSAGES).all(|_| writer.try_write(&message).is_ok())
     });
-    thread::sleep(ms(3000));
+    thread::sleep(ms(6000));
     assert!(!writing.is_finished(), "the server took everything");
     let (mut count, mut bytes) = (0, 0);
     while count < MESSAGES {
-        match client.frame_within(ms(5000)) {
+        match client.frame_within(PATIENCE) {
             Got::Frame(frame) if frame.first == 0x82 => {
                 (count, bytes) = (count + 1, bytes + frame.payload.len());
             }

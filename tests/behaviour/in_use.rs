@@ -10,7 +10,7 @@ use testkit::client::{Client, text};
 use testkit::process::{Finished, Launch};
 use throng::config::Backend;
 
-use crate::support::{PROGRAM, Scratch, free_port, launch, ms, name, server, skip};
+use crate::support::{PATIENCE, PROGRAM, Scratch, free_port, launch, name, server, skip};
 
 on_both!(
     a_second_server_finds_the_port_in_use,
@@ -43,7 +43,7 @@ fn says_in_use(line: &str, port: u16) {
 fn all_find_it_in_use(seconds: &[Launch], port: u16) {
     thread::scope(|scope| {
         for second in seconds {
-            scope.spawn(move || says_in_use(cause(&second.run(ms(20_000))), port));
+            scope.spawn(move || says_in_use(cause(&second.run(PATIENCE)), port));
         }
     });
 }
@@ -96,7 +96,7 @@ fn of_servers_that_start_at_once_one_gets_the_port(backend: Backend) {
 fn a_port_of_another_program_is_in_use(backend: Backend) {
     let other = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let address = other.local_addr().expect("it is bound");
-    let finished = launch(backend, &["--listen", &address.to_string()]).run(ms(10_000));
+    let finished = launch(backend, &["--listen", &address.to_string()]).run(PATIENCE);
     says_in_use(cause(&finished), address.port());
 }
 
@@ -108,7 +108,7 @@ fn a_later_server_gets_the_port_of_one_that_has_stopped(backend: Backend) {
     first.signal(testkit::process::Signal::SIGTERM);
     assert_eq!(client.close_code(), 1001);
     client.write(&testkit::client::close(1001));
-    assert_eq!(first.exit_code(ms(5000)), 0);
+    assert_eq!(first.exit_code(PATIENCE), 0);
     let second = server(backend, &["--listen", &listen]);
     assert_eq!(second.address().to_string(), listen);
     assert!(Client::connect(second.address()).is_ok());
@@ -117,7 +117,7 @@ fn a_later_server_gets_the_port_of_one_that_has_stopped(backend: Backend) {
 fn an_address_of_another_machine_is_refused(backend: Backend) {
     // TEST-NET-1 and the documentation prefix: no machine has these.
     for address in ["192.0.2.1:0", "[2001:db8::1]:0"] {
-        let finished = launch(backend, &["--listen", address]).run(ms(10_000));
+        let finished = launch(backend, &["--listen", address]).run(PATIENCE);
         let line = cause(&finished);
         assert!(line.contains(address) && line.contains("no such address"), "{line}");
     }
@@ -150,7 +150,7 @@ fn a_privileged_port_needs_the_right_to_it(backend: Backend) {
         return skip("root cannot become nobody here: setpriv does not work");
     }
     let args = ["--backend", name(backend), "--listen", "127.0.0.1:81"];
-    let finished = Launch::new(&program).args(args).wrapped(nobody).run(ms(10_000));
+    let finished = Launch::new(&program).args(args).wrapped(nobody).run(PATIENCE);
     let line = cause(&finished);
     assert!(line.contains("127.0.0.1:81") && line.contains("CAP_NET_BIND_SERVICE"), "{line}");
     assert!(line.contains("--listen"), "no remedy: {line}");
@@ -160,7 +160,7 @@ fn one_bad_address_among_good_ones_stops_the_start(backend: Backend) {
     let scratch = Scratch::new();
     let unix = scratch.unix("throng.sock");
     let args = ["--listen", &unix, "--listen", "127.0.0.1:0", "--listen", "192.0.2.1:1"];
-    let finished = launch(backend, &args).run(ms(10_000));
+    let finished = launch(backend, &args).run(PATIENCE);
     assert!(cause(&finished).contains("192.0.2.1:1"), "{}", finished.stderr);
     assert!(!scratch.path().join("throng.sock").exists(), "its path is removed again");
 }

@@ -5,7 +5,7 @@ use std::fs;
 use testkit::client::Client;
 use throng::config::Backend;
 
-use crate::support::{holds_within, ms, server};
+use crate::support::{comes_to_hold, ms, server};
 
 on_both!(tcp_asks_for_life_where_the_server_does_not);
 
@@ -27,6 +27,6 @@ fn tcp_asks_for_life_where_the_server_does_not(backend: Backend) {
         let _clients = [(); 12].map(|()| Client::open(server.address(), "/echo"));
         // What was sent is acknowledged a little later.
         let are_right = || timers(server.port()) == [timer; 12];
-        assert!(holds_within(ms(10_000), are_right), "{:?}", timers(server.port()));
+        assert!(comes_to_hold(are_right), "{:?}", timers(server.port()));
     }
 }

@@ -7,7 +7,7 @@ use testkit::client::{Client, End, Response, handshake, text};
 use testkit::process::Process;
 use throng::config::Backend;
 
-use crate::support::{clients, holds_within, launch, ms, server};
+use crate::support::{PATIENCE, clients, comes_to_hold, launch, ms, server};
 
 on_both!(
     one_over_the_limit_reads_why_and_when_to_come_back,
@@ -22,7 +22,7 @@ fn try_upgrade(server: &Process) -> Result<(Client, Response), End> {
     let mut client = Client::connect(server.address()).map_err(|_| End::Reset)?;
     // A server without room may be quicker.
     let _ = client.try_write(handshake("/room/a", &[]).as_bytes());
-    let response = client.try_response(false, ms(5000))?;
+    let response = client.try_response(false, PATIENCE)?;
     Ok((client, response))
 }
 
@@ -35,14 +35,14 @@ fn one_over_the_limit_reads_why_and_when_to_come_back(backend: Backend) {
         let seconds = response.field("Retry-After").map(str::parse::<u32>);
         assert!(matches!(seconds, Some(Ok(1..=60))), "{}", response.head);
         assert_eq!(response.field("Connection"), Some("close"));
-        assert_eq!(client.rest(ms(1000)).end, End::Fin);
+        assert_eq!(client.rest(PATIENCE).end, End::Fin);
     }
     let [first, ..] = &mut inside;
     first.write(&testkit::client::close(1000));
     assert_eq!(first.close_code(), 1000);
     first.finish();
     let comes_in = || try_upgrade(&server).is_ok_and(|(_, response)| response.status == 101);
-    assert!(holds_within(ms(3000), comes_in), "a place came free");
+    assert!(comes_to_hold(comes_in), "a place came free");
     inside[9].write(&text("hello"));
     assert_eq!(inside[8].frame().payload, b"hello");
 }
@@ -51,12 +51,12 @@ fn requests_count_as_connections_too(backend: Backend) {
     let server = server(backend, &["--max-connections", "2"]);
     let before = server.sockets();
     let silent = [(); 2].map(|()| Client::connect(server.address()).expect("it listens"));
-    assert!(holds_within(ms(5000), || server.sockets() == before + 2), "both are accepted");
+    assert!(comes_to_hold(|| server.sockets() == before + 2), "both are accepted");
     let (_, response) = try_upgrade(&server).expect("it is told");
     assert_eq!(response.status, 503);
     drop(silent);
     let comes_in = || try_upgrade(&server).is_ok_and(|(_, response)| response.status == 101);
-    assert!(holds_within(ms(3000), comes_in), "two places came free");
+    assert!(comes_to_hold(comes_in), "two places came free");
 }
 
 fn many_over_the_limit_at_once_do_no_harm(backend: Backend) {
@@ -68,7 +68,7 @@ fn many_over_the_limit_at_once_do_no_harm(backend: Backend) {
     let mut told = 0;
     for mut client in outside {
         let _ = client.try_write(handshake("/room/a", &[]).as_bytes());
-        match client.try_response(false, ms(5000)) {
+        match client.try_response(false, PATIENCE) {
             Ok(response) => {
                 assert_eq!(response.status, 503, "{}", response.head);
                 told += 1;
@@ -81,10 +81,10 @@ fn many_over_the_limit_at_once_do_no_harm(backend: Backend) {
     for client in &mut inside {
         assert_eq!(client.frame().payload, b"undisturbed");
     }
-    assert!(holds_within(ms(4000), || server.sockets() == before), "none is left behind");
+    assert!(comes_to_hold(|| server.sockets() == before), "none is left behind");
     drop(inside);
     let comes_in = || try_upgrade(&server).is_ok_and(|(_, response)| response.status == 101);
-    assert!(holds_within(ms(3000), comes_in), "ten places came free");
+    assert!(comes_to_hold(comes_in), "ten places came free");
 }
 
 fn the_limit_of_descriptors_is_borne(backend: Backend) {
@@ -109,7 +109,7 @@ fn bear_a_thousand(server: &Process) {
     }
     let (mut inside, mut told, mut closed, mut waiting) = (0, 0, 0, 0);
     for client in &mut all {
-        match client.try_response(false, ms(3000)) {
+        match client.try_response(false, PATIENCE) {
             Ok(response) if response.status == 101 => inside += 1,
             Ok(response) => {
                 assert_eq!(response.status, 503, "{}", response.head);
@@ -124,20 +124,21 @@ fn bear_a_thousand(server: &Process) {
     assert!(told >= 1, "{counts}");
     assert_eq!(waiting, 0, "{counts}");
     thread::sleep(ms(500));
-    let before = server.cpu_time();
+    let before = server.sleeps();
     thread::sleep(Duration::from_secs(3));
-    let busy = server.cpu_time() - before;
-    assert!(busy <= ms(150), "{busy:?} of CPU in 3 s: {counts}");
+    // Accepting is tried again twice a second by each worker.
+    let woken = server.sleeps() - before;
+    assert!(woken <= 100, "woken {woken} times in 3 s: {counts}");
     drop(all);
     let comes_in = || try_upgrade(server).is_ok_and(|(_, response)| response.status == 101);
-    assert!(holds_within(ms(5000), comes_in), "it recovers: {counts}");
+    assert!(comes_to_hold(comes_in), "it recovers: {counts}");
     let log = server.log();
     let noisy = log.lines().filter(|line| line.contains("WARN") || line.contains("ERROR"));
     assert!(noisy.count() <= 1 + 2, "each worker says things once:\n{log}");
 }
 
 fn without_room_for_anybody_the_server_does_not_start(backend: Backend) {
-    let finished = launch(backend, &[]).nofile(40).run(ms(10_000));
+    let finished = launch(backend, &[]).nofile(40).run(PATIENCE);
     assert_eq!(finished.code, Some(1), "{}", finished.stderr);
     let lines: Vec<&str> =
         finished.stderr.lines().filter(|line| line.starts_with("throng: ")).collect();

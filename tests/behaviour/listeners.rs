@@ -9,7 +9,7 @@ use testkit::client::{Address, Client, text};
 use testkit::process::Signal;
 use throng::config::Backend;
 
-use crate::support::{Scratch, free_port, holds_within, launch, ms, server};
+use crate::support::{PATIENCE, Scratch, comes_to_hold, free_port, launch, ms, server};
 
 on_both!(
     all_kinds_of_addresses_serve_the_same_rooms,
@@ -119,7 +119,7 @@ fn a_client_that_says_nothing_is_accepted_after_a_second(backend: Backend) {
     let _silent = Client::connect(server.address()).expect("it listens");
     thread::sleep(ms(300));
     assert_eq!(server.sockets(), before, "the kernel keeps it");
-    assert!(holds_within(ms(5000), || server.sockets() == before + 1), "it is accepted at last");
+    assert!(comes_to_hold(|| server.sockets() == before + 1), "it is accepted at last");
 }
 
 fn a_stale_unix_path_is_replaced(backend: Backend) {
@@ -129,12 +129,12 @@ fn a_stale_unix_path_is_replaced(backend: Backend) {
     assert!(path.exists(), "a listener that is dropped leaves its path");
     let mut killed = server(backend, &["--listen", &scratch.unix("throng.sock")]);
     killed.signal(Signal::SIGKILL);
-    assert!(killed.wait(ms(5000)).is_some(), "nobody survives that");
+    assert!(killed.wait(PATIENCE).is_some(), "nobody survives that");
     assert!(path.exists(), "a server that is killed leaves its path");
     // The kernel takes down the ring of a killed process in the background, and until then a
     // request of the ring keeps the listener.
     let is_stale = || Client::connect(killed.address()).is_err();
-    assert!(holds_within(ms(5000), is_stale), "somebody answers");
+    assert!(comes_to_hold(is_stale), "somebody answers");
     let server = server(backend, &["--listen", &scratch.unix("throng.sock")]);
     let mut clients = [(); 3].map(|()| Client::open(server.address(), "/room/a"));
     all_meet(&mut clients);
@@ -144,7 +144,7 @@ fn a_unix_path_where_somebody_answers_is_in_use(backend: Backend) {
     let scratch = Scratch::new();
     let listen = ["--listen", &scratch.unix("throng.sock")];
     let first = server(backend, &listen);
-    let second = launch(backend, &listen).run(ms(10_000));
+    let second = launch(backend, &listen).run(PATIENCE);
     assert_eq!(second.code, Some(1), "{}", second.stderr);
     let lines: Vec<&str> =
         second.stderr.lines().filter(|line| line.starts_with("throng: ")).collect();
@@ -159,7 +159,7 @@ fn a_file_at_a_unix_path_is_left_alone(backend: Backend) {
     let scratch = Scratch::new();
     let path = scratch.path().join("precious");
     fs::write(&path, "data").expect("the directory is ours");
-    let finished = launch(backend, &["--listen", &scratch.unix("precious")]).run(ms(10_000));
+    let finished = launch(backend, &["--listen", &scratch.unix("precious")]).run(PATIENCE);
     assert_eq!(finished.code, Some(1), "{}", finished.stderr);
     assert_eq!(fs::read_to_string(&path).expect("it is still there"), "data");
 }
@@ -173,6 +173,6 @@ fn a_unix_path_is_removed_when_the_server_has_stopped(backend: Backend) {
     );
     assert!(paths.iter().all(|path| path.exists()));
     server.signal(Signal::SIGTERM);
-    assert_eq!(server.exit_code(ms(5000)), 0);
+    assert_eq!(server.exit_code(PATIENCE), 0);
     assert!(!paths.iter().any(|path| path.exists()), "none is left behind");
 }

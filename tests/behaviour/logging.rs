@@ -11,7 +11,7 @@ use testkit::client::{Address, Client, close, text};
 use testkit::process::{Launch, Signal};
 use throng::config::Backend;
 
-use crate::support::{PROGRAM, Scratch, clients, holds_within, ms, name, server};
+use crate::support::{PROGRAM, Scratch, clients, comes_to_hold, ms, name, server};
 
 on_both!(
     with_a_log_that_cannot_be_written_it_stops_in_peace,
@@ -82,7 +82,7 @@ impl Server {
             status = self.child.try_wait().expect("it is a child of ours");
             status.is_some()
         };
-        assert!(holds_within(ms(20_000), has_ended), "it runs on");
+        assert!(comes_to_hold(has_ended), "it runs on");
         status.expect("it has ended").code()
     }
 }
@@ -100,7 +100,7 @@ fn listening(log: Log, backend: Backend, args: &[&str], scratch: &Scratch) -> (S
     let server = Server::start(log, backend, &[&["--listen", &unix], args].concat());
     let address: Address = unix.parse().expect("it is one");
     let listens = || Client::connect(&address).is_ok();
-    assert!(holds_within(ms(20_000), listens), "{log:?}: it does not listen");
+    assert!(comes_to_hold(listens), "{log:?}: it does not listen");
     (server, address)
 }
 

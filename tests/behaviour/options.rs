@@ -3,10 +3,10 @@
 use testkit::client::{Client, Shape};
 use testkit::process::{Finished, Launch};
 
-use crate::support::{PROGRAM, ms};
+use crate::support::{PATIENCE, PROGRAM};
 
 fn run(args: &[&str]) -> Finished {
-    Launch::new(PROGRAM).args(args).run(ms(10_000))
+    Launch::new(PROGRAM).args(args).run(PATIENCE)
 }
 
 /// The one line that says what is wrong with an option.
@@ -92,7 +92,7 @@ fn bad_words_get_exit_code_2_and_a_line_that_helps() {
 fn bad_values_of_the_environment_are_told_like_those_of_flags() {
     for (option, value, says) in BAD.into_iter().filter(|(_, value, _)| !value.is_empty()) {
         let variable = format!("THRONG_{}", option[2..].to_uppercase().replace('-', "_"));
-        let finished = Launch::new(PROGRAM).env(&variable, value).run(ms(10_000));
+        let finished = Launch::new(PROGRAM).env(&variable, value).run(PATIENCE);
         let line = complaint(&finished);
         assert!(line.contains(option), "{variable}={value}: {line}");
         assert!(line.contains(says) || value.starts_with('-'), "{variable}={value}: {line}");
@@ -131,7 +131,7 @@ fn every_option_can_be_set_by_the_environment() {
     let mut server = server;
     let _deaf = Client::open(server.address(), "/echo");
     server.signal(testkit::process::Signal::SIGTERM);
-    assert_eq!(server.exit_code(ms(2500)), 0);
+    assert_eq!(server.exit_code(PATIENCE), 0);
 }
 
 #[test]

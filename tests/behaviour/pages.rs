@@ -3,7 +3,7 @@
 use testkit::client::{Client, End, Response, handshake, text};
 use throng::config::Backend;
 
-use crate::support::{ms, server};
+use crate::support::{PATIENCE, server};
 
 on_both!(
     the_page_comes_with_its_policy,
@@ -77,7 +77,7 @@ fn a_connection_ends_where_the_client_says_so(backend: Backend) {
         client.write([request, GET].concat().as_bytes());
         let response = client.response();
         assert_eq!((response.status, response.field("Connection")), (200, Some("close")));
-        let rest = client.rest(ms(1000));
+        let rest = client.rest(PATIENCE);
         assert_eq!((rest.end, rest.bytes), (End::Fin, vec![]), "nothing behind it is answered");
     }
 }
@@ -99,6 +99,6 @@ fn a_page_asked_for_before_a_fin_comes_whole(backend: Backend) {
         client.write(GET.as_bytes());
         client.finish();
         assert_eq!(client.response().status, 200);
-        assert_eq!(client.rest(ms(1000)).end, End::Fin);
+        assert_eq!(client.rest(PATIENCE).end, End::Fin);
     }
 }

@@ -3,7 +3,7 @@
 use testkit::client::{Address, Client};
 use throng::config::Backend;
 
-use crate::support::{holds_within, ms, server};
+use crate::support::{comes_to_hold, ms, server};
 
 on_both!(
     who_asks_much_and_reads_nothing_costs_little,
@@ -77,7 +77,7 @@ fn a_connection_between_requests_costs_no_more_than_an_idle_one(backend: Backend
     let many: Vec<Client> = (0..MANY).map(|_| answered(server.address())).collect();
     let each = || server.rss_bytes().saturating_sub(before) / MANY;
     // Memory of a burst goes some seconds behind it.
-    assert!(holds_within(ms(30_000), || each() <= BYTES_MAX), "{} bytes for each", each());
+    assert!(comes_to_hold(|| each() <= BYTES_MAX), "{} bytes for each", each());
     for mut client in few.into_iter().chain(many) {
         client.write(request("GET /nothing").as_bytes());
         assert_eq!(client.response().status, 404, "it is still there");

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use testkit::client::Address;
 
-use crate::support::{Scratch, free_port, holds_within, ms, skip};
+use crate::support::{Scratch, comes_to_hold, free_port, ms, skip};
 
 /// Which proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Proxy {
             return None;
         };
         let name = format!("127.0.0.1:{port}");
-        let is_up = holds_within(ms(10_000), || TcpStream::connect(&name).is_ok());
+        let is_up = comes_to_hold(|| TcpStream::connect(&name).is_ok());
         assert!(is_up, "{program} listens");
         let address = name.parse().expect("it is an address");
         Some(Self { process, address, _files: files })

@@ -8,7 +8,7 @@ use testkit::client::{Client, close};
 use testkit::process::Signal;
 use throng::config::Backend;
 
-use crate::support::{Scratch, launch, ms};
+use crate::support::{PATIENCE, Scratch, launch, ms};
 
 on_both!(
     it_hears_when_the_server_listens_and_when_it_stops,
@@ -49,7 +49,7 @@ fn it_hears_when_the_server_listens_and_when_it_stops(backend: Backend) {
         assert!(server.is_running(), "it waits for its client");
         assert_eq!(client.close_code(), 1001);
         client.write(&close(1001));
-        assert_eq!(server.exit_code(ms(3000)), 0);
+        assert_eq!(server.exit_code(PATIENCE), 0);
         assert_eq!(hear(&manager, 50), [""; 0], "that is all");
     }
 }
@@ -61,7 +61,7 @@ fn it_hears_nothing_of_a_server_that_does_not_start(backend: Backend) {
     let other = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
     let address = other.local_addr().expect("it is bound").to_string();
     let launch = launch(backend, &["--listen", &address]);
-    let finished = launch.env("NOTIFY_SOCKET", &path.display().to_string()).run(ms(10_000));
+    let finished = launch.env("NOTIFY_SOCKET", &path.display().to_string()).run(PATIENCE);
     assert_eq!(finished.code, Some(1), "{finished:?}");
     assert_eq!(hear(&manager, 50), [""; 0]);
 }
@@ -70,8 +70,8 @@ fn a_manager_that_does_not_listen_is_no_reason_to_fail(backend: Backend) {
     let scratch = Scratch::new();
     let path = scratch.path().join("nobody").display().to_string();
     let mut server = launch(backend, &[]).env("NOTIFY_SOCKET", &path).start();
-    assert!(server.wait_for_log("cannot tell the service manager", ms(5000)), "{}", server.log());
+    assert!(server.wait_for_log("cannot tell the service manager", PATIENCE), "{}", server.log());
     drop(Client::open(server.address(), "/echo"));
     server.signal(Signal::SIGTERM);
-    assert_eq!(server.exit_code(ms(3000)), 0);
+    assert_eq!(server.exit_code(PATIENCE), 0);
 }

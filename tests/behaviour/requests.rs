@@ -4,7 +4,7 @@ use testkit::client::{Client, End, Response, handshake};
 use testkit::process::Process;
 use throng::config::Backend;
 
-use crate::support::{ms, noise, server};
+use crate::support::{PATIENCE, noise, server};
 
 on_both!(
     handshakes_are_refused_with_the_right_status,
@@ -22,7 +22,7 @@ fn last_response(server: &Process, bytes: &[u8]) -> Response {
     let response = client.response();
     let expected = if response.status == 426 { "upgrade, close" } else { "close" };
     assert_eq!(response.field("Connection"), Some(expected), "{}", response.head);
-    let rest = client.rest(ms(1000));
+    let rest = client.rest(PATIENCE);
     let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]);
     assert_eq!((rest.end, rest.bytes), (End::Fin, vec![]), "{shown}");
     response

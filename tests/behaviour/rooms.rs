@@ -3,7 +3,7 @@
 use testkit::client::{Client, Form, Got, Shape, ping, text};
 use throng::config::Backend;
 
-use crate::support::{clients, ms, noise, server};
+use crate::support::{PATIENCE, clients, ms, noise, server};
 
 on_both!(
     everybody_in_a_room_gets_a_message_and_its_sender_too,
@@ -115,7 +115,7 @@ fn a_pong_and_deliveries_keep_their_order(backend: Backend) {
             client.write(&round.concat());
             let mut got = Vec::new();
             while got.len() < expected.len() {
-                got.extend(client.some(ms(5000)).expect("the rest comes"));
+                got.extend(client.some(PATIENCE).expect("the rest comes"));
             }
             assert_eq!(got, expected, "{path}");
         }

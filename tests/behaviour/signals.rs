@@ -8,7 +8,7 @@ use testkit::client::{Client, End, Response, binary, close, handshake, ping, tex
 use testkit::process::{Process, Signal};
 use throng::config::Backend;
 
-use crate::support::{Scratch, clients, holds_within, ms, server};
+use crate::support::{PATIENCE, Scratch, clients, comes_to_hold, ms, server};
 
 on_both!(
     a_stopping_server_says_goodbye_and_exits_when_all_have_answered,
@@ -26,25 +26,26 @@ on_both!(
     a_paused_client_does_not_hold_the_stop_up,
 );
 
+/// Longer than anything is waited for here: who ends has not waited for it.
+const LONG_DRAIN: [&str; 2] = ["--drain", "1h"];
+
 const SIGNALS: [Signal; 2] = [Signal::SIGTERM, Signal::SIGINT];
 
 fn a_stopping_server_says_goodbye_and_exits_when_all_have_answered(backend: Backend) {
     for signal in SIGNALS {
-        let mut server = server(backend, &[]);
+        let mut server = server(backend, &LONG_DRAIN);
         let mut all: Vec<Client> = (0..30)
             .map(|number| Client::open(server.address(), ["/echo", "/room/a"][number % 2]))
             .collect();
-        let begin = Instant::now();
         server.signal(signal);
         for client in &mut all {
             assert_eq!(client.close_code(), 1001);
             client.write(&close(1001));
-            let rest = client.rest(ms(1000));
+            let rest = client.rest(PATIENCE);
             assert_eq!((rest.end, rest.bytes), (End::Fin, vec![]), "the server closes first");
             client.finish();
         }
-        assert_eq!(server.exit_code(ms(3000)), 0);
-        assert!(begin.elapsed() < ms(1500), "{:?}", begin.elapsed());
+        assert_eq!(server.exit_code(PATIENCE), 0);
         let log = server.log();
         assert!(log.contains(signal.as_str()) && log.contains("stopped"), "{log}");
     }
@@ -52,11 +53,9 @@ fn a_stopping_server_says_goodbye_and_exits_when_all_have_answered(backend: Back
 
 fn a_server_without_connections_stops_at_once(backend: Backend) {
     for workers in ["1", "2", "7"] {
-        let mut server = server(backend, &["--workers", workers]);
-        let begin = Instant::now();
+        let mut server = server(backend, &[&LONG_DRAIN[..], &["--workers", workers]].concat());
         server.signal(Signal::SIGTERM);
-        assert_eq!(server.exit_code(ms(3000)), 0);
-        assert!(begin.elapsed() < ms(700), "{:?}", begin.elapsed());
+        assert_eq!(server.exit_code(PATIENCE), 0);
     }
 }
 
@@ -68,11 +67,11 @@ fn who_does_not_answer_is_cut_when_the_drain_is_over(backend: Backend) {
     for client in &mut all {
         assert_eq!(client.close_code(), 1001);
     }
-    assert_eq!(server.exit_code(ms(4000)), 0);
+    assert_eq!(server.exit_code(PATIENCE), 0);
     let took = begin.elapsed();
-    assert!((ms(900)..ms(2000)).contains(&took), "{took:?}");
+    assert!(took >= ms(900), "{took:?}");
     for client in &mut all {
-        assert_ne!(client.rest(ms(1000)).end, End::Open);
+        assert_ne!(client.rest(PATIENCE).end, End::Open);
     }
 }
 
@@ -80,22 +79,22 @@ fn a_drain_of_zero_does_not_wait(backend: Backend) {
     let mut server = server(backend, &["--drain", "0"]);
     let mut all: [Client; 6] = clients(server.address(), "/room/a");
     server.signal(Signal::SIGTERM);
-    assert_eq!(server.exit_code(ms(1000)), 0);
+    assert_eq!(server.exit_code(PATIENCE), 0);
     for client in &mut all {
-        assert_ne!(client.rest(ms(1000)).end, End::Open);
+        assert_ne!(client.rest(PATIENCE).end, End::Open);
     }
 }
 
 fn a_second_signal_exits_at_once(backend: Backend) {
     for (first, second) in [(SIGNALS[0], SIGNALS[0]), (SIGNALS[0], SIGNALS[1])] {
-        let mut server = server(backend, &["--drain", "60s"]);
+        let mut server = server(backend, &["--drain", "1h"]);
         let mut deaf = Client::open(server.address(), "/echo");
         server.signal(first);
         assert_eq!(deaf.close_code(), 1001);
         assert!(server.wait(ms(300)).is_none(), "it waits for an answer");
         server.signal(second);
-        assert_eq!(server.exit_code(ms(500)), 1);
-        assert_ne!(deaf.rest(ms(1000)).end, End::Open);
+        assert_eq!(server.exit_code(PATIENCE), 1);
+        assert_ne!(deaf.rest(PATIENCE).end, End::Open);
     }
 }
 
@@ -120,7 +119,7 @@ fn new_connects_are_refused_from_the_first_signal_on(backend: Backend) {
 }
 
 fn what_was_said_before_the_signal_is_delivered(backend: Backend) {
-    let mut server = server(backend, &[]);
+    let mut server = server(backend, &LONG_DRAIN);
     let mut all: [Client; 6] = clients(server.address(), "/room/a");
     for number in 0..200 {
         all[0].write(&text(&number.to_string()));
@@ -139,45 +138,45 @@ fn what_was_said_before_the_signal_is_delivered(backend: Backend) {
     }
     all[0].write(&close(1001));
     drop(all);
-    assert_eq!(server.exit_code(ms(3000)), 0);
+    assert_eq!(server.exit_code(PATIENCE), 0);
 }
 
 fn stop_begins(server: &Process) -> bool {
-    server.wait_for_log("stopping", ms(3000))
+    server.wait_for_log("stopping", PATIENCE)
 }
 
 fn connections_between_requests_are_closed(backend: Backend) {
-    let mut server = server(backend, &[]);
+    let mut server = server(backend, &LONG_DRAIN);
     let before = server.sockets();
     let silent = Client::connect(server.address()).expect("the server listens");
     let mut kept = Client::connect(server.address()).expect("the server listens");
     kept.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(kept.response().status, 200);
-    assert!(holds_within(ms(5000), || server.sockets() == before + 2), "both are accepted");
+    assert!(comes_to_hold(|| server.sockets() == before + 2), "both are accepted");
     server.signal(Signal::SIGTERM);
-    assert_eq!(server.exit_code(ms(1500)), 0, "nobody has to wait for them");
+    assert_eq!(server.exit_code(PATIENCE), 0, "nobody has to wait for them");
     for mut client in [silent, kept] {
-        assert_ne!(client.rest(ms(500)).end, End::Open);
+        assert_ne!(client.rest(PATIENCE).end, End::Open);
     }
 }
 
 fn who_has_only_connected_when_it_stops_is_refused_at_the_first_word(backend: Backend) {
-    let mut server = server(backend, &[]);
+    let mut server = server(backend, &LONG_DRAIN);
     let mut client = Client::connect(server.address()).expect("the server listens");
     server.signal(Signal::SIGTERM);
-    assert_eq!(server.exit_code(ms(1500)), 0, "nobody has to wait for it");
+    assert_eq!(server.exit_code(PATIENCE), 0, "nobody has to wait for it");
     let _ = client.try_write(handshake("/room/a", &[]).as_bytes());
-    assert_ne!(client.rest(ms(500)).end, End::Open, "it need not wait for an answer");
+    assert_ne!(client.rest(PATIENCE).end, End::Open, "it need not wait for an answer");
 }
 
 fn a_request_that_was_begun_is_answered_with_503(backend: Backend) {
-    let mut server = server(backend, &[]);
+    let mut server = server(backend, &LONG_DRAIN);
     let mut client = Client::connect(server.address()).expect("the server listens");
     let head = handshake("/room/a", &[]);
     let (half, rest) = head.split_at(40);
     client.write(half.as_bytes());
     let is_taken = || server.sockets() > 0;
-    assert!(holds_within(ms(1000), is_taken));
+    assert!(comes_to_hold(is_taken));
     thread::sleep(ms(100));
     server.signal(Signal::SIGTERM);
     assert!(stop_begins(&server), "{}", server.log());
@@ -186,15 +185,15 @@ fn a_request_that_was_begun_is_answered_with_503(backend: Backend) {
     let response = client.response();
     assert_eq!(response.status, 503);
     assert!(String::from_utf8_lossy(&response.body).contains("stopping"), "it says why");
-    assert_eq!(client.rest(ms(1000)).end, End::Fin);
+    assert_eq!(client.rest(PATIENCE).end, End::Fin);
     drop(client);
-    assert_eq!(server.exit_code(ms(3000)), 0);
+    assert_eq!(server.exit_code(PATIENCE), 0);
 }
 
 /// More than sockets hold, so that the server is in the middle of it when it stops.
 fn pages_that_are_being_sent_come_whole_and_later_requests_get_503(backend: Backend) {
     const PAGES: usize = 3000;
-    let mut server = server(backend, &["--drain", "60s"]);
+    let mut server = server(backend, &["--drain", "1h"]);
     let client = Client::connect_with(server.address(), Some(16 << 10));
     let mut client = client.expect("the server listens");
     client.write(&b"GET /chat.js HTTP/1.1\r\nHost: a\r\n\r\n".repeat(PAGES));
@@ -214,25 +213,25 @@ fn pages_that_are_being_sent_come_whole_and_later_requests_get_503(backend: Back
     };
     assert!(pages < PAGES, "it stopped in the middle");
     assert_eq!((last.status, last.field("Connection")), (503, Some("close")), "page {pages}");
-    let rest = client.rest(ms(1000));
+    let rest = client.rest(PATIENCE);
     assert_eq!((rest.end, rest.bytes.len()), (End::Fin, 0));
     drop(client);
-    assert_eq!(server.exit_code(ms(3000)), 0);
+    assert_eq!(server.exit_code(PATIENCE), 0);
 }
 
 fn nothing_is_answered_behind_the_goodbye(backend: Backend) {
     for path in ["/echo", "/room/a"] {
-        let mut server = server(backend, &[]);
+        let mut server = server(backend, &LONG_DRAIN);
         let mut client = Client::open(server.address(), path);
         server.signal(Signal::SIGTERM);
         assert_eq!(client.close_code(), 1001);
         client.write(&[text("late"), ping(b"late")].concat());
         thread::sleep(ms(100));
         client.write(&close(1001));
-        let rest = client.rest(ms(1000));
+        let rest = client.rest(PATIENCE);
         assert_eq!((rest.end, rest.bytes), (End::Fin, vec![]), "{path}");
         drop(client);
-        assert_eq!(server.exit_code(ms(3000)), 0);
+        assert_eq!(server.exit_code(PATIENCE), 0);
     }
 }
 
@@ -245,11 +244,9 @@ fn a_paused_client_does_not_hold_the_stop_up(backend: Backend) {
         while writer.try_write(&message).is_ok() {}
     });
     thread::sleep(ms(1500));
-    let begin = Instant::now();
     server.signal(Signal::SIGTERM);
-    assert_eq!(server.exit_code(ms(4000)), 0);
-    assert!(begin.elapsed() < ms(2500), "{:?}", begin.elapsed());
-    assert_ne!(client.rest(ms(3000)).end, End::Open);
+    assert_eq!(server.exit_code(PATIENCE), 0);
+    assert_ne!(client.rest(PATIENCE).end, End::Open);
     drop(client);
     writing.join().expect("writing fails, but does not panic");
 }

@@ -60,9 +60,12 @@ pub(crate) fn skip(reason: &str) {
     writeln!(io::stderr(), "SKIPPED {test}: {reason}").expect("standard error is open");
 }
 
-/// Waits until something holds; false if it does not in time.
-pub(crate) fn holds_within(within: Duration, mut holds: impl FnMut() -> bool) -> bool {
-    let until = Instant::now() + within;
+/// How long anything may take that must come: who waits longer hangs, however loud the host is.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Waits until something holds; false if it never does.
+pub(crate) fn comes_to_hold(mut holds: impl FnMut() -> bool) -> bool {
+    let until = Instant::now() + PATIENCE;
     while !holds() {
         if Instant::now() >= until {
             return false;

@@ -8,7 +8,7 @@ use testkit::client::{Client, close, text};
 use testkit::process::Signal;
 use throng::config::Backend;
 
-use crate::support::{PROGRAM, Scratch, holds_within, launch, ms, skip};
+use crate::support::{PATIENCE, PROGRAM, Scratch, comes_to_hold, launch, skip};
 
 on_both!(the_unit_permits_every_system_call_of_the_server);
 
@@ -96,12 +96,12 @@ fn the_unit_permits_every_system_call_of_the_server(backend: Backend) {
         assert_eq!(clients[1].close_code(), 1000);
     }
     server.signal(Signal::SIGTERM);
-    assert_eq!(server.exit_code(ms(15_000)), 0);
+    assert_eq!(server.exit_code(PATIENCE), 0);
     let read = || fs::read_to_string(&log).expect("strace wrote it");
     // It ends a little after the server.
     let pid = server.pid().to_string();
     let is_end = |line: &str| line.starts_with(&pid) && line.ends_with("+++ exited with 0 +++");
-    assert!(holds_within(ms(5000), || read().lines().any(is_end)), "{}", read());
+    assert!(comes_to_hold(|| read().lines().any(is_end)), "{}", read());
     let log = read();
     let used: BTreeSet<&str> = log.lines().filter_map(call).collect();
     let moves = if backend == Backend::IoUring { "io_uring_enter" } else { "epoll_wait" };

@@ -4,7 +4,7 @@ use testkit::client::{Client, End, Form, Shape, close, ping, text};
 use testkit::process::Process;
 use throng::config::Backend;
 
-use crate::support::{deflated, ms, server};
+use crate::support::{PATIENCE, deflated, server};
 
 on_both!(
     frames_against_the_rules_get_1002,
@@ -25,7 +25,7 @@ fn expect_code(server: &Process, lines: &[&str], bytes: &[u8], code: u16) {
         client.write_in_pieces(bytes, &pieces);
         let shown = &bytes[..bytes.len().min(20)];
         assert_eq!(client.close_code(), code, "{shown:02x?} in {pieces:?}");
-        let rest = client.rest(ms(1000));
+        let rest = client.rest(PATIENCE);
         assert_eq!((rest.end, rest.bytes), (End::Fin, vec![]), "{shown:02x?} in {pieces:?}");
     }
 }
@@ -127,7 +127,7 @@ fn the_first_fault_is_the_last_word(backend: Backend) {
     client.write(&bytes);
     assert_eq!(client.frame().payload, b"good", "what came before is answered");
     assert_eq!(client.close_code(), 1002);
-    assert_eq!(client.rest(ms(1000)).bytes, b"");
+    assert_eq!(client.rest(PATIENCE).bytes, b"");
 }
 
 fn bomb(payload: &[u8]) -> Vec<u8> {

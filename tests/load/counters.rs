@@ -2,15 +2,13 @@
 //! turn.
 
 use std::net::SocketAddr;
-use std::thread;
-use std::time::Duration;
 
 use testkit::swarm::{BINARY, Link, Swarm, Target, Visitor, put_frame};
 use throng::config::Backend;
 use throng::server::Server;
 use throng::stats::Counts;
 
-use crate::support::{config, holds_within, report, seconds, start, stop};
+use crate::support::{PATIENCE, config, end_turns, report, start, stop};
 
 on_both!(
     messages_are_encoded_once_however_many_get_them,
@@ -46,7 +44,7 @@ fn messages_are_encoded_once_however_many_get_them(backend: Backend) {
             swarm.link(key).queue(&frames(MESSAGES));
         }
         let all = PUBLISHERS * MESSAGES * (1 + RECEIVERS);
-        let is_done = swarm.run(seconds(20), &mut received, |_, received| received.0 == all);
+        let is_done = swarm.run(PATIENCE, &mut received, |_, received| received.0 == all);
         assert!(is_done, "{} of {all} messages", received.0);
         let counts = settled(&server);
         let published = (PUBLISHERS * MESSAGES) as u64;
@@ -70,8 +68,7 @@ fn messages_of_one_write_leave_in_one_send_to_each_receiver(backend: Backend) {
         let (before, bytes) = (settled(&server), total_bytes(&swarm));
         received.0 = 0;
         swarm.link(0).queue(&frames(8));
-        let is_done =
-            swarm.run(seconds(20), &mut received, |_, received| received.0 == 8 * MEMBERS);
+        let is_done = swarm.run(PATIENCE, &mut received, |_, received| received.0 == 8 * MEMBERS);
         assert!(is_done, "{} of {} messages in round {round}", received.0, 8 * MEMBERS);
         let after = settled(&server);
         let (sends, turns) = (after.sends - before.sends, after.turns - before.turns);
@@ -100,8 +97,7 @@ fn four_workers_send_once_to_each_receiver_and_turn(backend: Backend) {
         received.0 = 0;
         // From another member, and so from any worker, each time.
         swarm.link(round).queue(&frames(8));
-        let is_done =
-            swarm.run(seconds(20), &mut received, |_, received| received.0 == 8 * MEMBERS);
+        let is_done = swarm.run(PATIENCE, &mut received, |_, received| received.0 == 8 * MEMBERS);
         assert!(is_done, "{} of {} messages in round {round}", received.0, 8 * MEMBERS);
         settled(&server);
         for (before, after) in before.iter().zip(server.counts_by_worker()) {
@@ -128,14 +124,8 @@ fn total_bytes(swarm: &Swarm) -> u64 {
     swarm.links().map(|link| link.bytes).sum()
 }
 
-/// The counts once nothing changes any more: a turn is counted at its end.
+/// The counts once all that has happened is counted: a turn is counted at its end.
 fn settled(server: &Server) -> Counts {
-    let mut counts = server.counts();
-    let is_settled = holds_within(seconds(5), || {
-        thread::sleep(Duration::from_millis(2));
-        let before = std::mem::replace(&mut counts, server.counts());
-        before == counts
-    });
-    assert!(is_settled, "an idle server does nothing");
-    counts
+    end_turns(server);
+    server.counts()
 }

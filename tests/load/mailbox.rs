@@ -1,18 +1,19 @@
 //! Workers with mailboxes of two envelopes that publish to each other flat out: nobody stalls,
 //! nobody is closed, and nothing is lost.
 
-use std::time::{Duration, Instant};
-
 use testkit::swarm::{BINARY, End, Link, Pattern, Swarm, Target, Visitor};
 use throng::config::{Backend, Config};
 use throng::server::Server;
+use throng::stats::Counts;
 
-use crate::support::{config, must_run_all, report, seconds, start, stop};
+use crate::support::{PATIENCE, config, report, start, stop};
 
 on_both!(
     full_mailboxes_of_two_workers_delay_and_never_drop,
     full_mailboxes_of_four_workers_delay_and_never_drop,
 );
+
+on_both_in_full!(full_mailboxes_of_two_workers_delay_and_never_drop_with_pings);
 
 const ROOMS: usize = 2;
 
@@ -20,8 +21,11 @@ const ROOMS: usize = 2;
 const PUBLISHERS: usize = 2;
 const SUBSCRIBERS: usize = 2;
 
-/// Everybody gets on within this time.
-const SPAN: Duration = Duration::from_secs(2);
+/// Messages that each publisher gets back at least, and in the full tier, which has some pings
+/// among them.
+const MESSAGES: u32 = 5_000;
+const MANY_MESSAGES: u32 = 1_000_000;
+const STEPS: u32 = 10;
 
 /// A publisher queues so much whenever all has gone.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -56,14 +60,18 @@ struct Rooms {
 }
 
 fn full_mailboxes_of_two_workers_delay_and_never_drop(backend: Backend) {
-    run(backend, 2, if must_run_all() { 60 } else { 5 });
+    run(backend, 2, MESSAGES);
 }
 
 fn full_mailboxes_of_four_workers_delay_and_never_drop(backend: Backend) {
-    run(backend, 4, 5);
+    run(backend, 4, MESSAGES);
 }
 
-fn run(backend: Backend, workers: usize, default_seconds: u64) {
+fn full_mailboxes_of_two_workers_delay_and_never_drop_with_pings(backend: Backend) {
+    run(backend, 2, MANY_MESSAGES);
+}
+
+fn run(backend: Backend, workers: usize, messages: u32) {
     // Pings and what may wait for a connection are as they are for everybody.
     let ping_interval = Config::default().ping_interval;
     let config = Config { mailbox_capacity: 2, ping_interval, ..config(backend, workers) };
@@ -75,10 +83,8 @@ fn run(backend: Backend, workers: usize, default_seconds: u64) {
         connect_to(worker, &server, &target, tag, &mut swarm, &mut rooms);
     }
     let dropped = server.counts().accepted - rooms.places.len() as u64;
-    let time = std::env::var("THRONG_TEST_SECONDS").ok();
-    let time = time.map_or(default_seconds, |time| time.parse().expect("a number of seconds"));
-    publish(&mut swarm, &mut rooms, &server, seconds(time));
-    let is_done = swarm.run(seconds(60), &mut rooms, |_, rooms| rooms.have_all());
+    publish(&mut swarm, &mut rooms, &server, messages);
+    let is_done = swarm.run(PATIENCE, &mut rooms, |_, rooms| rooms.have_all());
     let counts = server.counts();
     assert!(rooms.ended.is_empty(), "{:?}; {counts:?}", rooms.ended);
     assert!(is_done, "sent {:?}, seen {:?}, {counts:?}", rooms.sent, rooms.seen);
@@ -89,7 +95,7 @@ fn run(backend: Backend, workers: usize, default_seconds: u64) {
     assert_eq!(counts.messages_encoded, sent);
     let least = rooms.publishers().map(|tag| rooms.sent[tag]).min();
     report(&format!(
-        "{sent} messages in {time} s, the slowest publisher {least:?}; mailbox full {} times, \
+        "{sent} messages, {least:?} of the slowest publisher; mailbox full {} times, \
          paused {} times, overshoot {} messages, {} pings",
         counts.mailbox_full, counts.paused, counts.overshoot, counts.pings
     ));
@@ -97,28 +103,29 @@ fn run(backend: Backend, workers: usize, default_seconds: u64) {
     stop(server);
 }
 
-/// Lets the publishers publish for so long; none may stall meanwhile.
-fn publish(swarm: &mut Swarm, rooms: &mut Rooms, server: &Server, time: Duration) {
+/// Lets the publishers publish until each has got so many of its own, and all that can happen at a
+/// full mailbox has happened.
+fn publish(swarm: &mut Swarm, rooms: &mut Rooms, server: &Server, messages: u32) {
     rooms.is_publishing = true;
     let keys = swarm.links().map(|link| (link.key(), link.tag));
     let keys: Vec<_> = keys.filter(|(_, tag)| rooms.is_publisher(*tag)).collect();
-    let began = Instant::now();
-    while began.elapsed() < time {
-        let before: Vec<u32> = (0..rooms.places.len()).map(|tag| rooms.seen[tag][tag]).collect();
-        let until = Instant::now() + SPAN;
-        swarm.run(SPAN * 2, rooms, |swarm, rooms| {
+    let mut goal = 0;
+    let has_happened = |counts: Counts| counts.mailbox_full > 0 && counts.paused > 0;
+    while goal < messages || !has_happened(server.counts()) {
+        goal += messages / STEPS;
+        // None may stall while the others go on.
+        let have_all = swarm.run(PATIENCE, rooms, |swarm, rooms| {
             for (key, tag) in &keys {
                 if swarm.has(*key) && rooms.may_publish(*tag) && swarm.link(*key).queued() == 0 {
                     rooms.drained(swarm.link(*key));
                 }
             }
-            Instant::now() >= until
+            !rooms.ended.is_empty() || rooms.publishers().all(|tag| rooms.seen[tag][tag] >= goal)
         });
         assert!(rooms.ended.is_empty(), "{:?}; {:?}", rooms.ended, server.counts());
-        for tag in rooms.publishers() {
-            let now = rooms.seen[tag][tag];
-            assert!(now > before[tag], "{:?} stalls at {now}", rooms.places[tag]);
-        }
+        let seen: Vec<u32> = rooms.publishers().map(|tag| rooms.seen[tag][tag]).collect();
+        assert!(have_all, "somebody stalls before {goal}: {seen:?}; {:?}", server.counts());
+        assert!(goal < messages * 100, "never full: {:?}", server.counts());
     }
     rooms.is_publishing = false;
 }
@@ -135,14 +142,14 @@ fn connect_to(
     for _ in 0..1000 {
         let before = server.counts_by_worker()[worker].upgraded;
         let key = swarm.connect(target, tag).expect("connects are taken");
-        let is_open = swarm.run(seconds(10), rooms, |swarm, _| swarm.opening() == 0);
+        let is_open = swarm.run(PATIENCE, rooms, |swarm, _| swarm.opening() == 0);
         assert!(is_open, "the upgrade is answered");
         if server.counts_by_worker()[worker].upgraded > before {
             return;
         }
         let closed = server.counts().closed;
         swarm.reset(key);
-        let is_gone = swarm.run(seconds(10), rooms, |_, _| server.counts().closed > closed);
+        let is_gone = swarm.run(PATIENCE, rooms, |_, _| server.counts().closed > closed);
         assert!(is_gone, "a reset is seen");
     }
     panic!("no connection came to worker {worker}");

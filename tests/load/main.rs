@@ -1,7 +1,10 @@
 //! Many connections at once: what holds under load, what it costs, and what it leaves behind.
 //!
-//! Figures need a quiet machine, so these tests run one after the other: `cargo test --release
-//! --test load`. Quick variants of the long ones run unless `THRONG_TEST_REQUIRE_ALL=1`.
+//! Each test has the machine to itself. What CI runs is judged by counts, bytes and order, which a
+//! loud host cannot move: a time there only says that something hangs. What needs the clock, or
+//! minutes, is of the full tier: it does nothing unless `THRONG_TEST_FULL=1`.
+//!
+//! Where `THRONG_BIN` names another program, servers that are processes of their own are that one.
 
 #![allow(clippy::disallowed_methods, reason = "these tests live in real time")]
 
@@ -26,15 +29,43 @@ macro_rules! on_both {
     };
 }
 
+/// As `on_both`, for the full tier.
+macro_rules! on_both_in_full {
+    ($($name:ident),+ $(,)?) => {
+        mod full {
+            mod epoll {
+                $(#[test] fn $name() {
+                    let _alone = crate::support::alone();
+                    if crate::support::is_full_tier() {
+                        super::super::$name(throng::config::Backend::Epoll);
+                    }
+                })+
+            }
+
+            mod io_uring {
+                $(#[test] fn $name() {
+                    let _alone = crate::support::alone();
+                    if crate::support::is_full_tier() && crate::support::has_io_uring() {
+                        super::super::$name(throng::config::Backend::IoUring);
+                    }
+                })+
+            }
+        }
+    };
+}
+
+mod bounds;
 mod churn;
 mod counters;
 mod echo;
 mod idle_memory;
 mod mailbox;
+mod overload;
 mod rooms;
 mod sigterm;
 mod slow;
 mod storm;
 mod support;
 mod syscalls;
+mod turns;
 mod wakers;

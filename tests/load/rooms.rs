@@ -5,17 +5,24 @@ use std::time::Instant;
 use testkit::swarm::{BINARY, Link, Pattern, Rng, Swarm, TEXT, Target, Visitor};
 use throng::config::Backend;
 
-use crate::support::{config, report, seconds, start, stop};
+use crate::support::{PATIENCE, config, end_turns, report, seconds, start, stop};
 
 on_both!(
     one_worker_delivers_each_message_once_and_in_order,
     four_workers_deliver_each_message_once_and_in_order,
 );
 
+on_both_in_full!(
+    one_worker_delivers_eight_million_messages_once_and_in_order,
+    four_workers_deliver_eight_million_messages_once_and_in_order,
+);
+
 const ROOMS: usize = 20;
 const MEMBERS: usize = 20;
 const CLIENTS: usize = ROOMS * MEMBERS;
-const MESSAGES: usize = 1000;
+/// Messages of each client, and those of the full tier.
+const MESSAGES: usize = 200;
+const MANY_MESSAGES: usize = 1000;
 const BYTES_MAX: usize = 100 * 1024;
 const HEAD_BYTES: usize = 3;
 
@@ -26,23 +33,31 @@ const HEAD_BYTES: usize = 3;
 const WINDOW_BYTES: usize = 32 * 1024;
 
 fn one_worker_delivers_each_message_once_and_in_order(backend: Backend) {
-    run(backend, 1);
+    run(backend, 1, MESSAGES);
 }
 
 fn four_workers_deliver_each_message_once_and_in_order(backend: Backend) {
-    run(backend, 4);
+    run(backend, 4, MESSAGES);
 }
 
-fn run(backend: Backend, workers: usize) {
+fn one_worker_delivers_eight_million_messages_once_and_in_order(backend: Backend) {
+    run(backend, 1, MANY_MESSAGES);
+}
+
+fn four_workers_deliver_eight_million_messages_once_and_in_order(backend: Backend) {
+    run(backend, 4, MANY_MESSAGES);
+}
+
+fn run(backend: Backend, workers: usize, messages: usize) {
     let (server, address) = start(config(backend, workers));
     let targets: Vec<Target> =
         (0..ROOMS).map(|room| Target::new(address, &format!("/room/{room}"))).collect();
-    let (mut swarm, mut rooms) = (Swarm::new(), Rooms::new());
+    let (mut swarm, mut rooms) = (Swarm::new(), Rooms::new(messages));
     // Client 0 is in room 0, client 1 in room 1, and so on.
     swarm.open(CLIENTS, &targets, &mut rooms);
     let began = Instant::now();
-    let all = CLIENTS * MEMBERS * MESSAGES;
-    let is_done = swarm.run(seconds(180), &mut rooms, |swarm, rooms| {
+    let all = CLIENTS * MEMBERS * messages;
+    let is_done = swarm.run(PATIENCE, &mut rooms, |swarm, rooms| {
         for key in std::mem::take(&mut rooms.ready) {
             rooms.publish(swarm.link(key));
         }
@@ -56,8 +71,12 @@ fn run(backend: Backend, workers: usize) {
     assert_eq!(rooms.received, all);
     assert_eq!(rooms.of_one_byte, CLIENTS * MEMBERS);
     assert_eq!(rooms.of_100_kib, CLIENTS * MEMBERS);
-    assert_eq!((counts.messages_encoded, counts.messages_delivered), (400_000, all as u64));
+    assert_eq!(
+        (counts.messages_encoded, counts.messages_delivered),
+        ((CLIENTS * messages) as u64, all as u64)
+    );
     assert_eq!((counts.closed, counts.closed_slow, counts.closed_violation), (0, 0, 0));
+    end_turns(&server);
     for counts in server.counts_by_worker() {
         assert!(counts.sends <= counts.connections() * counts.turns, "one a turn: {counts:?}");
     }
@@ -97,20 +116,20 @@ struct Client {
 }
 
 impl Client {
-    fn new(tag: usize) -> Self {
+    fn new(tag: usize, messages: usize) -> Self {
         let mut rng = Rng::new(tag as u64);
-        let long = 1 + rng.below(MESSAGES - 1);
+        let long = 1 + rng.below(messages - 1);
         let length = |number| match number {
             0 => 1,
             number if number == long => BYTES_MAX,
             _ => HEAD_BYTES + ((BYTES_MAX - HEAD_BYTES) as f64 * rng.unit().powi(24)) as usize,
         };
         Self {
-            lengths: (0..MESSAGES).map(length).collect(),
+            lengths: (0..messages).map(length).collect(),
             sent: 0,
             done: 0,
             outstanding_bytes: 0,
-            arrived: vec![0; MESSAGES],
+            arrived: vec![0; messages],
             outstanding_max: 4 + tag % 13,
             seen: [0; MEMBERS],
         }
@@ -138,9 +157,9 @@ impl Client {
 }
 
 impl Rooms {
-    fn new() -> Self {
+    fn new(messages: usize) -> Self {
         Self {
-            clients: (0..CLIENTS).map(Client::new).collect(),
+            clients: (0..CLIENTS).map(|tag| Client::new(tag, messages)).collect(),
             text: Pattern::text(BYTES_MAX),
             binary: Pattern::binary(BYTES_MAX),
             ready: (0..CLIENTS).collect(),
@@ -207,7 +226,7 @@ fn member(tag: usize) -> usize {
 }
 
 fn name(tag: usize, number: usize) -> u64 {
-    (tag * MESSAGES + number) as u64
+    (tag * MANY_MESSAGES + number) as u64
 }
 
 /// What a message begins with: its sender and its number, in ASCII.

@@ -7,18 +7,17 @@ use std::time::{Duration, Instant};
 use testkit::swarm::{BINARY, End, Link, Spawned, Swarm, Target, Visitor};
 use throng::config::Backend;
 
-use crate::support::{report, seconds, spawn};
+use crate::support::{PATIENCE, report, spawn};
 
 on_both!(
-    everybody_is_told_and_the_server_ends_well_within_the_drain,
-    silent_clients_hold_the_exit_up_no_longer_than_the_drain,
+    everybody_is_told_and_the_server_ends_long_before_the_drain,
+    silent_clients_hold_the_exit_up_until_the_drain_is_over,
 );
 
 const CLIENTS: usize = 5000;
-const DRAIN: Duration = Duration::from_secs(3);
 
-/// What a slow machine may add to the drain.
-const MARGIN: Duration = Duration::from_millis(1500);
+/// Those who read are told within a fraction of a second; a loud host may make forty of it.
+const DRAIN: Duration = Duration::from_secs(12);
 
 /// The first of these never answer a close frame, the others never read again.
 const SILENT: usize = 10;
@@ -60,8 +59,8 @@ impl Visitor for Told {
     }
 }
 
-fn server(backend: Backend) -> Spawned {
-    spawn(backend, &["--workers", "4", "--drain", "3s", "--ping-interval", "0"])
+fn server(backend: Backend, drain: &str) -> Spawned {
+    spawn(backend, &["--workers", "4", "--drain", drain, "--ping-interval", "0"])
 }
 
 fn busy_crowd(server: &Spawned) -> (Swarm, Told) {
@@ -69,78 +68,65 @@ fn busy_crowd(server: &Spawned) -> (Swarm, Told) {
     swarm.open(CLIENTS, &[Target::new(server.address(), "/echo")], &mut told);
     told.is_busy = true;
     (0..CLIENTS).for_each(|key| told.send(swarm.link(key)));
-    let is_busy = swarm.run(seconds(20), &mut told, |_, told| told.echoes > 3 * CLIENTS);
+    let is_busy = swarm.run(PATIENCE, &mut told, |_, told| told.echoes > 3 * CLIENTS);
     assert!(is_busy, "{} echoes", told.echoes);
     (swarm, told)
 }
 
-fn everybody_is_told_and_the_server_ends_well_within_the_drain(backend: Backend) {
-    let mut server = server(backend);
+/// Its drain is longer than anything is waited for here.
+fn everybody_is_told_and_the_server_ends_long_before_the_drain(backend: Backend) {
+    let mut server = server(backend, "1h");
     let (mut swarm, mut told) = busy_crowd(&server);
     server.terminate();
-    let began = Instant::now();
-    let are_gone = swarm.run(DRAIN, &mut told, |swarm, _| swarm.is_empty());
+    let are_gone = swarm.run(PATIENCE, &mut told, |swarm, _| swarm.is_empty());
     assert!(are_gone, "{} of {CLIENTS} are gone, {} told", told.ends, told.codes);
     assert_eq!((told.codes, &told.others), (CLIENTS, &Vec::new()));
-    let status = server.wait(DRAIN).expect("it ends when the last has gone");
-    let took = began.elapsed();
-    report(&format!("{CLIENTS} were told 1001 and the server has ended within {took:.1?}"));
+    let status = server.wait(PATIENCE).expect("it ends when the last has gone");
     assert!(status.success(), "{status}");
-    assert!(took < DRAIN * 2 / 3, "{took:?}");
 }
 
-fn silent_clients_hold_the_exit_up_no_longer_than_the_drain(backend: Backend) {
-    let mut server = server(backend);
+fn silent_clients_hold_the_exit_up_until_the_drain_is_over(backend: Backend) {
+    let mut server = server(backend, &format!("{}s", DRAIN.as_secs()));
     let (mut swarm, mut told) = busy_crowd(&server);
     for key in 0..SILENT {
         let link = swarm.link(key);
         link.answers = false;
         link.reads = key < SILENT / 2;
     }
-    server.terminate();
     let began = Instant::now();
-    // Looked at from the side, while the old connections are served.
-    let refused = std::thread::spawn({
-        let address = server.address();
-        move || refused_since(address, began)
-    });
-    let are_told = swarm.run(DRAIN - seconds(1), &mut told, |swarm, told| {
+    server.terminate();
+    let are_told = swarm.run(PATIENCE, &mut told, |swarm, told| {
         told.codes == CLIENTS - SILENT / 2 && swarm.len() <= SILENT
     });
     let (left, codes) = (swarm.len(), told.codes);
     assert!(are_told, "{left} are left, {codes} told");
-    assert!(server.wait(Duration::ZERO).is_none(), "{left} have not answered and are waited for");
+    // Every worker has said goodbye to somebody, so none listens any more.
+    let mut refusals = 0;
     let mut status = None;
-    swarm.run(DRAIN + MARGIN, &mut told, |_, _| {
+    swarm.run(PATIENCE, &mut told, |_, _| {
+        refusals += usize::from(is_refused(server.address()));
         status = server.wait(Duration::ZERO);
         status.is_some()
     });
     let took = began.elapsed();
     let status = status.expect("it does not wait for ever");
-    let refused = refused.join().expect("all are refused").expect("connects are refused");
-    assert!(refused <= Duration::from_millis(100), "connects are refused after {refused:?}");
-    report(&format!("refused after {refused:.1?}, ended after {took:.1?} with {left} silent"));
+    report(&format!("ended after {took:.1?} with {left} silent, {refusals} connects refused"));
     assert!(status.success(), "{status}");
-    assert!(took <= DRAIN + MARGIN, "{took:?}");
+    assert!(took >= DRAIN, "{left} had not answered and were not waited for: {took:?}");
     let are_bad = told.others.iter().any(|(tag, _)| *tag >= SILENT);
     assert!(!are_bad, "clients that read were told: {:?}", told.others);
 }
 
-/// How long connects were taken still. From the first refusal on, to the end of the drain, each
-/// must be refused.
-fn refused_since(address: SocketAddr, began: Instant) -> Option<Duration> {
-    let mut since = None;
-    while began.elapsed() < DRAIN {
-        match TcpStream::connect(address).map_err(|error| error.kind()) {
-            // The kernel can connect a socket to itself where nobody listens any more.
-            Ok(stream) if stream.local_addr().is_ok_and(|own| own == address) => {}
-            Ok(_) => assert_eq!(since, None, "taken again after {:?}", began.elapsed()),
-            Err(ErrorKind::ConnectionRefused) => {
-                since.get_or_insert_with(|| began.elapsed());
-            }
-            Err(kind) => panic!("neither taken nor refused: {kind}"),
+/// Tries to connect; whoever listens for that has not begun to stop.
+fn is_refused(address: SocketAddr) -> bool {
+    match TcpStream::connect(address).map_err(|error| error.kind()) {
+        Err(ErrorKind::ConnectionRefused) => true,
+        // The kernel can connect a socket to itself where nobody listens any more.
+        Ok(stream) => {
+            let is_itself = stream.local_addr().is_ok_and(|own| own == address);
+            assert!(is_itself, "a server that stops takes a connection");
+            false
         }
-        std::thread::sleep(Duration::from_millis(1));
+        Err(kind) => panic!("neither taken nor refused: {kind}"),
     }
-    since
 }

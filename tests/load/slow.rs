@@ -3,7 +3,7 @@
 use testkit::swarm::{BINARY, End, Link, Pattern, Swarm, Target, Visitor};
 use throng::config::Backend;
 
-use crate::support::{config, report, seconds, start, stop};
+use crate::support::{PATIENCE, config, report, start, stop};
 
 on_both!(
     one_worker_closes_who_stops_reading_and_the_others_lose_nothing,
@@ -34,13 +34,8 @@ struct Room {
 }
 
 /// Takes turns until something holds; senders send whatever they may.
-fn run(
-    swarm: &mut Swarm,
-    room: &mut Room,
-    within: u64,
-    mut holds: impl FnMut(&mut Room) -> bool,
-) -> bool {
-    swarm.run(seconds(within), room, |swarm, room| {
+fn run(swarm: &mut Swarm, room: &mut Room, mut holds: impl FnMut(&mut Room) -> bool) -> bool {
+    swarm.run(PATIENCE, room, |swarm, room| {
         (0..SENDERS).for_each(|key| room.publish(swarm, key));
         holds(room)
     })
@@ -66,18 +61,18 @@ fn check(backend: Backend, workers: usize) {
     };
     swarm.open(MEMBERS, &[Target::new(address, "/room/busy")], &mut room);
     let slow_has = |room: &mut Room| room.seen[SLOW].iter().all(|seen| *seen >= 100);
-    assert!(run(&mut swarm, &mut room, 20, slow_has), "the room is busy: {:?}", room.seen);
+    assert!(run(&mut swarm, &mut room, slow_has), "the room is busy: {:?}", room.seen);
     swarm.link(SLOW).reads = false;
-    let is_closed = run(&mut swarm, &mut room, 60, |_| server.counts().closed_slow > 0);
+    let is_closed = run(&mut swarm, &mut room, |_| server.counts().closed_slow > 0);
     assert!(is_closed, "{:?}, {:?}", room.sent, server.counts());
     let sent_when_closed = room.sent;
     swarm.link(SLOW).reads = true;
-    let is_told = run(&mut swarm, &mut room, 20, |room| room.slow_end.is_some());
+    let is_told = run(&mut swarm, &mut room, |room| room.slow_end.is_some());
     assert!(is_told, "the slow one sees its end behind what it got");
     room.goal = room.sent.iter().max().expect("there are senders") + 200;
     let all_have =
         |room: &mut Room| room.seen[..SLOW].iter().flatten().all(|seen| *seen == room.goal);
-    assert!(run(&mut swarm, &mut room, 60, all_have), "{:?} {:?}", room.sent, room.seen);
+    assert!(run(&mut swarm, &mut room, all_have), "{:?} {:?}", room.sent, room.seen);
     // The visitor has seen that what the slow one got has no gap; it missed the end of it.
     let slow = room.seen[SLOW];
     assert!(slow.iter().zip(&sent_when_closed).all(|(seen, sent)| seen < sent));

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,8 +12,15 @@ use throng::config::{Backend, Config, ListenAddr};
 use throng::driver::uring;
 use throng::server::Server;
 
-/// The program under test.
-pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_throng");
+/// How long anything may take that must come: who waits longer hangs, however loud the host is.
+pub(crate) const PATIENCE: Duration = seconds(180);
+
+/// The program under test: that of `THRONG_BIN`, or the one built with these tests.
+pub(crate) fn program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    let given = || std::env::var_os("THRONG_BIN").map(PathBuf::from);
+    PROGRAM.get_or_init(|| given().unwrap_or_else(|| env!("CARGO_BIN_EXE_throng").into()))
+}
 
 static ALONE: Mutex<()> = Mutex::new(());
 
@@ -24,9 +31,14 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
     guard
 }
 
-/// Whether the long variants must run and nothing may be skipped.
-pub(crate) fn must_run_all() -> bool {
+/// Whether nothing may be skipped.
+fn must_run_all() -> bool {
     std::env::var_os("THRONG_TEST_REQUIRE_ALL").is_some_and(|value| value == "1")
+}
+
+/// Whether tests of the full tier run, by the clock and for minutes.
+pub(crate) fn is_full_tier() -> bool {
+    std::env::var_os("THRONG_TEST_FULL").is_some_and(|value| value == "1")
 }
 
 /// Tells that the present test cannot be run, past the harness, which hides what tests print.
@@ -74,13 +86,15 @@ pub(crate) fn name(backend: Backend) -> &'static str {
     }
 }
 
-/// Options for a server of this process, without pings.
+/// Options for a server of this process, without pings and without an end of its drain.
 pub(crate) fn config(backend: Backend, workers: usize) -> Config {
     Config {
         listen: vec!["127.0.0.1:0".parse().expect("an address of the documented form")],
         workers,
         backend,
         ping_interval: Duration::ZERO,
+        // Who answers is waited for, however late.
+        drain: PATIENCE,
         ..Config::default()
     }
 }
@@ -101,12 +115,12 @@ pub(crate) fn stop(server: Server) {
 /// The program with options, on this backend.
 pub(crate) fn spawn(backend: Backend, args: &[&str]) -> Spawned {
     let args: Vec<&str> = ["--backend", name(backend)].iter().chain(args).copied().collect();
-    Spawned::start(Path::new(PROGRAM), &args)
+    Spawned::start(program(), &args)
 }
 
-/// Waits until something holds; false if it does not in time.
-pub(crate) fn holds_within(within: Duration, mut holds: impl FnMut() -> bool) -> bool {
-    let until = Instant::now() + within;
+/// Waits until something holds; false if it never does.
+pub(crate) fn comes_to_hold(mut holds: impl FnMut() -> bool) -> bool {
+    let until = Instant::now() + PATIENCE;
     while !holds() {
         if Instant::now() >= until {
             return false;
@@ -114,6 +128,16 @@ pub(crate) fn holds_within(within: Duration, mut holds: impl FnMut() -> bool) ->
         thread::sleep(Duration::from_millis(10));
     }
     true
+}
+
+/// Returns when every worker has ended the turn that it was in, with all that is counted in it.
+pub(crate) fn end_turns(server: &Server) {
+    let turns = || server.counts_by_worker().into_iter().map(|counts| counts.turns);
+    let before: Vec<u64> = turns().collect();
+    // One that is in no turn takes one.
+    server.wake();
+    let have_ended = || turns().zip(&before).all(|(now, before)| now > *before);
+    assert!(comes_to_hold(have_ended), "a worker that is woken takes a turn");
 }
 
 /// Shorter than `Duration::from_secs`.

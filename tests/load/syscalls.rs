@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use testkit::swarm::{BINARY, End, Link, Spawned, Swarm, Target, Visitor};
 
 use crate::echo;
-use crate::support::{PROGRAM, alone, has_io_uring, holds_within, report, seconds, skip};
+use crate::support::{PATIENCE, alone, comes_to_hold, has_io_uring, program, report, skip};
 
 const CLIENTS: usize = 1000;
 const MESSAGES: usize = 200;
@@ -20,6 +20,10 @@ const WORKERS: usize = 1;
 
 /// Tracing alone slows the server down too little when the host holds the clients up.
 const SLOW_ENTER: &str = "inject=io_uring_enter:delay_exit=500";
+
+/// Calls for each message: with one for each of them it would be 1 at least, and it is 0.07 where
+/// the clients are not held up.
+const SHARE_MAX: f64 = 0.5;
 
 /// What moves bytes or waits for them, by other means than the ring.
 const FORBIDDEN: [&str; 14] = [
@@ -49,7 +53,7 @@ fn exchange(address: std::net::SocketAddr) {
     let (mut swarm, mut echoes) = (Swarm::new(), Echoes::default());
     swarm.open(CLIENTS, &[Target::new(address, "/echo")], &mut echoes);
     (0..CLIENTS).for_each(|key| swarm.link(key).frame(BINARY, &[b"ping"]));
-    let is_done = swarm.run(seconds(60), &mut echoes, |_, echoes| echoes.0 == ALL);
+    let is_done = swarm.run(PATIENCE, &mut echoes, |_, echoes| echoes.0 == ALL);
     assert!(is_done, "{} of {ALL} echoes", echoes.0);
     swarm.reset_all();
 }
@@ -66,7 +70,7 @@ fn io_uring_makes_no_system_call_per_message() {
     let enters = busy.get("io_uring_enter").copied().unwrap_or(0);
     let share = enters as f64 / ALL as f64;
     report(&format!("{enters} io_uring_enter for {ALL} messages: {share:.4} each; {busy:?}"));
-    assert!(enters > 0 && share < 0.1, "{busy:?}");
+    assert!(enters > 0 && share < SHARE_MAX, "{busy:?}");
 }
 
 #[test]
@@ -116,14 +120,14 @@ fn trace(what: impl FnOnce(&Spawned)) -> BTreeMap<String, u64> {
     let wrapper = ["strace", "-D", "-f", "-c", "-e", SLOW_ENTER, "-o", path];
     let workers = WORKERS.to_string();
     let args = ["--backend", "io_uring", "--workers", &workers, "--ping-interval", "0"];
-    let mut server = Spawned::start_wrapped(&wrapper, Path::new(PROGRAM), &args);
+    let mut server = Spawned::start_wrapped(&wrapper, program(), &args);
     what(&server);
     std::thread::sleep(Duration::from_millis(300));
     server.terminate();
-    let status = server.wait(seconds(30)).expect("it ends when asked to");
+    let status = server.wait(PATIENCE).expect("it ends when asked to");
     assert!(status.success(), "{status}");
     let has_summary = || fs::read_to_string(path).is_ok_and(|text| text.contains(" total"));
-    assert!(holds_within(seconds(10), has_summary), "strace writes its summary");
+    assert!(comes_to_hold(has_summary), "strace writes its summary");
     let text = fs::read_to_string(path).expect("it was read before");
     text.lines().filter_map(parse).collect()
 }

@@ -47,9 +47,9 @@ fn a_server_that_knows_no_signals_is_stopped_at_once() {
     let url = serve_later();
     let begin = Instant::now();
     let (code, _) =
-        measure(&["connect", "-n", "1", "--hold", "0", "--url", &url, "--spawn", "sleep 60"]);
+        measure(&["connect", "-n", "1", "--hold", "0", "--url", &url, "--spawn", "sleep 3600"]);
     assert_eq!(code, 0);
-    assert!(begin.elapsed() < Duration::from_secs(20), "it took {:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(300), "it does not wait for the hour");
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn faulty(mut socket: Socket) {
 fn faults_of_a_server_are_counted_as_what_they_are() {
     let url = serve(faulty);
     let mut args = vec!["broadcast", "-n", "1", "--url", &url, "--rate", "50", "--messages", "20"];
-    args.extend(["--timeout", "1s"]);
+    args.extend(["--timeout", "4s"]);
     // Two messages go before, to greet all: those measured begin with number 2.
     let (code, report) = measure(&args);
     assert_eq!(code, 1);
@@ -169,7 +169,7 @@ fn a_wrong_echo_is_found() {
         }
     });
     let mut args = vec!["echo", "-n", "1", "--url", &url, "--rate", "20", "--duration", "500ms"];
-    args.extend(["--timeout", "1s", "--warm-up", "0"]);
+    args.extend(["--timeout", "4s", "--warm-up", "0"]);
     let (code, report) = measure(&args);
     assert_eq!(code, 1);
     assert!(figure(&report, "echoes_wrong") >= 5.0);

@@ -116,7 +116,7 @@ fn a_rate_that_cannot_be_kept_ends_in_time() {
         let start = Instant::now();
         let (_, report) = measure(&args);
         let took = start.elapsed();
-        assert!(took < Duration::from_secs(12), "{scenario} took {took:?}");
+        assert!(took < Duration::from_secs(120), "{scenario} took {took:?}");
         let rate = if scenario == "chat" { "said" } else { "echoes" };
         let (sent, all) = (figure(&report, rate), 2e6 * took.as_secs_f64());
         assert!(sent > 1000.0 && sent < all / 2.0, "{scenario}: {sent} of {all} were possible");
@@ -148,7 +148,7 @@ fn those_that_read_get_all_while_others_do_not_read() {
     assert_eq!(code, 0);
     assert_eq!(figure(&report, "deaf"), 4.0);
     assert_eq!(figure(&report, "lost"), 0.0);
-    assert!(figure(&report, "published") >= 700.0);
+    assert!(figure(&report, "published") >= 400.0);
 }
 
 #[test]

@@ -24,9 +24,10 @@ pub(crate) fn throng_program() -> &'static Path {
         let program = Path::new(LOADTEST).with_file_name("throng");
         let mut build = Command::new(env!("CARGO"));
         build.args(["build", "--quiet", "--package", "throng", "--bin", "throng"]);
-        if !cfg!(debug_assertions) {
-            build.arg("--release");
-        }
+        // A profile's programs stand in a folder of its name, but for that of the default one.
+        let folder = program.parent().and_then(Path::file_name).and_then(|name| name.to_str());
+        let profile = folder.expect("cargo's folders have names in UTF-8");
+        build.args(["--profile", if profile == "debug" { "dev" } else { profile }]);
         let status = build.status().expect("cargo runs this test");
         assert!(status.success() && program.is_file(), "{} can be built", program.display());
         program
@@ -66,6 +67,16 @@ impl Throng {
 
     pub(crate) fn pid(&self) -> String {
         self.child.id().to_string()
+    }
+
+    /// How many sockets all of its threads have in their tables.
+    pub(crate) fn sockets(&self) -> usize {
+        let folder = format!("/proc/{}/task", self.child.id());
+        let tasks = std::fs::read_dir(folder).expect("it runs").flatten();
+        let tables = tasks.filter_map(|task| std::fs::read_dir(task.path().join("fd")).ok());
+        let targets = tables.flat_map(|table| table.flatten());
+        let targets = targets.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+        targets.filter(|to| to.to_string_lossy().starts_with("socket:")).count()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -40,7 +40,10 @@ const AT_ONCE: usize = 1000;
 const PING_INTERVAL: &str = "2s";
 
 /// A step of the measurement may take so long.
-const STEP_TIMEOUT: Duration = Duration::from_secs(60);
+const STEP_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// Memory that has not been given back for so long never is.
+const RETURN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The lowest figure within this time counts: a server gives the memory of a burst back 10 s later.
 const SETTLE_TIME: Duration = Duration::from_secs(16);
@@ -149,6 +152,23 @@ pub fn life(program: &Path, backend: &str) -> Life {
     Life { none_kib, before_kib, after_kib, gone_kib }
 }
 
+/// Lets so many echo connections each send a message of 64 KiB; gives the memory before, in KiB,
+/// and what it has come back to: at most `growth_kib` more, or the least that was seen.
+#[must_use]
+pub fn returned(server: &Spawned, count: usize, growth_kib: u64) -> (u64, u64) {
+    let mut crowd = Crowd::new(server, "/echo");
+    crowd.grow_to(count);
+    let before_kib = crowd.rest();
+    crowd.echo();
+    let mut lowest_kib = u64::MAX;
+    crowd.swarm.run(RETURN_TIMEOUT, &mut crowd.counting, |_, _| {
+        lowest_kib = lowest_kib.min(server.rss_kib());
+        lowest_kib <= before_kib + growth_kib
+    });
+    crowd.swarm.reset_all();
+    (before_kib, lowest_kib)
+}
+
 /// Measures two servers at the same time, on threads with the name of the present one: most of a
 /// measurement is waiting. Each has a table of descriptors of its own, as one does not hold the
 /// connections of both everywhere.
@@ -164,7 +184,11 @@ pub fn side_by_side<A: Send, B: Send>(
 }
 
 /// Does something on a thread with the name of the present one and with its own descriptors.
-fn beside<'scope, T: Send + 'scope>(
+///
+/// # Panics
+///
+/// If the thread cannot be started.
+pub fn beside<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     act: impl FnOnce() -> T + Send + 'scope,
 ) -> ScopedJoinHandle<'scope, T> {

@@ -1,5 +1,6 @@
 //! The server as a process of its own, for what must be seen from outside: memory, signals, calls.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -14,6 +15,9 @@ use nix::unistd::Pid;
 
 /// How long a server may take until it listens, also under a tracer.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What its last line begins with, before the counts.
+const COUNTED: &str = "stopped: ";
 
 /// A server; it is killed when this is dropped.
 #[derive(Debug)]
@@ -94,8 +98,22 @@ impl Spawned {
 
     /// Asks it to stop.
     pub fn terminate(&self) {
+        self.signal(Signal::SIGTERM);
+    }
+
+    /// Holds all its threads; what comes waits in its sockets.
+    pub fn hold(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub fn go_on(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).expect("pids are positive");
-        kill(Pid::from_raw(pid), Signal::SIGTERM).expect("it was not waited for");
+        kill(Pid::from_raw(pid), signal).expect("it was not waited for");
     }
 
     /// Waits for its exit; `None` if it runs on.
@@ -113,9 +131,41 @@ impl Spawned {
     /// Resident memory, in KiB.
     #[must_use]
     pub fn rss_kib(&self) -> u64 {
+        self.status_kib("VmRSS:")
+    }
+
+    /// The most memory that was resident at any time, in KiB.
+    #[must_use]
+    pub fn peak_rss_kib(&self) -> u64 {
+        self.status_kib("VmHWM:")
+    }
+
+    /// Ends a server whose clients are gone, and gives what its last line counts.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end.
+    #[must_use]
+    pub fn stop_and_count(mut self, within: Duration) -> HashMap<String, u64> {
+        self.terminate();
+        let status = self.wait(within).expect("it ends when asked to");
+        assert!(status.success(), "{status}");
+        let has_counted = || self.log().contains(COUNTED);
+        let until = Instant::now() + within;
+        while !has_counted() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let log = self.log();
+        let (_, counts) = log.split_once(COUNTED).expect("its last line has the counts");
+        let counts = counts.split_ascii_whitespace().filter_map(|word| word.split_once('='));
+        let number = |text: &str| text.parse().expect("a count is a number");
+        counts.map(|(name, count)| (name.to_owned(), number(count))).collect()
+    }
+
+    fn status_kib(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
         kib.expect("proc(5) has the field").parse().expect("it is a number")
     }
