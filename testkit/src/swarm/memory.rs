@@ -157,6 +157,9 @@ pub fn life(program: &Path, backend: &str) -> Life {
 #[must_use]
 pub fn returned(server: &Spawned, count: usize, growth_kib: u64) -> (u64, u64) {
     let mut crowd = Crowd::new(server, "/echo");
+    // What is needed once for as many as send at the same time is no cost of connections.
+    crowd.grow_to(AT_ONCE);
+    crowd.echo();
     crowd.grow_to(count);
     let before_kib = crowd.rest();
     crowd.echo();
