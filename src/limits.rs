@@ -41,7 +41,7 @@ pub const LINGER_BYTES_MAX: u32 = 64 << 20;
 pub const RECEIVE_BYTES: usize = 64 * 1024;
 
 /// Completions handed out by a driver per turn; the rest waits for the next turn.
-pub const COMPLETIONS_PER_TURN: usize = 1024;
+pub const COMPLETIONS_PER_TURN: usize = 4096;
 
 /// What a turn of a worker may cost, in units of about a nanosecond of a slow core: every loop of a
 /// turn pays. What finds it spent waits for the next turn, in its order (ARCHITECTURE.md).

@@ -38,7 +38,7 @@ impl<W: Wake> Core<W> {
     }
 
     /// Why nobody is let in, and when to try again.
-    fn unavailable(&self) -> Response {
+    pub(super) fn unavailable(&self) -> Response {
         let text = match self.stopping {
             Some(_) => "the server is stopping\n",
             None => "no room for more connections now\n",
@@ -106,7 +106,7 @@ impl<W: Wake> Core<W> {
         Ok((handshake, endpoint))
     }
 
-    fn respond(&mut self, conn: ConnId, mut response: Response, is_head: bool) {
+    pub(super) fn respond(&mut self, conn: ConnId, mut response: Response, is_head: bool) {
         let keep_alive = self.config().keep_alive;
         response.closes |= keep_alive.is_zero();
         let date = self.dates.at(self.unix_seconds);

@@ -167,7 +167,7 @@ impl<W: Wake> Core<W> {
         self.handle(conn, input);
         self.budget.end_visit();
         self.budget.pay(self.scratch.take_work());
-        self.watch_unfinished(conn);
+        self.watch_growing(conn);
     }
 
     /// Handles what came, as far as it may.

@@ -15,9 +15,10 @@ use crate::limits::{FRAME_COST, SHED_BYTES_MIN, SHED_LOOKS_PER_TURN, TRIM_INTERV
 pub(super) struct Shedding {
     /// Slots below were looked at in this pass.
     looked: u32,
-    /// Connections that hold less are left alone in this pass; each pass halves it. 0 if no search
-    /// is under way.
+    /// Connections that hold less are left alone in this pass. 0 if no search is under way.
     threshold: usize,
+    /// The most that one of these holds.
+    largest_left: usize,
     /// When the search goes on.
     at: Option<Instant>,
     /// When the log was told last.
@@ -31,6 +32,14 @@ const PAUSE: Duration = Duration::from_millis(1);
 const TELL_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Shedding {
+    /// The next pass ends those who hold half of the most that is left, or more.
+    fn end_pass(&mut self) {
+        let largest = std::mem::take(&mut self.largest_left);
+        self.looked = 0;
+        let is_much = largest >= SHED_BYTES_MIN;
+        self.threshold = if is_much { (largest / 2).max(SHED_BYTES_MIN) } else { 0 };
+    }
+
     pub(super) fn next_look(&self, now: Instant) -> Option<Duration> {
         self.at.map(|at| at.saturating_duration_since(now))
     }
@@ -41,13 +50,16 @@ impl<D: Driver> Worker<D> {
     pub(super) fn shed(&mut self) {
         let Some(mut goal) = self.core.begin_shedding() else { return };
         self.shed_what_waits(&mut goal);
-        if self.core.shedding.looked == 0 && self.core.shedding.threshold < SHED_BYTES_MIN {
+        if self.core.shedding.threshold == 0 {
             self.core.shed_unfinished(&mut goal);
-            self.core.shedding.threshold = 0;
         }
-        // Where nothing is left to end here, the others have it.
-        let goes_on = goal == 0 || self.core.shedding.threshold > 0;
-        self.core.shedding.at = Some(self.core.now + if goes_on { PAUSE } else { TRIM_INTERVAL });
+        let pause = match (goal, self.core.shedding.threshold) {
+            (0, _) => PAUSE,
+            // Where nothing is left to end here, the others have it.
+            (_, 0) => TRIM_INTERVAL,
+            _ => Duration::ZERO,
+        };
+        self.core.shedding.at = Some(self.core.now + pause);
     }
 
     /// Goes on with the pass over the table, as far as a turn reaches.
@@ -62,8 +74,7 @@ impl<D: Driver> Worker<D> {
             self.core.shedding.looked += 1;
         }
         if self.core.shedding.looked >= end {
-            self.core.shedding.looked = 0;
-            self.core.shedding.threshold /= 2;
+            self.core.shedding.end_pass();
         }
     }
 
@@ -77,6 +88,9 @@ impl<D: Driver> Worker<D> {
             *goal = goal.saturating_sub(held);
             self.core.counters.closed_memory.add(1);
             self.core.close_soon(conn);
+        } else {
+            let largest = &mut self.core.shedding.largest_left;
+            *largest = held.max(*largest);
         }
     }
 }

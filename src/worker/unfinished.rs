@@ -82,6 +82,33 @@ impl<W: Wake> Core<W> {
         }
     }
 
+    /// As `watch_unfinished`, behind what has just come: where the process is over its budget of
+    /// memory, no message grows.
+    #[inline]
+    pub(super) fn watch_growing(&mut self, conn: ConnId) {
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        let held = match &connection.phase {
+            Phase::Session(session, _) => session.memory(),
+            Phase::Http(http) => http.memory(),
+            Phase::Lingering(_) | Phase::Closed => 0,
+        };
+        if held > 0 {
+            self.judge_growing(conn, held);
+        }
+    }
+
+    fn judge_growing(&mut self, conn: ConnId, held: usize) {
+        if held < SHED_BYTES_MIN || self.shared.memory_excess().is_none() {
+            return self.watch_unfinished(conn);
+        }
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        if let Phase::Http(_) = &connection.phase {
+            self.counters.closed_memory.add(1);
+            return self.respond(conn, self.unavailable(), false);
+        }
+        self.end_unfinished(conn);
+    }
+
     /// Looks at those whose time is over.
     pub(super) fn look_at_unfinished(&mut self) {
         while let Some(entry) = self.unfinished.0.pop_front_if(|entry| entry.at <= self.now) {

@@ -7,7 +7,7 @@ use testkit::client::{Address, Client, close, text};
 use throng::config::{Backend, Config, ListenAddr};
 use throng::server::Server;
 
-use crate::support::{Scratch, comes_to_hold, ms};
+use crate::support::{Scratch, comes_to_hold};
 
 on_both!(a_server_that_is_dropped_stops, a_server_that_is_detached_runs_on);
 

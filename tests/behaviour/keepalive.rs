@@ -5,7 +5,7 @@ use std::fs;
 use testkit::client::Client;
 use throng::config::Backend;
 
-use crate::support::{comes_to_hold, ms, server};
+use crate::support::{comes_to_hold, server};
 
 on_both!(tcp_asks_for_life_where_the_server_does_not);
 

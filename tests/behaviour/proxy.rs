@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use testkit::client::Address;
 
-use crate::support::{Scratch, comes_to_hold, free_port, ms, skip};
+use crate::support::{Scratch, comes_to_hold, free_port, skip};
 
 /// Which proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
