@@ -1,5 +1,5 @@
-//! What the C library's allocator is told: what to give back to the system, and when; and a count of
-//! what it has given out, for the bound of `--memory`.
+//! What the C library's allocator is told: what to give back to the system, and when; and a count
+//! of what it has given out, for the bound of `--memory`.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

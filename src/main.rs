@@ -29,7 +29,7 @@ fn main() -> ExitCode {
             let _ = writeln!(io::stderr(), "throng: {error}");
             ExitCode::FAILURE
         }),
-        Some(Command::Serve(args)) => start(args),
+        Some(Command::Serve(args)) => start(*args),
         None => start(cli.args),
     }
 }

@@ -35,7 +35,7 @@ pub struct Cli {
 pub enum Command {
     /// Run the server (the default)
     #[command(after_help = UNITS)]
-    Serve(Args),
+    Serve(Box<Args>),
     /// Say how many connections this host can hold, and what to raise for more
     Doctor(DoctorArgs),
 }
@@ -286,7 +286,7 @@ mod tests {
         for words in [vec!["throng", "--workers", "3"], vec!["throng", "serve", "--workers", "3"]] {
             let cli = Cli::try_parse_from(words).expect("both forms are documented");
             let args = match cli.command {
-                Some(Command::Serve(args)) => args,
+                Some(Command::Serve(args)) => *args,
                 None => cli.args,
                 Some(Command::Doctor(_)) => panic!("nobody asked for it"),
             };

@@ -95,9 +95,9 @@ pub struct Config {
     /// `None` is half of what the host has or its cgroup allows. Above it connections are refused,
     /// and those that hold the most are ended.
     pub memory: Option<usize>,
-    /// Bytes that the process has allocated, asked once a turn. A program that embeds the server and
-    /// wants the bound counts them in its allocator, as the server's own does; by default nothing
-    /// is counted, and there is no bound.
+    /// Bytes that the process has allocated, asked once a turn. A program that embeds the server
+    /// and wants the bound counts them in its allocator, as the server's own does; by default
+    /// nothing is counted, and there is no bound.
     pub memory_in_use: fn() -> usize,
     /// Envelopes in each worker's mailbox. Small ones are for tests.
     pub mailbox_capacity: usize,

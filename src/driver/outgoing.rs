@@ -167,7 +167,8 @@ impl Outgoing {
         }
     }
 
-    /// Bytes of memory that come free if these are dropped, about: of what others have too, a share.
+    /// Bytes of memory that come free if these are dropped, about: of what others have too, a
+    /// share.
     #[must_use]
     pub fn share(&self) -> usize {
         match self {

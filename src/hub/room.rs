@@ -24,7 +24,8 @@ pub(super) struct Room {
     current: Runs,
     /// Members that are still to get it: the first of them.
     left: u32,
-    /// Times that something published here was sealed, and up to which of them deliveries have begun.
+    /// Times that something published here was sealed, and up to which of them deliveries have
+    /// begun.
     pub(super) seals: u32,
     pub(super) begun: u32,
     /// It stands in the queue of rooms with something to deliver.
@@ -56,8 +57,8 @@ impl Room {
         self.pending.is_some() || !self.sealed.is_empty()
     }
 
-    /// Whether so much has gathered that publishers must wait: while a delivery is under way no more
-    /// than the next one takes.
+    /// Whether so much has gathered that publishers must wait: while a delivery is under way no
+    /// more than the next one takes.
     pub(super) fn is_full(&self) -> bool {
         let max = if self.is_under_way() { DELIVERY_BYTES_MAX } else { GATHERED_BYTES_MAX };
         self.gathered >= max

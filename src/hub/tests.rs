@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::driver::sim::Rng;
 use crate::wire::Form;
 
 fn conn(index: u32) -> ConnId {
@@ -94,6 +93,19 @@ fn a_room_is_full_until_what_has_gathered_is_on_its_way() {
 }
 
 const GATHERED: usize = crate::limits::GATHERED_BYTES_MAX;
+
+/// Numbers from a seed (splitmix64).
+struct Rng(u64);
+
+impl Rng {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) % bound as u64) as usize
+    }
+}
 
 /// A hub, and what each member got.
 struct World {
@@ -216,7 +228,7 @@ impl World {
 #[test]
 fn everybody_gets_everything_once_whoever_comes_and_goes_in_the_middle() {
     for seed in 0..500 {
-        let (hub, rng) = (Hub::default(), Rng::new(seed));
+        let (hub, rng) = (Hub::default(), Rng(seed));
         let (members, next_conn, next_message) = (BTreeMap::new(), 0, 0);
         let mut world = World { hub, rng, members, next_conn, next_message };
         (0..400).for_each(|_| world.step());

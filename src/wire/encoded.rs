@@ -83,8 +83,8 @@ impl Encoded {
         self.weight() + self.deflated.get().map_or(0, Vec::len)
     }
 
-    /// Bytes of memory of the plain form and of what is known of its messages; it stays the same when
-    /// other forms are made.
+    /// Bytes of memory of the plain form and of what is known of its messages; it stays the same
+    /// when other forms are made.
     #[must_use]
     #[inline]
     pub fn weight(&self) -> usize {

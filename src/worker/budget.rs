@@ -1,8 +1,9 @@
 //! What a turn may cost: every loop of a turn pays, so that none keeps the others waiting.
 //!
-//! A turn has four phases ([`Phase`]), each with a share of its own and, but for the last, what those
-//! before it have left over; what one overspends is not taken from the next. What finds its phase spent stays where
-//! it is and comes first in the next turn; ARCHITECTURE.md has the table of costs.
+//! A turn has four phases ([`Phase`]), each with a share of its own and, but for the last, what
+//! those before it have left over; what one overspends is not taken from the next. What finds its
+//! phase spent stays where it is and comes first in the next turn; ARCHITECTURE.md has the table of
+//! costs.
 
 /// What is left of a phase, in units of about a nanosecond.
 #[derive(Debug)]
@@ -58,8 +59,8 @@ impl Budget {
     /// Begins a phase.
     pub(super) fn enter(&mut self, phase: Phase) {
         self.paid += self.began_with - self.left;
-        // The driver tells of a send that is done as of anything else: with many more deliveries in a
-        // turn than that, what clients send would wait behind them.
+        // The driver tells of a send that is done as of anything else: with many more deliveries in
+        // a turn than that, what clients send would wait behind them.
         let left_over = if phase == Phase::Delivery { 0 } else { self.left.max(0) };
         self.left = self.size * phase.share() / 16 + left_over;
         self.began_with = self.left;

@@ -1,5 +1,5 @@
-//! Mail between workers: mailboxes bounded by envelopes and by bytes, and an outbox for each that is
-//! full.
+//! Mail between workers: mailboxes bounded by envelopes and by bytes, and an outbox for each that
+//! is full.
 //!
 //! Nothing overtakes an outbox and nothing is dropped. While any outbox holds something the worker
 //! takes no more from those who publish ([`Mail::is_congested`]), so an outbox holds at most what

@@ -39,8 +39,8 @@ impl Unfinished {
 }
 
 impl<W: Wake> Core<W> {
-    /// Ends sessions for their unfinished messages, the newest first, until so much memory is freed.
-    /// Small messages are left alone.
+    /// Ends sessions for their unfinished messages, the newest first, until so much memory is
+    /// freed. Small messages are left alone.
     pub(super) fn shed_unfinished(&mut self, goal: &mut usize) {
         let mut small = Vec::new();
         while *goal > 0 && !self.is_spent() {
@@ -111,7 +111,8 @@ impl<W: Wake> Core<W> {
 
     /// Looks at those whose time is over.
     pub(super) fn look_at_unfinished(&mut self) {
-        while let Some(entry) = self.unfinished.0.pop_front_if(|entry| entry.at <= self.now) {
+        while self.unfinished.0.front().is_some_and(|entry| entry.at <= self.now) {
+            let Some(entry) = self.unfinished.0.pop_front() else { return };
             self.budget.pay(TIMER_COST);
             self.look_at_one(&entry);
             if self.is_spent() {

@@ -1,6 +1,6 @@
 //! The unmodified worker on a simulated network: a thousand seeds of cuts, delays, failures and
-//! small mailboxes and budgets. A failure prints its seed; `SEED=n cargo test --test simulation` runs
-//! it again, and `SEEDS=n` runs the first so many.
+//! small mailboxes and budgets. A failure prints its seed; `SEED=n cargo test --test simulation`
+//! runs it again, and `SEEDS=n` runs the first so many.
 
 mod client;
 mod cohort;
