@@ -173,7 +173,7 @@ fn mail_that_is_to_be_compressed_does_not_make_a_turn_long() {
     let publisher = server.open(0, "/room/a", &[]);
     let member = server.open(1, "/room/a", &[DEFLATE]);
     let other = server.open(1, "/echo", &[]);
-    let payload: Vec<u8> = (0..30_000_u32).map(|at| (at * at >> 7) as u8).collect();
+    let payload: Vec<u8> = (0..30_000_u32).map(|at| ((at * at) >> 7) as u8).collect();
     (0..MESSAGES).for_each(|_| publisher.write(&binary(&payload)));
     let mut slowest = 0;
     for _ in 0..100 {
