@@ -106,6 +106,9 @@ pub const DELIVERY_BYTES_MAX: usize = 512 << 10;
 /// every member an entry in its queue.
 pub const MERGED_RUN_BYTES_MAX: usize = 4096;
 
+/// From there on a run of copies takes no more.
+pub const MERGED_BYTES_MAX: usize = 64 << 10;
+
 /// Bytes that gather while a delivery is under way, up to which who leaves gets a copy of them.
 pub const LEAVER_COPY_BYTES_MAX: usize = 64 << 10;
 
@@ -135,8 +138,8 @@ pub const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// What must come of an unfinished message in that time at least, if not the rest of it.
 pub const MESSAGE_PROGRESS_BYTES: u64 = 4096;
 
-/// Memory that a connection may hold in unfinished messages, or waiting to be sent, where the
-/// process is over its budget of memory: those above are ended, the largest first.
+/// Memory that a connection may hold in an unfinished message or request, or by what waits for it,
+/// where the process is over its budget of memory: of those above some are ended.
 pub const SHED_BYTES_MIN: usize = 4096;
 
 /// Connections looked at in a turn for what they hold, where the process is over its budget.

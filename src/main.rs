@@ -38,8 +38,13 @@ fn main() -> ExitCode {
 fn examine(args: &DoctorArgs) -> Result<ExitCode, Box<dyn Error>> {
     let report = doctor::examine(args)?;
     let text = if args.json { report.to_json() } else { report.to_string() };
-    // Whoever reads it may have read enough.
-    let _ = writeln!(io::stdout(), "{}", text.trim_end());
+    match writeln!(io::stdout(), "{}", text.trim_end()) {
+        // Whoever reads it may have read enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            return Err(format!("cannot write to standard output: {error}").into());
+        }
+        _ => {}
+    }
     Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

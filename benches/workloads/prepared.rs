@@ -55,6 +55,11 @@ impl Prepared {
         self.received.extend(bytes.map(|(conn, bytes)| (conn, bytes.clone(), Some(bytes))));
     }
 
+    /// Whether the last turn took all that came in it.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.at == 0
+    }
+
     /// Lets time pass; it stands still otherwise.
     pub(crate) fn pass(&mut self, span: Duration) {
         self.now += span;

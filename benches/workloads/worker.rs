@@ -53,6 +53,10 @@ pub(crate) fn open(worker: &mut Worker<Prepared>, request: &[u8], count: usize) 
     worker.driver().accept(conns(count));
     worker.driver().receive(conns(count).map(|conn| (conn, request.to_vec())));
     turn(worker);
+    // So many at once are more than a turn handles.
+    while !worker.driver().is_at_rest() {
+        turn(worker);
+    }
     worker.driver().receive(std::iter::empty());
     turn(worker);
 }

@@ -164,9 +164,9 @@ pub struct Args {
     pub allowed_origins: AllowedOrigins,
 
     /// Hosts that requests may be for, others get 421: a.example,*.b.example:8080 [default: any]
-    #[arg(long, value_name = "LIST", env = "THRONG_ALLOWED_HOSTS", default_value = "")]
-    #[arg(hide_default_value = true, help_heading = LISTENING, hide_short_help = true)]
-    pub allowed_hosts: AllowedHosts,
+    #[arg(long, value_name = "LIST", env = "THRONG_ALLOWED_HOSTS")]
+    #[arg(help_heading = LISTENING, hide_short_help = true)]
+    pub allowed_hosts: Option<AllowedHosts>,
 
     /// Compression of messages, for clients that offer it
     #[arg(long, env = "THRONG_COMPRESSION", value_enum, default_value = "on")]
@@ -232,7 +232,7 @@ fn memory(text: &str) -> Result<usize, String> {
         _ => parse_size(text)
             .ok()
             .filter(|size| *size >= MEMORY_MIN)
-            .ok_or_else(|| "a size of at least 16MiB is needed, or off".into()),
+            .ok_or_else(|| "a size from 16MiB on like 512MiB or 4GiB is needed, or off".into()),
     }
 }
 
@@ -270,7 +270,7 @@ impl From<Args> for Config {
             keep_alive: args.keep_alive,
             drain: args.drain,
             allowed_origins: args.allowed_origins,
-            allowed_hosts: args.allowed_hosts,
+            allowed_hosts: args.allowed_hosts.unwrap_or_default(),
             compression: args.compression,
             ..Self::default()
         }

@@ -37,7 +37,11 @@ impl FromStr for AllowedHosts {
                 format!("`{word}` is no host: one looks like app.example, *.example or [::1]:8080")
             })
         });
-        patterns.collect::<Result<_, _>>().map(Self)
+        match patterns.collect::<Result<Vec<_>, _>>()? {
+            // An unset variable in a script must not let everybody in.
+            none if none.is_empty() => Err("a host is needed; without the option all are".into()),
+            some => Ok(Self(some)),
+        }
     }
 }
 

@@ -167,6 +167,15 @@ impl Outgoing {
         }
     }
 
+    /// How many runs of bytes these are.
+    #[must_use]
+    pub fn runs(&self) -> usize {
+        match self {
+            Self::Shared(..) | Self::Owned(_) => 1,
+            Self::Parts(parts) => parts.list.len(),
+        }
+    }
+
     /// Bytes of memory that come free if these are dropped, about: of what others have too, a
     /// share.
     #[must_use]

@@ -250,10 +250,10 @@ impl Hub {
         self.rooms[room.0 as usize].has_gathered()
     }
 
-    /// What is sealed and not under way.
+    /// What waits for a delivery to begin in a room, but for what is not sealed.
     #[must_use]
-    pub fn sealed(&self, room: RoomId) -> &[Arc<Encoded>] {
-        self.rooms[room.0 as usize].sealed()
+    pub fn waiting(&self, room: RoomId) -> Vec<Arc<Encoded>> {
+        self.rooms[room.0 as usize].waiting().cloned().collect()
     }
 
     /// What is under way and has still to come to a member: the caller delivers it, so it counts as
@@ -279,7 +279,7 @@ impl Hub {
     pub fn before_reply(&self, membership: Membership) -> Before {
         let Place { room, index } = self.places[membership.0 as usize];
         let room = &self.rooms[room.0 as usize];
-        if room.has_gathered() {
+        if room.has_published() {
             Before::Gathering(room.seals.wrapping_add(u32::from(room.pending.is_some())))
         } else if room.owes(index) {
             Before::Delivery

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::runs::{Lists, Runs};
 use super::{Member, Membership};
-use crate::limits::{DELIVERY_BYTES_MAX, GATHERED_BYTES_MAX, MERGED_RUN_BYTES_MAX};
+use crate::limits::{
+    DELIVERY_BYTES_MAX, GATHERED_BYTES_MAX, MERGED_BYTES_MAX, MERGED_RUN_BYTES_MAX,
+};
 use crate::wire::Encoded;
 
 /// See the module. ARCHITECTURE.md ("A delivery goes on over turns") has the rules for who joins
@@ -16,9 +18,11 @@ pub(super) struct Room {
     pub(super) members: Vec<Member>,
     /// What is published here; nobody else has it before it is sealed.
     pub(super) pending: Option<Arc<Encoded>>,
-    /// What the next deliveries have before that: it came by mail, or was sealed early.
+    /// What was sealed of it and has not begun to be delivered.
     sealed: Runs,
-    /// Bytes of memory of both.
+    /// What came by mail and has not begun to be delivered.
+    mail: Runs,
+    /// Bytes of memory of all three.
     gathered: usize,
     /// The delivery under way.
     current: Runs,
@@ -39,6 +43,7 @@ impl Room {
             members: Vec::with_capacity(1),
             pending: None,
             sealed: Runs::None,
+            mail: Runs::None,
             gathered: 0,
             current: Runs::None,
             left: 0,
@@ -54,6 +59,11 @@ impl Room {
 
     /// Whether there is something for another delivery than the one under way.
     pub(super) fn has_gathered(&self) -> bool {
+        self.has_published() || !self.mail.is_empty()
+    }
+
+    /// Whether anything published here waits for a delivery to begin.
+    pub(super) fn has_published(&self) -> bool {
         self.pending.is_some() || !self.sealed.is_empty()
     }
 
@@ -64,9 +74,9 @@ impl Room {
         self.gathered >= max
     }
 
-    /// What is sealed and not under way.
-    pub(super) fn sealed(&self) -> &[Arc<Encoded>] {
-        self.sealed.as_slice()
+    /// What waits for a delivery to begin, but for what is not sealed.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Arc<Encoded>> {
+        self.sealed.as_slice().iter().chain(self.mail.as_slice())
     }
 
     /// Notes so many bytes more of what was published here.
@@ -83,10 +93,10 @@ impl Room {
         lists: &mut Lists,
     ) -> usize {
         let before = self.gathered;
-        if self.sealed.is_empty() || frames.weight() > MERGED_RUN_BYTES_MAX {
+        if self.mail.is_empty() || frames.weight() > MERGED_RUN_BYTES_MAX {
             self.gathered += frames.weight();
-            self.sealed.push(frames, lists);
-        } else if let Some(last) = self.sealed.last_own() {
+            self.mail.push(frames, lists);
+        } else if let Some(last) = self.mail.last_own(MERGED_BYTES_MAX) {
             let weight = last.weight();
             last.append(&frames);
             self.gathered += last.weight() - weight;
@@ -94,7 +104,7 @@ impl Room {
             let mut copy = fresh();
             Arc::get_mut(&mut copy).expect("it is fresh").append(&frames);
             self.gathered += copy.weight();
-            self.sealed.push(copy, lists);
+            self.mail.push(copy, lists);
         }
         self.gathered - before
     }
@@ -111,6 +121,7 @@ impl Room {
     pub(super) fn clear(&mut self, lists: &mut Lists) -> usize {
         assert!(self.pending.is_none(), "what was published is sealed before the last leaves");
         self.sealed.clear(lists);
+        self.mail.clear(lists);
         std::mem::take(&mut self.gathered)
     }
 
@@ -124,17 +135,22 @@ impl Room {
         self.current.as_slice()
     }
 
-    /// Begins to deliver what is sealed, unless a delivery is under way: no more at once than
-    /// members can take.
+    /// Begins to deliver what is sealed, unless a delivery is under way, and of what came by mail as
+    /// much as members can take at once.
     pub(super) fn begin(&mut self, lists: &mut Lists) {
-        if self.is_under_way() || self.sealed.is_empty() {
+        if self.is_under_way() {
             return;
         }
-        self.current = self.sealed.take_first(DELIVERY_BYTES_MAX, lists);
-        self.gathered -= self.current.weight();
-        self.left = self.members.len() as u32;
-        if self.sealed.is_empty() {
-            self.begun = self.seals;
+        self.current = std::mem::take(&mut self.sealed);
+        self.begun = self.seals;
+        if !self.mail.is_empty() {
+            let room = DELIVERY_BYTES_MAX.saturating_sub(self.current.weight());
+            let mut first = self.mail.take_first(room, lists);
+            first.move_to(&mut self.current, lists);
+        }
+        if !self.current.is_empty() {
+            self.gathered -= self.current.weight();
+            self.left = self.members.len() as u32;
         }
     }
 

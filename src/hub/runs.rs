@@ -52,14 +52,14 @@ impl Runs {
         };
     }
 
-    /// The last run, if nobody else has it and more may be added.
-    pub(super) fn last_own(&mut self) -> Option<&mut Encoded> {
+    /// The last run, if nobody else has it and more may be added up to so many bytes.
+    pub(super) fn last_own(&mut self, bytes_max: usize) -> Option<&mut Encoded> {
         let last = match self {
             Self::None => return None,
             Self::One(run) => run,
             Self::Several(list) => list.last_mut()?,
         };
-        Arc::get_mut(last).filter(|run| run.may_grow())
+        Arc::get_mut(last).filter(|run| run.may_grow() && run.weight() < bytes_max)
     }
 
     /// Takes the first runs, of so many bytes at most, but one of any size.
@@ -81,13 +81,23 @@ impl Runs {
         first
     }
 
+    /// Moves all to the end of others.
+    pub(super) fn move_to(&mut self, others: &mut Self, lists: &mut Lists) {
+        match std::mem::take(self) {
+            Self::None => {}
+            Self::One(run) => others.push(run, lists),
+            Self::Several(mut list) => {
+                list.drain(..).for_each(|run| others.push(run, lists));
+                lists.keep(list);
+            }
+        }
+    }
+
     /// Lets go of the runs.
     pub(super) fn clear(&mut self, lists: &mut Lists) {
         if let Self::Several(mut list) = std::mem::take(self) {
             list.clear();
-            if lists.0.len() < LISTS_MAX {
-                lists.0.push(list);
-            }
+            lists.keep(list);
         }
     }
 
@@ -98,6 +108,12 @@ impl Runs {
 }
 
 impl Lists {
+    fn keep(&mut self, list: Box<Vec<Arc<Encoded>>>) {
+        if self.0.len() < LISTS_MAX {
+            self.0.push(list);
+        }
+    }
+
     /// Frees all.
     pub(super) fn trim(&mut self) {
         self.0 = Vec::new();
@@ -139,9 +155,9 @@ mod tests {
         let mut lists = Lists::default();
         let mut runs = Runs::None;
         (0..3).for_each(|_| runs.push(run(1), &mut lists));
-        assert!(runs.last_own().is_some());
+        assert!(runs.last_own(usize::MAX).is_some());
         let _other = Arc::clone(&runs.as_slice()[2]);
-        assert!(runs.last_own().is_none(), "another has it too");
+        assert!(runs.last_own(usize::MAX).is_none(), "another has it too");
         runs.clear(&mut lists);
         assert_eq!(lists.0.len(), 1);
         (0..2).for_each(|_| runs.push(run(1), &mut lists));

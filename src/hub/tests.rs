@@ -65,9 +65,12 @@ fn small_runs_of_other_workers_are_copied_together() {
     (0..1000).for_each(|_| hub.receive("a", run(10)));
     hub.receive("a", Arc::clone(&large));
     (0..1000).for_each(|_| hub.receive("a", run(10)));
-    let messages: Vec<_> = hub.sealed(room).iter().map(|run| run.messages()).collect();
+    let messages: Vec<_> = hub.waiting(room).iter().map(|run| run.messages()).collect();
     assert_eq!(messages, [1, 1000, 1, 1000]);
-    assert!(Arc::ptr_eq(&hub.sealed(room)[0], &first), "a single one is not copied");
+    assert!(Arc::ptr_eq(&hub.waiting(room)[0], &first), "a single one is not copied");
+    (0..5000).for_each(|_| hub.receive("a", run(1000)));
+    let longest = hub.waiting(room).iter().map(|run| run.weight()).max();
+    assert!(longest < Some(2 * crate::limits::MERGED_BYTES_MAX), "{longest:?}");
     hub.receive("nobody is there", run(10));
     hub.leave(membership);
     assert_eq!(hub.undelivered, 0);

@@ -54,6 +54,7 @@ impl<W: Wake> Core<W> {
         let arrived = match http.receive(input) {
             Ok(arrived) => arrived,
             Err(error) => {
+                self.budget.pay(REQUEST_COST);
                 self.respond(conn, http::refusal(error), false);
                 return Then::Next;
             }

@@ -77,9 +77,10 @@ impl Shared {
 
     /// Bytes that the process has allocated above its budget of memory.
     pub(super) fn memory_excess(&self) -> Option<usize> {
+        let budget = self.config.memory?;
         let at_start = self.memory_at_start.load(Ordering::Relaxed);
         let in_use = (self.config.memory_in_use)().saturating_sub(at_start);
-        in_use.checked_sub(self.config.memory?).filter(|excess| *excess > 0)
+        in_use.checked_sub(budget).filter(|excess| *excess > 0)
     }
 
     /// The tables are there by now: they reserve more than they will ever use, and do not count.
@@ -254,7 +255,7 @@ impl<W: Wake> Core<W> {
         }
     }
 
-    /// As `arm`, by the tick.
+    /// Sets the deadline alone: what was seen of the last one (REPRIEVED, HEARD) stays.
     pub(super) fn set_deadline(&mut self, conn: ConnId, due: Tick) {
         let Some(connection) = self.table.get_mut(conn) else { return };
         connection.deadline = due;
@@ -308,14 +309,22 @@ impl<W: Wake> Core<W> {
         if is_telling || has_work || self.may_go_on() {
             return Duration::ZERO;
         }
-        let trim = self.trim_at.map(|at| at.saturating_duration_since(now));
-        let stop = self.stopping.as_ref().map(|s| s.until.saturating_duration_since(now));
-        let sweeps = [&self.pings, &self.checks].into_iter().flatten();
-        let sweeps = sweeps.filter(|_| self.table.len() > 0).map(|sweep| sweep.until_next(now));
-        let others = [self.unfinished.next_look(now), self.shedding.next_look(now), stop, trim];
-        let nearest = sweeps.chain(self.timers.until_next(now)).chain(others.into_iter().flatten());
-        let nearest = nearest.min();
-        nearest.map_or(FOREVER, |nearest| nearest.min(FOREVER))
+        let mut nearest = FOREVER;
+        let mut consider = |span: Option<Duration>| {
+            if let Some(span) = span {
+                nearest = nearest.min(span);
+            }
+        };
+        consider(self.trim_at.map(|at| at.saturating_duration_since(now)));
+        consider(self.stopping.as_ref().map(|s| s.until.saturating_duration_since(now)));
+        if self.table.len() > 0 {
+            consider(self.pings.as_ref().map(|sweep| sweep.until_next(now)));
+            consider(self.checks.as_ref().map(|sweep| sweep.until_next(now)));
+        }
+        consider(self.timers.until_next(now));
+        consider(self.unfinished.next_look(now));
+        consider(self.shedding.next_look(now));
+        nearest
     }
 }
 

@@ -95,10 +95,11 @@ impl<W: Wake> Core<W> {
     #[inline(never)]
     pub(super) fn leave_room(&mut self, conn: ConnId) {
         let membership = self.table.get_mut(conn).and_then(|connection| connection.membership());
-        if let Some(membership) = membership
-            && self.bring_up_to_date(conn, membership).is_some()
-        {
-            self.hand_out_gathered(conn, membership);
+        if let Some(membership) = membership {
+            self.bring_up_to_date(conn, membership);
+            if self.hub.has_gathered(self.hub.room_of(membership)) {
+                self.hand_out_gathered(conn, membership);
+            }
         }
         if let Some(pong) = self.pongs.remove(&conn.index) {
             self.append_pong(conn, &pong.payload);
@@ -133,7 +134,7 @@ impl<W: Wake> Core<W> {
             self.seal(room);
         }
         let mut runs = self.hub.pass(membership);
-        runs.extend_from_slice(self.hub.sealed(room));
+        runs.extend(self.hub.waiting(room));
         runs.iter().for_each(|frames| self.append_run(conn, frames));
         if let Some(run) = self.hub.pending(room)
             && let Some(connection) = self.table.get_mut(conn)

@@ -12,7 +12,6 @@ use crate::limits::CLOSE_COST;
 impl<D: Driver> Worker<D> {
     /// Each touched connection once: everything it has coming leaves in one send.
     pub(super) fn flush(&mut self) {
-        // Closing one delivers what it published, which may touch others.
         while let Some(conn) = self.core.touched.pop_front() {
             self.flush_one(conn);
         }

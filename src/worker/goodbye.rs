@@ -33,8 +33,8 @@ impl<W: Wake> Core<W> {
     fn tell_some(&mut self) {
         let Some(Stopping { mut told, until, mut closed }) = self.stopping else { return };
         let end = self.table.end();
-        // When the time is up, it is also for who came to be told in the last turns.
-        let is_over = told >= end && self.now >= until;
+        // When the time is up, it is so for everybody, told or not.
+        let is_over = self.now >= until;
         let next = if is_over { &mut closed } else { &mut told };
         for index in *next..end.min(*next + GOODBYES_PER_TURN as u32) {
             *next = index + 1;

@@ -5,7 +5,7 @@ use super::table::{Connection, Ping, flag};
 use crate::config::Config;
 use crate::driver::Wake;
 use crate::id::ConnId;
-use crate::limits::{PINGS_PER_TURN, SEND_COST, TIMER_COST};
+use crate::limits::{CLOSE_COST, PINGS_PER_TURN, QUESTION_COST, SEND_COST, TIMER_COST};
 use crate::wire::{CloseCode, Form};
 
 impl<W: Wake> Core<W> {
@@ -19,6 +19,8 @@ impl<W: Wake> Core<W> {
         while let Some((conn, tick)) = self.due.pop() {
             self.budget.pay(TIMER_COST);
             if self.is_due(conn, tick) {
+                // What it may come to is paid here, where it can stop.
+                self.budget.pay(QUESTION_COST + CLOSE_COST);
                 self.overdue(conn);
             }
             if self.is_spent() {
@@ -47,6 +49,7 @@ impl<W: Wake> Core<W> {
             return;
         }
         if must_time_send(connection, &self.shared.config) {
+            self.budget.pay(QUESTION_COST);
             self.slow.push(conn);
         }
         // Who is paused by us cannot answer; who has not answered yet is asked no further.
@@ -88,8 +91,13 @@ impl<W: Wake> Core<W> {
         }
         let due = self.timers.tick_behind(since, timeout);
         if self.timers.is_ahead(due, self.now) {
-            return self.set_deadline(conn, due);
+            // A send that is timed has the deadline: then the next sweep looks again.
+            if !connection.has(flag::SEND_TIMED) {
+                self.set_deadline(conn, due);
+            }
+            return;
         }
+        self.budget.pay(QUESTION_COST + CLOSE_COST);
         self.suspects.push(conn);
     }
 
@@ -100,11 +108,10 @@ impl<W: Wake> Core<W> {
     }
 }
 
-/// Whether the deadline is to be one of the send that is under way: a pong may have its own.
+/// Whether the send that is under way is to have a deadline. It has the connection's only one: a
+/// pong that is owed too is asked for by the sweeps.
 fn must_time_send(connection: &Connection, config: &Config) -> bool {
-    let owes_pong = matches!(connection.ping, Ping::Awaiting(_)) && !config.pong_timeout.is_zero();
     connection.has(flag::SENDING)
         && !connection.has(flag::SEND_TIMED)
-        && !owes_pong
         && !config.send_timeout.is_zero()
 }

@@ -31,7 +31,7 @@ impl<W: Wake> Core<W> {
 
     /// Publishers who need not wait any longer go on in their turn.
     fn release_waiting(&mut self) {
-        if self.must_publishers_wait() {
+        if self.waiting.is_empty() || self.must_publishers_wait() {
             return;
         }
         for _ in 0..self.waiting.len() {
@@ -44,6 +44,9 @@ impl<W: Wake> Core<W> {
             }
             connection.clear(flag::WAITING);
             hold(&mut self.held, conn, connection);
+            if self.is_spent() {
+                return;
+            }
         }
     }
 }

@@ -46,7 +46,7 @@ use self::budget::Phase;
 use self::core::Core;
 use self::ingest::After;
 use crate::driver::{Completion, Driver, Listener, ListenerId};
-use crate::limits::{ACCEPT_COST, QUESTION_COST};
+use crate::limits::ACCEPT_COST;
 use crate::stats::Counters;
 
 /// See the module.
@@ -119,6 +119,7 @@ impl<D: Driver> Worker<D> {
         self.core.read_mail();
         self.core.deliver();
         // Behind the deliveries: what was said before the server was stopped comes first.
+        self.core.enter(Phase::Goodbye);
         self.say_goodbye();
         self.flush();
         self.trim();
@@ -172,12 +173,10 @@ impl<D: Driver> Worker<D> {
     /// they are sent is being taken.
     fn judge(&mut self) {
         while let Some(conn) = self.core.slow.pop() {
-            self.core.budget.pay(QUESTION_COST);
             let taken = self.driver.taken(conn);
             self.core.look_at_send(conn, taken);
         }
         while let Some(conn) = self.core.suspects.pop() {
-            self.core.budget.pay(QUESTION_COST);
             if self.driver.has_unread(conn) {
                 self.core.reprieve(conn);
             } else {
@@ -185,7 +184,6 @@ impl<D: Driver> Worker<D> {
             }
         }
         while let Some(conn) = self.core.stuck.pop() {
-            self.core.budget.pay(QUESTION_COST);
             let has_unread = self.driver.has_unread(conn);
             self.core.judge_unfinished(conn, has_unread);
         }
@@ -213,7 +211,7 @@ impl<D: Driver> Worker<D> {
                 Completion::Released(..) => unreachable!("nothing is released yet"),
                 Completion::Woken => {}
             }
-            if self.core.is_spent() {
+            if self.core.budget.is_empty() {
                 return;
             }
         }

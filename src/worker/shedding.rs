@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::Worker;
 use super::core::Core;
 use super::table::Phase;
-use crate::driver::{Driver, Wake};
-use crate::limits::{FRAME_COST, SHED_BYTES_MIN, SHED_LOOKS_PER_TURN, TRIM_INTERVAL};
+use crate::driver::{Driver, Outgoing, Wake};
+use crate::limits::{CLOSE_COST, FRAME_COST, SHED_BYTES_MIN, SHED_LOOKS_PER_TURN, TRIM_INTERVAL};
 
 /// How far the search has come.
 #[derive(Debug, Default)]
@@ -66,12 +66,14 @@ impl<D: Driver> Worker<D> {
     fn shed_what_waits(&mut self, goal: &mut usize) {
         let end = self.core.table.end();
         for _ in 0..SHED_LOOKS_PER_TURN {
-            if *goal == 0 || self.core.shedding.looked >= end || self.core.is_spent() {
+            if *goal == 0 || self.core.shedding.looked >= end {
                 break;
             }
-            self.core.budget.pay(FRAME_COST);
             self.shed_at(self.core.shedding.looked, goal);
             self.core.shedding.looked += 1;
+            if self.core.is_spent() {
+                break;
+            }
         }
         if self.core.shedding.looked >= end {
             self.core.shedding.end_pass();
@@ -79,13 +81,16 @@ impl<D: Driver> Worker<D> {
     }
 
     fn shed_at(&mut self, index: u32, goal: &mut usize) {
+        self.core.budget.pay(FRAME_COST);
         let Some((conn, connection)) = self.core.table.at(index) else { return };
         if matches!(connection.phase, Phase::Closed) {
             return;
         }
-        let held = connection.held() + self.driver.sending(conn);
+        self.core.budget.pay(connection.queue.as_ref().map_or(0, Outgoing::runs) * FRAME_COST);
+        let held = connection.memory() + self.driver.sending(conn);
         if held >= self.core.shedding.threshold {
             *goal = goal.saturating_sub(held);
+            self.core.budget.pay(CLOSE_COST);
             self.core.counters.closed_memory.add(1);
             self.core.close_soon(conn);
         } else {

@@ -90,7 +90,8 @@ pub(super) mod flag {
     pub(in super::super) const TOUCHED: u16 = 1 << 1;
     /// The driver was told to receive no more.
     pub(in super::super) const PAUSED: u16 = 1 << 2;
-    /// It must not be read: its own queue is long, or another worker does not keep up.
+    /// It must not be read: its own queue is long, a response is on its way, the turn was spent, or it
+    /// waits for others.
     pub(in super::super) const STALLED: u16 = 1 << 3;
     /// A FIN follows the queue, then it lingers.
     pub(in super::super) const FINISH: u16 = 1 << 4;
@@ -102,7 +103,7 @@ pub(super) mod flag {
     pub(in super::super) const CLOSE: u16 = 1 << 7;
     /// It counts among the connections of the process.
     pub(in super::super) const COUNTED: u16 = 1 << 8;
-    /// It stands in the list of those who wait for other workers.
+    /// It stands in the list of publishers who wait: for other workers, this one or their room.
     pub(in super::super) const WAITING: u16 = 1 << 10;
     /// Its deadline has passed while something it had sent was still to be read.
     pub(in super::super) const REPRIEVED: u16 = 1 << 11;
@@ -167,7 +168,7 @@ impl Connection {
     }
 
     /// Bytes of memory that it holds by what waits for it, or by what it has not finished to ask.
-    pub(super) fn held(&self) -> usize {
+    pub(super) fn memory(&self) -> usize {
         let asked = if let Phase::Http(http) = &self.phase { http.memory() } else { 0 };
         let waits = self.queue.as_ref().map_or(0, Outgoing::share);
         waits + self.stash.as_ref().map_or(0, |stash| stash.memory()) + asked

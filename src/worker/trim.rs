@@ -1,5 +1,7 @@
 //! What a burst has left: memory is given back when it was not needed for a while.
 
+use std::time::Duration;
+
 use super::Worker;
 use super::core::Core;
 use crate::driver::{Driver, Wake};
@@ -7,6 +9,9 @@ use crate::limits::{BURST_OVER, TRIM_INTERVAL};
 
 /// Connections that the lists of a turn have room for even after a quiet second.
 const LISTED_KEPT: usize = 1024;
+
+/// From one trial to the next where connections in high slots keep a table large.
+const SPARSE_PAUSE: Duration = Duration::from_secs(60);
 
 impl<D: Driver> Worker<D> {
     /// The last step of a turn.
@@ -72,13 +77,16 @@ impl<W: Wake> Core<W> {
         if ends_at > self.now {
             return false;
         }
+        let before = self.table.end();
         self.table.trim();
         self.cohorts.trim();
         self.hub.trim_tables();
         self.trim_lists();
         // Where one in a high slot stays, the rest has to wait until it has gone.
-        self.sparse_ends_at = self.table.is_sparse().then(|| self.now + BURST_OVER);
-        true
+        let has_shrunk = self.table.end() < before;
+        let pause = if has_shrunk { BURST_OVER } else { SPARSE_PAUSE };
+        self.sparse_ends_at = self.table.is_sparse().then(|| self.now + pause);
+        has_shrunk
     }
 
     fn trim_lists(&mut self) {

@@ -7,7 +7,10 @@ use super::core::Core;
 use super::table::{Phase, flag};
 use crate::driver::Wake;
 use crate::id::ConnId;
-use crate::limits::{MESSAGE_PROGRESS_BYTES, MESSAGE_TIMEOUT, SHED_BYTES_MIN, TIMER_COST};
+use crate::limits::{
+    CLOSE_COST, FRAME_COST, MESSAGE_PROGRESS_BYTES, MESSAGE_TIMEOUT, QUESTION_COST, SHED_BYTES_MIN,
+    TIMER_COST,
+};
 use crate::wire::CloseCode;
 
 /// In the order in which they will be looked at, which is that in which they began but for those
@@ -45,7 +48,7 @@ impl<W: Wake> Core<W> {
         let mut small = Vec::new();
         while *goal > 0 && !self.is_spent() {
             let Some(entry) = self.unfinished.0.pop_back() else { break };
-            self.budget.pay(TIMER_COST);
+            self.budget.pay(FRAME_COST);
             match self.end_unfinished(entry.conn) {
                 Some(memory) => *goal = goal.saturating_sub(memory),
                 None => small.push(entry),
@@ -88,9 +91,9 @@ impl<W: Wake> Core<W> {
     pub(super) fn watch_growing(&mut self, conn: ConnId) {
         let Some(connection) = self.table.get_mut(conn) else { return };
         let held = match &connection.phase {
-            Phase::Session(session, _) => session.memory(),
+            Phase::Session(session, _) if session.unfinished().is_some() => session.memory().max(1),
             Phase::Http(http) => http.memory(),
-            Phase::Lingering(_) | Phase::Closed => 0,
+            Phase::Session(..) | Phase::Lingering(_) | Phase::Closed => 0,
         };
         if held > 0 {
             self.judge_growing(conn, held);
@@ -134,6 +137,7 @@ impl<W: Wake> Core<W> {
         if has_got_on {
             self.watch_unfinished(entry.conn);
         } else {
+            self.budget.pay(QUESTION_COST + CLOSE_COST);
             self.stuck.push(entry.conn);
         }
     }
@@ -142,6 +146,10 @@ impl<W: Wake> Core<W> {
     pub(super) fn judge_unfinished(&mut self, conn: ConnId, has_unread: bool) {
         if has_unread {
             return self.watch_unfinished(conn);
+        }
+        let connection = self.table.get_mut(conn);
+        if !connection.is_some_and(|it| matches!(it.phase, Phase::Session(..))) {
+            return;
         }
         self.counters.closed_unfinished.add(1);
         tracing::debug!(?conn, "closing: a message is not finished");

@@ -271,6 +271,24 @@ fn a_member_who_takes_nothing_is_cut_in_time() {
 }
 
 #[test]
+fn who_owes_a_pong_and_takes_nothing_is_cut_in_time_too() {
+    for seed in 0..SEEDS {
+        let config = Config { pong_timeout: HOUR * 2, ..Config::default() };
+        let (interval, timeout) = (config.ping_interval, config.send_timeout);
+        let mut server = Server::new(seed, config);
+        let silent = server.open("/room/a");
+        // The ping is taken and not answered.
+        while silent.read().is_empty() {
+            server.pass(STEP);
+        }
+        server.publish(10);
+        let stays = server.stays();
+        assert!(stays <= interval + timeout + 2 * STEP, "seed={seed}: {stays:?}");
+        assert_eq!(server.counts().closed_slow, 1, "seed={seed}");
+    }
+}
+
+#[test]
 fn an_echo_client_that_takes_nothing_is_cut_in_time() {
     for seed in 0..SEEDS {
         let config = Config { max_backlog: 64 << 10, ..Config::default() };
