@@ -165,11 +165,12 @@ impl<W: Wake> Core<W> {
     }
 
     fn consume(&mut self, conn: ConnId, input: &mut &mut [u8]) {
-        self.budget.pay(RECEIVE_COST + SEND_COST + input.len() / 4);
+        let bytes = input.len();
         self.budget.begin_visit(VISIT_COST);
         self.handle(conn, input);
         self.budget.end_visit();
-        self.budget.pay(self.scratch.take_work());
+        // Behind what was done, or a small budget would be spent before anything is.
+        self.budget.pay(RECEIVE_COST + SEND_COST + bytes / 4 + self.scratch.take_work());
         self.watch_growing(conn);
     }
 

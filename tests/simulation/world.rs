@@ -309,6 +309,11 @@ impl World {
     }
 
     fn check_visitors(&self) -> Result<(), String> {
+        let is_kept_out =
+            |it: &&Client| it.manner == Manner::Polite && !it.is_open && !it.is_ended();
+        if let Some(client) = self.clients.iter().find(is_kept_out) {
+            return Err(format!("client {} was never let in", client.id));
+        }
         let is_sad = |visitor: &&Visitor| !visitor.is_content() && !visitor.is_ended();
         match self.visitors.iter().find(is_sad) {
             Some(visitor) => Err(format!("{} answers only", visitor.answers)),
