@@ -62,6 +62,12 @@ pub const FRAME_COST: usize = 32;
 /// A request, beside a unit for each eight bytes of the response.
 pub const REQUEST_COST: usize = 2048;
 
+/// A frame of a message in parts, whose header is taken byte by byte.
+pub const PART_COST: usize = 128;
+
+/// A compressed byte that came, unless more comes out of it.
+pub const INFLATE_BYTE_COST: usize = 64;
+
 /// A byte that is compressed.
 pub const DEFLATE_BYTE_COST: usize = 8;
 
@@ -120,7 +126,8 @@ pub const DEFLATE_BYTES_PER_RUN: usize = 1 << 20;
 /// pongs beyond wait for the end of the turn, or pings between messages would make a run of each.
 pub const RUNS_FOR_PONGS_PER_TURN: usize = 16;
 
-/// Connections accepted by the epoll driver per listener and turn.
+/// Connections accepted per listener and turn: by epoll always, by io_uring while many wait to be
+/// read.
 pub const ACCEPTS_PER_TURN: usize = 32;
 
 /// Envelopes in a worker's mailbox. At the bound the sender keeps them in its outbox for that
@@ -160,6 +167,11 @@ pub const POOLED_BUFFERS_MAX: usize = 64;
 
 /// Messages shorter than this are not compressed: the saving is less than the work.
 pub const DEFLATE_BYTES_MIN: usize = 1024;
+
+/// Bytes by which a compressed message may be longer than twice what comes out of it, while it is
+/// inflated. No compressor makes a message longer than it is by more than 5 bytes for each 64 KiB;
+/// blocks that give nothing take 0.2 us a byte.
+pub const EXPANSION_BYTES_MAX: usize = 4096;
 
 /// Connections of a worker that its tables have room for from the start, however many are allowed:
 /// containers often allow 2^30 descriptors. With more the tables grow, which copies them.

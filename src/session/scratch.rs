@@ -1,7 +1,7 @@
 //! What the sessions of one worker lend and share: they need it only while a message is partial.
 
 use super::partial::Partial;
-use crate::limits::{FRAME_COST, POOLED_BUFFER_BYTES_MAX, POOLED_BUFFERS_MAX};
+use crate::limits::{INFLATE_BYTE_COST, PART_COST, POOLED_BUFFER_BYTES_MAX, POOLED_BUFFERS_MAX};
 use crate::wire::Violation;
 use crate::wire::deflate::{InflateError, Inflater};
 use crate::wire::frame::Kind;
@@ -59,13 +59,13 @@ impl Scratch {
     }
 
     /// What was done since this was last asked and shows in no message: frames of messages in
-    /// parts, in [`FRAME_COST`] each, and bytes that were inflated.
+    /// parts, in [`PART_COST`] each, and bytes that were inflated.
     pub fn take_work(&mut self) -> usize {
         std::mem::take(&mut self.work)
     }
 
     pub(super) fn note_frames(&mut self, frames: usize) {
-        self.work += frames * FRAME_COST;
+        self.work += frames * PART_COST;
     }
 
     /// Inflates a message and checks it; the memory of a large one is freed by the next.
@@ -80,8 +80,8 @@ impl Scratch {
         }
         let inflater = self.inflater.get_or_insert_default();
         let result = inflater.inflate(bytes, &mut self.inflated, max);
-        // Blocks that give nothing take time too.
-        self.work += self.inflated.len().max(16 * bytes.len());
+        // Blocks that give little take time too, for their tables.
+        self.work += self.inflated.len().max(INFLATE_BYTE_COST * bytes.len());
         match result {
             Ok(()) if kind == Kind::Text && !utf8::is_utf8(&self.inflated) => {
                 Err(Violation::BadUtf8)

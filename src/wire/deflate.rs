@@ -3,6 +3,8 @@
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
+use crate::limits::EXPANSION_BYTES_MAX;
+
 /// The window that we compress with, as a power of two. A receiver with a smaller one can read a
 /// message that is no longer than its own window, since no distance in it reaches further back.
 pub const WINDOW_BITS: u8 = 15;
@@ -94,15 +96,23 @@ impl Inflater {
         out: &mut Vec<u8>,
         max: usize,
     ) -> Result<Rest, InflateError> {
+        let mut taken = 0;
         loop {
             if out.len() == out.capacity() {
                 out.reserve(out.len().clamp(1024, 1 << 20));
             }
             let (read, written) = (self.0.total_in(), out.len());
-            let status = self.0.decompress_vec(bytes, out, FlushDecompress::Sync);
-            bytes = &bytes[(self.0.total_in() - read) as usize..];
+            // A little at a time: what gives nothing is not taken whole.
+            let some = &bytes[..bytes.len().min(EXPANSION_BYTES_MAX)];
+            let status = self.0.decompress_vec(some, out, FlushDecompress::Sync);
+            let count = (self.0.total_in() - read) as usize;
+            bytes = &bytes[count..];
+            taken += count;
             if out.len() > max {
                 return Err(InflateError::TooBig);
+            }
+            if taken > 2 * out.len() + 2 * EXPANSION_BYTES_MAX {
+                return Err(InflateError::Damaged);
             }
             match status {
                 Ok(Status::StreamEnd) => {
@@ -171,6 +181,16 @@ mod tests {
         let mut inflater = Inflater::default();
         assert_eq!(inflater.inflate(&packed, &mut out, 1 << 20), Err(InflateError::TooBig));
         assert!(out.capacity() <= 4 << 20, "{}", out.capacity());
+    }
+
+    #[test]
+    fn blocks_that_give_nothing_are_not_taken_for_long() {
+        let (empty, mut out) = ([0, 0, 0, 0xff, 0xff], Vec::new());
+        let mut inflater = Inflater::default();
+        inflater.inflate(&empty.repeat(500), &mut out, 99).expect("some may be there");
+        let many = empty.repeat(200_000);
+        assert_eq!(inflater.inflate(&many, &mut out, 99), Err(InflateError::Damaged));
+        assert!(inflater.0.total_in() < 4 * EXPANSION_BYTES_MAX as u64, "it is not read whole");
     }
 
     #[test]

@@ -170,7 +170,7 @@ impl<W: Wake> Core<W> {
         self.handle(conn, input);
         self.budget.end_visit();
         // Behind what was done, or a small budget would be spent before anything is.
-        self.budget.pay(RECEIVE_COST + SEND_COST + bytes / 4 + self.scratch.take_work());
+        self.budget.pay(RECEIVE_COST + SEND_COST + bytes / 4);
         self.watch_growing(conn);
     }
 
@@ -201,6 +201,7 @@ impl<W: Wake> Core<W> {
     /// one among them, and everybody for the next turn where this one has handled enough. None of
     /// these closes the connection.
     fn stall_if_needed(&mut self, conn: ConnId, input: &[u8]) -> Then {
+        self.budget.pay(self.scratch.take_work());
         let backlog_max = (self.config().max_backlog / 2).max(1);
         let (must_wait, is_spent) = (self.must_publishers_wait(), self.is_spent());
         let Some(connection) = self.table.get_mut(conn) else { return Then::Stop };

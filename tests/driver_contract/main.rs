@@ -5,6 +5,7 @@
 //! other modules say what is to happen in the cases that are named here.
 
 mod adopting;
+mod behind;
 mod closing;
 mod crowd;
 mod ending;

@@ -66,7 +66,7 @@ impl UringDriver {
         if !cqueue::more(entry.flags())
             && let Some(listening) = &mut self.listeners[index as usize]
         {
-            listening.is_armed = false;
+            (listening.is_armed, listening.is_resting) = (false, false);
             if listening.is_leaving {
                 self.listeners[index as usize] = None;
             }
@@ -79,17 +79,16 @@ impl UringDriver {
                 Told::Other(Completion::Accepted(conn, ListenerId(index as u16)))
             }
             error => {
-                self.stall_if_exhausted(-error);
+                self.stall_if_exhausted(&io::Error::from_raw_os_error(-error));
                 Told::Nothing
             }
         }
     }
 
-    fn stall_if_exhausted(&mut self, errno: i32) {
-        let error = io::Error::from_raw_os_error(errno);
-        let Some(shortage) = Shortage::of_accept(&error) else { return };
+    pub(super) fn stall_if_exhausted(&mut self, error: &io::Error) {
+        let Some(shortage) = Shortage::of_accept(error) else { return };
         self.stalled_until = Some(clock::now() + ACCEPT_RETRY);
-        shortage.warn_once(&mut self.stalls_told, &error);
+        shortage.warn_once(&mut self.stalls_told, error);
     }
 
     fn polled(&mut self, conn: ConnId, entry: &Entry) -> Told {

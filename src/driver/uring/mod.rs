@@ -34,7 +34,7 @@ use super::shortage::Shortage;
 use super::tables::{stand_in_line, trim_queue, trim_slots};
 use super::{Completion, Driver, End, EventWaker, Listener, ListenerId, Outgoing, Tuning, clock};
 use crate::id::ConnId;
-use crate::limits::ACCEPT_RETRY;
+use crate::limits::{ACCEPT_RETRY, ACCEPTS_PER_TURN};
 use buffers::Buffers;
 use message::Message;
 use operation::Operation;
@@ -44,6 +44,9 @@ use slot::{Slot, flag};
 
 /// Messages kept for reuse; one is a kilobyte.
 const MESSAGES_MAX: usize = 64;
+
+/// Connections that wait to be read, beyond which only a few more are accepted in a turn.
+const READABLE_MAX: usize = 256;
 
 /// See the module.
 #[derive(Debug)]
@@ -85,10 +88,13 @@ struct Listening {
     listener: Listener,
     is_armed: bool,
     is_leaving: bool,
+    /// The multishot accept is being cancelled, as the worker is behind.
+    is_resting: bool,
 }
 
 #[derive(Debug)]
 enum Done {
+    Accepted(ConnId, ListenerId),
     Ended(ConnId, End),
     Closed(ConnId),
     Released(ConnId, OwnedFd, Option<Outgoing>),
@@ -178,6 +184,34 @@ impl UringDriver {
         }
     }
 
+    /// Accepts a few connections and no more: with many that wait to be read, a multishot accept
+    /// would let in everybody who comes, in front of whom the others would wait for ever.
+    fn accept_some(&mut self) {
+        for id in 0..self.listeners.len() {
+            let Some(listening) = &mut self.listeners[id] else { continue };
+            if listening.is_armed && !listening.is_resting {
+                listening.is_resting = true;
+                let entry = opcode::AsyncCancel::new(Operation::Accept.name(id as u32)).build();
+                self.push(Operation::Unlisten, id as u32, entry);
+            } else if !listening.is_armed && !listening.is_leaving {
+                self.accept_from(id);
+            }
+        }
+    }
+
+    fn accept_from(&mut self, id: usize) {
+        for _ in 0..ACCEPTS_PER_TURN {
+            let Some(listening) = &self.listeners[id] else { return };
+            match listening.listener.accept() {
+                Ok(socket) => {
+                    let conn = self.add(socket);
+                    self.done.push_back(Done::Accepted(conn, ListenerId(id as u16)));
+                }
+                Err(error) => return self.stall_if_exhausted(&error),
+            }
+        }
+    }
+
     /// Submits the rest of what a connection is sending. MSG_WAITALL makes the kernel go on by
     /// itself where the socket takes only a part.
     fn push_send(&mut self, conn: ConnId) {
@@ -252,6 +286,7 @@ impl UringDriver {
             drop(self.slots.remove(conn.index as usize));
         }
         match done {
+            Done::Accepted(conn, listener) => Completion::Accepted(conn, listener),
             Done::Ended(conn, end) => Completion::Ended(conn, end),
             Done::Closed(conn) => Completion::Closed(conn),
             Done::Released(conn, socket, rest) => Completion::Released(conn, socket, rest),
@@ -267,7 +302,11 @@ impl UringDriver {
             Some(retry) if !retry.is_zero() => return Some(retry),
             _ => self.stalled_until = None,
         }
-        self.arm_accepts();
+        if self.readable.len() > READABLE_MAX {
+            self.accept_some();
+        } else {
+            self.arm_accepts();
+        }
         None
     }
 }
@@ -277,7 +316,12 @@ impl Driver for UringDriver {
 
     fn listen(&mut self, listener: Listener) -> io::Result<ListenerId> {
         let id = ListenerId(self.listeners.len() as u16);
-        self.listeners.push(Some(Listening { listener, is_armed: false, is_leaving: false }));
+        self.listeners.push(Some(Listening {
+            listener,
+            is_armed: false,
+            is_leaving: false,
+            is_resting: false,
+        }));
         Ok(id)
     }
 
