@@ -76,6 +76,7 @@ impl UringDriver {
                 // SAFETY: the kernel has just made this descriptor, for us alone.
                 let socket = unsafe { OwnedFd::from_raw_fd(fd) };
                 let conn = self.add(socket);
+                self.accepted += 1;
                 Told::Other(Completion::Accepted(conn, ListenerId(index as u16)))
             }
             error => {

@@ -45,8 +45,9 @@ use slot::{Slot, flag};
 /// Messages kept for reuse; one is a kilobyte.
 const MESSAGES_MAX: usize = 64;
 
-/// Connections that wait to be read, beyond which only a few more are accepted in a turn.
-const READABLE_MAX: usize = 256;
+/// Connections that came in one turn, or that wait to be read with what the kernel has told, beyond
+/// which only a few more are accepted in a turn.
+const WAITING_MAX: usize = 256;
 
 /// See the module.
 #[derive(Debug)]
@@ -60,6 +61,8 @@ pub struct UringDriver {
     listeners: Vec<Option<Listening>>,
     /// Connections to receive from, as soon as there are buffers.
     readable: VecDeque<ConnId>,
+    /// Connections that the multishot accepts have brought since the last turn began.
+    accepted: usize,
     /// Connections whose poll has ended and is wanted again.
     unpolled: VecDeque<ConnId>,
     is_waker_armed: bool,
@@ -124,6 +127,7 @@ impl UringDriver {
             waker,
             listeners: Vec::new(),
             readable: VecDeque::new(),
+            accepted: 0,
             unpolled: VecDeque::new(),
             is_waker_armed: false,
             unstashed: VecDeque::new(),
@@ -171,45 +175,53 @@ impl UringDriver {
         unsafe { self.ring.push(&entry) };
     }
 
-    fn arm_accepts(&mut self) {
+    /// Accepts from each listener: all that come, but while many wait to be read only a few a turn.
+    /// They would stand in front of the others, who might wait for ever.
+    fn accept(&mut self) {
+        let came = std::mem::take(&mut self.accepted);
+        let is_behind = came.max(self.readable.len() + self.ring.reaped()) > WAITING_MAX;
         for id in 0..self.listeners.len() {
             let Some(listening) = &mut self.listeners[id] else { continue };
-            if listening.is_armed || listening.is_leaving {
+            if listening.is_leaving {
                 continue;
             }
-            listening.is_armed = true;
-            let fd = Fd(listening.listener.socket().as_raw_fd());
-            let entry = opcode::AcceptMulti::new(fd).flags(libc::SOCK_CLOEXEC).build();
-            self.push(Operation::Accept, id as u32, entry);
-        }
-    }
-
-    /// Accepts a few connections and no more: with many that wait to be read, a multishot accept
-    /// would let in everybody who comes, in front of whom the others would wait for ever.
-    fn accept_some(&mut self) {
-        for id in 0..self.listeners.len() {
-            let Some(listening) = &mut self.listeners[id] else { continue };
-            if listening.is_armed && !listening.is_resting {
+            if !listening.is_armed {
+                // With many in the queue of the kernel a multishot accept would take all at once.
+                if self.accept_some(id) && !is_behind {
+                    self.arm_accept(id);
+                }
+            } else if is_behind && !listening.is_resting {
                 listening.is_resting = true;
                 let entry = opcode::AsyncCancel::new(Operation::Accept.name(id as u32)).build();
                 self.push(Operation::Unlisten, id as u32, entry);
-            } else if !listening.is_armed && !listening.is_leaving {
-                self.accept_from(id);
             }
         }
     }
 
-    fn accept_from(&mut self, id: usize) {
+    fn arm_accept(&mut self, id: usize) {
+        let Some(listening) = &mut self.listeners[id] else { return };
+        listening.is_armed = true;
+        let fd = Fd(listening.listener.socket().as_raw_fd());
+        let entry = opcode::AcceptMulti::new(fd).flags(libc::SOCK_CLOEXEC).build();
+        self.push(Operation::Accept, id as u32, entry);
+    }
+
+    /// Accepts a few connections; whether no more are there.
+    fn accept_some(&mut self, id: usize) -> bool {
         for _ in 0..ACCEPTS_PER_TURN {
-            let Some(listening) = &self.listeners[id] else { return };
+            let Some(listening) = &self.listeners[id] else { return false };
             match listening.listener.accept() {
                 Ok(socket) => {
                     let conn = self.add(socket);
                     self.done.push_back(Done::Accepted(conn, ListenerId(id as u16)));
                 }
-                Err(error) => return self.stall_if_exhausted(&error),
+                Err(error) => {
+                    self.stall_if_exhausted(&error);
+                    return self.stalled_until.is_none();
+                }
             }
         }
+        false
     }
 
     /// Submits the rest of what a connection is sending. MSG_WAITALL makes the kernel go on by
@@ -302,11 +314,7 @@ impl UringDriver {
             Some(retry) if !retry.is_zero() => return Some(retry),
             _ => self.stalled_until = None,
         }
-        if self.readable.len() > READABLE_MAX {
-            self.accept_some();
-        } else {
-            self.arm_accepts();
-        }
+        self.accept();
         None
     }
 }
@@ -426,7 +434,7 @@ impl Driver for UringDriver {
         // buffers would be touched in time, and not only those of one submission.
         let may_receive = !self.ring.has_reaped() || self.buffers.are_all_free();
         if self.quota.is_some() && may_receive && self.receive_more() {
-            return Ok(());
+            return self.ring.run_deferred();
         }
         if let Some(failure) = self.failure.take() {
             return Err(failure);
@@ -434,7 +442,8 @@ impl Driver for UringDriver {
         let has_work =
             !self.done.is_empty() || !self.unstashed.is_empty() || self.ring.has_completions();
         if must_look || has_work {
-            return self.ring.submit(0);
+            self.ring.submit(0)?;
+            return self.ring.run_deferred();
         }
         self.ring.submit_and_wait(retry.map_or(timeout, |retry| retry.min(timeout)))
     }

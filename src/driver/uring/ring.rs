@@ -14,6 +14,9 @@ const PER_CALL: usize = 20;
 /// Completions of a wait, beyond which no more are asked for.
 const PER_WAIT: usize = 512;
 
+/// Completions that are not handed out, beyond which a turn does not ask for more.
+const PER_TURN: usize = 4096;
+
 /// Of io_uring_enter(2): run what is deferred.
 const IORING_ENTER_GETEVENTS: u32 = 1;
 
@@ -119,6 +122,15 @@ impl Ring {
         Ok(())
     }
 
+    /// Runs what the kernel has deferred. A submission runs twenty of it, and with more to come in a
+    /// turn than that, whoever is readable would stand in a queue there that nobody sees.
+    pub(super) fn run_deferred(&mut self) -> io::Result<()> {
+        while self.ring.submission().taskrun() && self.reaped.len() < PER_TURN {
+            self.reap_deferred()?;
+        }
+        Ok(())
+    }
+
     fn reap_deferred(&mut self) -> io::Result<()> {
         let submitter = self.ring.submitter();
         let flags = IORING_ENTER_GETEVENTS;
@@ -130,6 +142,11 @@ impl Ring {
     /// The next completion.
     pub(super) fn next(&mut self) -> Option<cqueue::Entry> {
         self.reaped.pop_front()
+    }
+
+    /// How many completions `next` has not given out.
+    pub(super) fn reaped(&self) -> usize {
+        self.reaped.len()
     }
 
     /// Whether there is something that `next` has not given out.
