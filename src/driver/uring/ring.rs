@@ -125,8 +125,14 @@ impl Ring {
     /// Runs what the kernel has deferred. A submission runs twenty of it, and with more to come in a
     /// turn than that, whoever is readable would stand in a queue there that nobody sees.
     pub(super) fn run_deferred(&mut self) -> io::Result<()> {
-        while self.ring.submission().taskrun() && self.reaped.len() < PER_TURN {
+        let mut before = self.reaped.len();
+        while self.ring.submission().taskrun() && before < PER_TURN {
             self.reap_deferred()?;
+            // The flag may stay where nothing comes of it.
+            if self.reaped.len() == before {
+                break;
+            }
+            before = self.reaped.len();
         }
         Ok(())
     }
