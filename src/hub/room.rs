@@ -135,8 +135,8 @@ impl Room {
         self.current.as_slice()
     }
 
-    /// Begins to deliver what is sealed, unless a delivery is under way, and of what came by mail as
-    /// much as members can take at once.
+    /// Begins to deliver what is sealed, unless a delivery is under way, and of what came by mail
+    /// as much as members can take at once.
     pub(super) fn begin(&mut self, lists: &mut Lists) {
         if self.is_under_way() {
             return;

@@ -91,7 +91,8 @@ impl Budget {
         self.left <= self.kept
     }
 
-    /// As `is_spent`, where it is nobody's visit: asked behind each receive, it reads one word less.
+    /// As `is_spent`, where it is nobody's visit: asked behind each receive, it reads one word
+    /// less.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.left <= 0

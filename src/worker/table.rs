@@ -90,8 +90,8 @@ pub(super) mod flag {
     pub(in super::super) const TOUCHED: u16 = 1 << 1;
     /// The driver was told to receive no more.
     pub(in super::super) const PAUSED: u16 = 1 << 2;
-    /// It must not be read: its own queue is long, a response is on its way, the turn was spent, or it
-    /// waits for others.
+    /// It must not be read: its own queue is long, a response is on its way, the turn was spent, or
+    /// it waits for others.
     pub(in super::super) const STALLED: u16 = 1 << 3;
     /// A FIN follows the queue, then it lingers.
     pub(in super::super) const FINISH: u16 = 1 << 4;

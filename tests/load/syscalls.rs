@@ -31,8 +31,8 @@ const FORBIDDEN: [&str; 14] = [
     "accept", "accept4", "close", "poll", "epoll_",
 ];
 
-/// Where many come at once the driver accepts a few a turn by calls, at most one for each of them and
-/// one that finds nobody.
+/// Where many come at once the driver accepts a few a turn by calls, at most one for each of them
+/// and one that finds nobody.
 const ACCEPTS_MAX: u64 = 2 * CLIENTS as u64;
 
 #[derive(Default)]

@@ -4,6 +4,7 @@
 //! It never arms a receive on an idle socket: that costs 864 bytes of kernel memory, a poll 256.
 //! It never closes a descriptor that a request names, since then no FIN would be sent.
 
+mod accept;
 mod buffers;
 mod cancel;
 mod complete;
@@ -34,7 +35,7 @@ use super::shortage::Shortage;
 use super::tables::{stand_in_line, trim_queue, trim_slots};
 use super::{Completion, Driver, End, EventWaker, Listener, ListenerId, Outgoing, Tuning, clock};
 use crate::id::ConnId;
-use crate::limits::{ACCEPT_RETRY, ACCEPTS_PER_TURN};
+use crate::limits::ACCEPT_RETRY;
 use buffers::Buffers;
 use message::Message;
 use operation::Operation;
@@ -44,10 +45,6 @@ use slot::{Slot, flag};
 
 /// Messages kept for reuse; one is a kilobyte.
 const MESSAGES_MAX: usize = 64;
-
-/// Connections that came in one turn, or that wait to be read with what the kernel has told, beyond
-/// which only a few more are accepted in a turn.
-const WAITING_MAX: usize = 256;
 
 /// See the module.
 #[derive(Debug)]
@@ -173,55 +170,6 @@ impl UringDriver {
         // SAFETY: bytes being sent and their message header are owned by the slot, and a slot is
         // removed only when nothing in the kernel names it; the other requests point to nothing.
         unsafe { self.ring.push(&entry) };
-    }
-
-    /// Accepts from each listener: all that come, but while many wait to be read only a few a turn.
-    /// They would stand in front of the others, who might wait for ever.
-    fn accept(&mut self) {
-        let came = std::mem::take(&mut self.accepted);
-        let is_behind = came.max(self.readable.len() + self.ring.reaped()) > WAITING_MAX;
-        for id in 0..self.listeners.len() {
-            let Some(listening) = &mut self.listeners[id] else { continue };
-            if listening.is_leaving {
-                continue;
-            }
-            if !listening.is_armed {
-                // With many in the queue of the kernel a multishot accept would take all at once.
-                if self.accept_some(id) && !is_behind {
-                    self.arm_accept(id);
-                }
-            } else if is_behind && !listening.is_resting {
-                listening.is_resting = true;
-                let entry = opcode::AsyncCancel::new(Operation::Accept.name(id as u32)).build();
-                self.push(Operation::Unlisten, id as u32, entry);
-            }
-        }
-    }
-
-    fn arm_accept(&mut self, id: usize) {
-        let Some(listening) = &mut self.listeners[id] else { return };
-        listening.is_armed = true;
-        let fd = Fd(listening.listener.socket().as_raw_fd());
-        let entry = opcode::AcceptMulti::new(fd).flags(libc::SOCK_CLOEXEC).build();
-        self.push(Operation::Accept, id as u32, entry);
-    }
-
-    /// Accepts a few connections; whether no more are there.
-    fn accept_some(&mut self, id: usize) -> bool {
-        for _ in 0..ACCEPTS_PER_TURN {
-            let Some(listening) = &self.listeners[id] else { return false };
-            match listening.listener.accept() {
-                Ok(socket) => {
-                    let conn = self.add(socket);
-                    self.done.push_back(Done::Accepted(conn, ListenerId(id as u16)));
-                }
-                Err(error) => {
-                    self.stall_if_exhausted(&error);
-                    return self.stalled_until.is_none();
-                }
-            }
-        }
-        false
     }
 
     /// Submits the rest of what a connection is sending. MSG_WAITALL makes the kernel go on by

@@ -122,8 +122,8 @@ impl Ring {
         Ok(())
     }
 
-    /// Runs what the kernel has deferred. A submission runs twenty of it, and with more to come in a
-    /// turn than that, whoever is readable would stand in a queue there that nobody sees.
+    /// Runs what the kernel has deferred. A submission runs twenty of it, and with more to come in
+    /// a turn than that, whoever is readable would stand in a queue there that nobody sees.
     pub(super) fn run_deferred(&mut self) -> io::Result<()> {
         let mut before = self.reaped.len();
         while self.ring.submission().taskrun() && before < PER_TURN {
