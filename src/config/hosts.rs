@@ -19,12 +19,6 @@ impl AllowedHosts {
         let host = host.to_ascii_lowercase();
         self.0.is_empty() || self.0.iter().any(|pattern| pattern.matches(&host))
     }
-
-    /// Whether all are allowed because none is named.
-    #[must_use]
-    pub fn are_any(&self) -> bool {
-        self.0.is_empty()
-    }
 }
 
 impl FromStr for AllowedHosts {
