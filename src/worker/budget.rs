@@ -8,7 +8,8 @@
 /// What is left of a phase, in units of about a nanosecond.
 #[derive(Debug)]
 pub(super) struct Budget {
-    size: i64,
+    /// Of each phase.
+    shares: [i64; PHASES],
     left: i64,
     /// What was left when the phase began.
     began_with: i64,
@@ -33,24 +34,16 @@ pub(super) enum Phase {
     Goodbye,
 }
 
-impl Phase {
-    /// In sixteenths of a turn.
-    fn share(self) -> i64 {
-        match self {
-            Self::Held => 4,
-            Self::Input => 4,
-            Self::Timers => 2,
-            Self::Delivery => 5,
-            Self::Goodbye => 1,
-        }
-    }
-}
+const PHASES: usize = 5;
+
+/// The shares of the phases, in sixteenths of a turn.
+const SHARES: [i64; PHASES] = [4, 4, 2, 5, 1];
 
 impl Budget {
     /// For turns of so many units.
     pub(super) fn new(size: u32) -> Self {
-        let size = i64::from(size);
-        Self { size, left: 0, began_with: 0, paid: 0, kept: 0 }
+        let shares = SHARES.map(|share| i64::from(size) * share / 16);
+        Self { shares, left: 0, began_with: 0, paid: 0, kept: 0 }
     }
 
     /// Begins a turn, in its first phase.
@@ -65,7 +58,7 @@ impl Budget {
         // The driver tells of a send that is done as of anything else: with many more deliveries in
         // a turn than that, what clients send would wait behind them.
         let left_over = if phase == Phase::Delivery { 0 } else { self.left.max(0) };
-        self.left = self.size * phase.share() / 16 + left_over;
+        self.left = self.shares[phase as usize] + left_over;
         self.began_with = self.left;
     }
 

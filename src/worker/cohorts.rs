@@ -131,6 +131,13 @@ impl Cohorts {
 }
 
 impl Sweep {
+    /// Lets time pass in which there was nobody to visit.
+    pub(super) fn skip(&mut self, now: Instant) {
+        if self.at <= now {
+            (self.at, self.left) = (now + self.step, 0);
+        }
+    }
+
     /// How long there is nothing to visit; a sweep that was cut has something at once.
     pub(super) fn until_next(&self, now: Instant) -> Duration {
         if self.left > 0 { Duration::ZERO } else { self.at.saturating_duration_since(now) }

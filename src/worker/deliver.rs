@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::budget::Budget;
-use super::core::{Core, touch};
+use super::core::Core;
 use super::mailbox::Envelope;
 use super::table::{Phase, Role};
 use crate::driver::Wake;
@@ -23,46 +23,41 @@ impl<W: Wake> Core<W> {
     /// Delivers what was published, as far as the turn reaches, and sends on what other workers had
     /// no room for.
     pub(super) fn deliver(&mut self) {
-        while let Some(room) = self.hub.next_due() {
+        while let Some(room) = self.parts.hub.next_due() {
             self.begin_delivery(room);
             self.deliver_slice(room);
-            self.hub.requeue(room);
-            if self.is_spent() {
+            self.parts.hub.requeue(room);
+            if self.parts.is_spent() {
                 break;
             }
         }
-        let posted = self.mail.forward_all();
-        self.count_posted(posted);
+        let posted = self.parts.mail.forward_all();
+        self.parts.count_posted(posted);
         self.answer_waiting();
     }
 
     /// Takes what other workers published: one mailbox full of it at most in a turn.
     pub(super) fn read_mail(&mut self) {
         let mut has_read = false;
-        for _ in 0..self.config().mailbox_capacity {
-            if self.hub.is_behind() || has_read && self.is_spent() {
+        for _ in 0..self.parts.config().mailbox_capacity {
+            if self.parts.hub.is_behind() || has_read && self.parts.is_spent() {
                 break;
             }
-            let Some(Envelope { room, frames }) = self.mail.receive() else { break };
+            let Some(Envelope { room, frames }) = self.parts.mail.receive() else { break };
             has_read = true;
-            self.budget.pay(ENVELOPE_COST);
-            self.hub.receive(&room, frames);
+            self.parts.budget.pay(ENVELOPE_COST);
+            self.parts.hub.receive(&room, frames);
         }
         if has_read {
-            let wakes = self.mail.call_waiting();
-            self.counters.wakes.add(wakes);
+            let wakes = self.parts.mail.call_waiting();
+            self.parts.counters.wakes.add(wakes);
         }
-    }
-
-    /// Whether those who publish must wait: another worker does not keep up, or this one.
-    pub(super) fn must_publishers_wait(&self) -> bool {
-        self.mail.is_congested() || self.hub.is_behind()
     }
 
     /// Delivers what was published in a room before somebody joins it.
     pub(super) fn deliver_before_join(&mut self, name: &str) {
-        if let Some(room) = self.hub.room(name)
-            && self.hub.has_gathered(room)
+        if let Some(room) = self.parts.hub.room(name)
+            && self.parts.hub.has_gathered(room)
         {
             self.deliver_now(room);
         }
@@ -72,10 +67,10 @@ impl<W: Wake> Core<W> {
     /// is under way cannot: gives the seal that the reply has to wait for.
     #[inline(never)]
     pub(super) fn bring_up_to_date(&mut self, conn: ConnId, membership: Membership) -> Option<u32> {
-        if let Before::Gathering(seal) = self.hub.before_reply(membership) {
-            let room = self.hub.room_of(membership);
+        if let Before::Gathering(seal) = self.parts.hub.before_reply(membership) {
+            let room = self.parts.hub.room_of(membership);
             self.deliver_now(room);
-            if !self.hub.has_begun(room, seal) {
+            if !self.parts.hub.has_begun(room, seal) {
                 return Some(seal);
             }
         }
@@ -85,7 +80,7 @@ impl<W: Wake> Core<W> {
 
     /// Delivers what is under way to a member out of turn, if it has still to come to it.
     pub(super) fn append_runs_under_way(&mut self, conn: ConnId, membership: Membership) {
-        for frames in self.hub.pass(membership) {
+        for frames in self.parts.hub.pass(membership) {
             self.append_run(conn, &frames);
         }
     }
@@ -97,11 +92,11 @@ impl<W: Wake> Core<W> {
         let membership = self.table.get_mut(conn).and_then(|connection| connection.membership());
         if let Some(membership) = membership {
             self.bring_up_to_date(conn, membership);
-            if self.hub.has_gathered(self.hub.room_of(membership)) {
+            if self.parts.hub.has_gathered(self.parts.hub.room_of(membership)) {
                 self.hand_out_gathered(conn, membership);
             }
         }
-        if let Some(pong) = self.pongs.remove(&conn.index) {
+        if let Some(pong) = self.parts.pongs.waiting.remove(&conn.index) {
             self.append_pong(conn, &pong.payload);
         }
         self.drop_out(conn);
@@ -115,95 +110,106 @@ impl<W: Wake> Core<W> {
         let Phase::Session(session, role) = &mut connection.phase else { return };
         let is_deflating = session.window_bits() > 0;
         let Role::Room(membership) = std::mem::replace(role, Role::None) else { return };
-        self.pongs.remove(&conn.index);
-        let room = self.hub.room_of(membership);
+        self.parts.pongs.waiting.remove(&conn.index);
+        let room = self.parts.hub.room_of(membership);
         if is_deflating {
-            self.shared.deflating.leave(self.hub.name(room));
+            self.parts.shared.deflating.leave(self.parts.hub.name(room));
         }
-        if self.hub.members(room) == 1 {
+        if self.parts.hub.members(room) == 1 {
             // Nobody is left here to deliver it to, but elsewhere there may be.
             self.seal(room);
         }
-        self.hub.leave(membership);
+        self.parts.hub.leave(membership);
     }
 
     /// All that a leaver is to have of a room where a delivery is under way.
     fn hand_out_gathered(&mut self, conn: ConnId, membership: Membership) {
-        let room = self.hub.room_of(membership);
-        if self.hub.pending(room).is_some_and(|run| run.plain_bytes() > LEAVER_COPY_BYTES_MAX) {
+        let room = self.parts.hub.room_of(membership);
+        if self.parts.hub.pending(room).is_some_and(|run| run.plain_bytes() > LEAVER_COPY_BYTES_MAX)
+        {
             self.seal(room);
         }
-        let mut runs = self.hub.pass(membership);
-        runs.extend(self.hub.waiting(room));
+        let mut runs = self.parts.hub.pass(membership);
+        runs.extend(self.parts.hub.waiting(room));
         runs.iter().for_each(|frames| self.append_run(conn, frames));
-        if let Some(run) = self.hub.pending(room)
+        if let Some(run) = self.parts.hub.pending(room)
             && let Some(connection) = self.table.get_mut(conn)
         {
             let bytes = run.bytes(Form::Plain);
-            self.pool.append(&mut connection.queue, |out| buffer::append(out, bytes));
-            touch(&mut self.touched, conn, connection);
-            self.budget.pay(hub::delivery_cost(run));
-            self.counters.messages_delivered.add(run.messages() as u64);
+            self.parts.out.pool.append(&mut connection.queue, |out| buffer::append(out, bytes));
+            self.parts.out.touch(conn, connection);
+            self.parts.budget.pay(hub::delivery_cost(run));
+            self.parts.counters.messages_delivered.add(run.messages() as u64);
         }
     }
 
     /// Delivers in a room out of its turn, as far as this phase of the turn reaches.
     fn deliver_now(&mut self, room: RoomId) {
-        while !self.hub.is_under_way(room) && self.hub.has_gathered(room) {
+        while !self.parts.hub.is_under_way(room) && self.parts.hub.has_gathered(room) {
             self.begin_delivery(room);
-            while self.hub.is_under_way(room) && !self.is_spent() {
+            while self.parts.hub.is_under_way(room) && !self.parts.is_spent() {
                 self.deliver_slice(room);
             }
         }
-        self.hub.requeue(room);
+        self.parts.hub.requeue(room);
     }
 
     fn begin_delivery(&mut self, room: RoomId) {
-        if !self.hub.is_under_way(room) {
+        if !self.parts.hub.is_under_way(room) {
             self.seal(room);
-            self.hub.begin(room);
+            self.parts.hub.begin(room);
         }
     }
 
     /// Seals what was published in a room, for here and for the other workers.
     fn seal(&mut self, room: RoomId) {
-        let Some(Sealed { room, frames }) = self.hub.seal(room) else { return };
-        let is_shared = self.mail.workers() > 1 && frames.is_worth_deflating();
-        if is_shared && self.shared.deflating.is_in(&room) {
+        let Some(Sealed { room, frames }) = self.parts.hub.seal(room) else { return };
+        let is_shared = self.parts.mail.workers() > 1 && frames.is_worth_deflating();
+        if is_shared && self.parts.shared.deflating.is_in(&room) {
             // Made here before it is posted, or several workers would come to it at the same time.
-            prepare(&frames, &mut self.deflater, &mut self.budget, &self.counters);
+            prepare(
+                &frames,
+                &mut self.parts.codecs.deflater,
+                &mut self.parts.budget,
+                &self.parts.counters,
+            );
         }
-        if self.mail.is_congested() {
-            self.counters.overshoot.add(frames.messages() as u64);
+        if self.parts.mail.is_congested() {
+            self.parts.counters.overshoot.add(frames.messages() as u64);
         }
-        let posted = self.mail.post(&Envelope { room, frames });
-        self.count_posted(posted);
+        let posted = self.parts.mail.post(&Envelope { room, frames });
+        self.parts.count_posted(posted);
     }
 
     /// Puts what is under way in a room into the queues of the members that come next.
     fn deliver_slice(&mut self, room: RoomId) {
-        let (runs, members) = self.hub.slice(room, SLICE_COST);
+        let (runs, members) = self.parts.hub.slice(room, SLICE_COST);
         let count = members.len();
         if count == 0 {
             return;
         }
-        let before = self.touched.len();
+        let before = self.parts.out.touched.len();
         for frames in runs {
             for member in members {
                 let mut form = frames.form_for(member.window_bits);
                 if form != Form::Plain {
-                    prepare(frames, &mut self.deflater, &mut self.budget, &self.counters);
+                    prepare(
+                        frames,
+                        &mut self.parts.codecs.deflater,
+                        &mut self.parts.budget,
+                        &self.parts.counters,
+                    );
                     form = frames.ready(form);
                 }
                 let connection = self.table.get_mut(member.conn).expect("members are open");
-                self.pool.append_shared(&mut connection.queue, frames, form);
-                touch(&mut self.touched, member.conn, connection);
+                self.parts.out.pool.append_shared(&mut connection.queue, frames, form);
+                self.parts.out.touch(member.conn, connection);
             }
-            self.budget.pay(hub::delivery_cost(frames) * count);
-            self.counters.messages_delivered.add((frames.messages() * count) as u64);
+            self.parts.budget.pay(hub::delivery_cost(frames) * count);
+            self.parts.counters.messages_delivered.add((frames.messages() * count) as u64);
         }
-        self.budget.pay((self.touched.len() - before) * SEND_COST);
-        self.hub.advance(room, count);
+        self.parts.budget.pay((self.parts.out.touched.len() - before) * SEND_COST);
+        self.parts.hub.advance(room, count);
     }
 
     /// Puts a run into the queue of one connection.
@@ -212,13 +218,18 @@ impl<W: Wake> Core<W> {
         let Phase::Session(session, _) = &connection.phase else { return };
         let mut form = frames.form_for(session.window_bits());
         if form == Form::Deflated {
-            prepare(frames, &mut self.deflater, &mut self.budget, &self.counters);
+            prepare(
+                frames,
+                &mut self.parts.codecs.deflater,
+                &mut self.parts.budget,
+                &self.parts.counters,
+            );
             form = frames.ready(form);
         }
-        self.pool.append_shared(&mut connection.queue, frames, form);
-        touch(&mut self.touched, conn, connection);
-        self.budget.pay(hub::delivery_cost(frames) + SEND_COST);
-        self.counters.messages_delivered.add(frames.messages() as u64);
+        self.parts.out.pool.append_shared(&mut connection.queue, frames, form);
+        self.parts.out.touch(conn, connection);
+        self.parts.budget.pay(hub::delivery_cost(frames) + SEND_COST);
+        self.parts.counters.messages_delivered.add(frames.messages() as u64);
     }
 }
 

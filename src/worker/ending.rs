@@ -1,7 +1,7 @@
 //! How connections end.
 
-use super::core::{Core, touch};
-use super::held::wait_for_others;
+use super::core::Core;
+use super::life::Question;
 use super::table::{Linger, Phase, Ping, flag};
 use crate::driver::{End, Outgoing, Wake};
 use crate::id::ConnId;
@@ -9,36 +9,50 @@ use crate::limits::{CLOSE_TIMEOUT, LINGER_BYTES_MAX, LINGER_SILENCE, LINGER_TIME
 
 impl<W: Wake> Core<W> {
     /// The driver has sent what it was given.
+    #[inline]
     pub(super) fn sent(&mut self, conn: ConnId, bytes: Option<Outgoing>) {
         if let Some(bytes) = bytes {
-            self.pool.recycle(bytes);
+            self.parts.out.pool.recycle(bytes);
         }
         let Some(connection) = self.table.get_mut(conn) else { return };
-        connection.clear(flag::SENDING | flag::SEND_TIMED);
-        if connection.ping == Ping::InFlight {
-            connection.ping = Ping::Awaiting(self.timers.tick(self.now));
+        if connection.ping() == Ping::InFlight {
+            connection.set_ping(Ping::Awaiting(self.parts.life.timers.tick(self.parts.clock.now)));
         }
-        let is_quiet = connection.queue.is_none();
+        if connection.has(flag::WAITS_FOR_SENT) {
+            return self.sent_with_more(conn);
+        }
+        connection.clear(flag::SENDING);
+        if connection.queue.is_some() {
+            self.parts.out.touch(conn, connection);
+        }
+    }
+
+    /// As `sent`, where the connection has waited for that, or has other things to do.
+    #[inline(never)]
+    fn sent_with_more(&mut self, conn: ConnId) {
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        connection.clear(flag::SENDING);
+        self.parts.life.end_send(conn, connection);
+        let has_more = connection.queue.is_some();
         // Who is held, or waits for others, goes on in its own time.
         let is_stalled =
             connection.has(flag::STALLED) && !connection.has(flag::HELD | flag::WAITING);
         let is_publisher = connection.membership().is_some();
         let has_deadline = connection.has(flag::FINISH | flag::CLOSE_WHEN_SENT | flag::RESPONDED);
-        if !is_quiet || has_deadline {
-            touch(&mut self.touched, conn, connection);
+        if has_more || has_deadline {
+            self.parts.out.touch(conn, connection);
         }
         if has_deadline {
             self.arm_behind_send(conn);
         }
-        if !is_stalled || !is_quiet {
+        if !is_stalled || has_more {
             return;
         }
-        let must_wait = is_publisher && self.must_publishers_wait();
-        let Some(connection) = self.table.get_mut(conn) else { return };
-        if must_wait {
-            wait_for_others(&mut self.waiting, conn, connection);
-        } else {
-            self.unstall(conn);
+        if !is_publisher || !self.parts.must_publishers_wait() {
+            return self.unstall(conn);
+        }
+        if let Some(connection) = self.table.get_mut(conn) {
+            self.parts.stalls.wait_for_others(conn, connection);
         }
     }
 
@@ -47,7 +61,7 @@ impl<W: Wake> Core<W> {
     fn arm_behind_send(&mut self, conn: ConnId) {
         let Some(connection) = self.table.get_mut(conn) else { return };
         let is_ending = connection.has(flag::FINISH | flag::CLOSE_WHEN_SENT);
-        self.arm(conn, if is_ending { CLOSE_TIMEOUT } else { self.config().keep_alive });
+        self.arm(conn, if is_ending { CLOSE_TIMEOUT } else { self.parts.config().keep_alive });
     }
 
     /// A direction has ended.
@@ -76,7 +90,7 @@ impl<W: Wake> Core<W> {
         self.leave_cohort(conn);
         let Some(connection) = self.table.get_mut(conn) else { return };
         if let Phase::Session(session, _) = &mut connection.phase {
-            session.release(&mut self.scratch);
+            session.release(&mut self.parts.codecs.scratch);
         }
         connection.phase = Phase::Lingering(Linger::default());
         connection.stash = None;
@@ -93,13 +107,13 @@ impl<W: Wake> Core<W> {
         let is_counted = connection.has(flag::COUNTED);
         let Phase::Lingering(linger) = &mut connection.phase else { return };
         let longest = if is_counted { LINGER_TIMEOUT } else { LINGER_SILENCE };
-        linger.until = self.timers.tick_after(self.now, longest);
+        linger.until = self.parts.life.timers.tick_after(self.parts.clock.now, longest);
         self.arm(conn, LINGER_SILENCE);
     }
 
     /// Throws away what a lingering peer has sent.
     pub(super) fn discard(&mut self, conn: ConnId, bytes: usize) {
-        let silence = self.timers.tick_after(self.now, LINGER_SILENCE);
+        let silence = self.parts.life.timers.tick_after(self.parts.clock.now, LINGER_SILENCE);
         let Some(connection) = self.table.get_mut(conn) else { return };
         let has_said_all = connection.queue.is_none();
         let Phase::Lingering(linger) = &mut connection.phase else { return };
@@ -108,8 +122,9 @@ impl<W: Wake> Core<W> {
         if discarded > LINGER_BYTES_MAX && has_said_all {
             self.close_soon(conn);
         } else if until != 0 {
-            let is_first = self.timers.is_before(until, silence);
-            self.arm_at(conn, if is_first { until } else { silence });
+            let is_first = self.parts.life.timers.is_before(until, silence);
+            let due = if is_first { until } else { silence };
+            self.parts.life.arm_at(conn, connection, due);
         }
     }
 
@@ -130,22 +145,22 @@ impl<W: Wake> Core<W> {
         connection.stash = None;
         connection.deadline = 0;
         if let Some(bytes) = connection.queue.take() {
-            self.pool.recycle(bytes);
+            self.parts.out.pool.recycle(bytes);
         }
         let phase = std::mem::replace(&mut connection.phase, Phase::Closed);
         if let Phase::Session(mut session, _) = phase {
-            session.release(&mut self.scratch);
+            session.release(&mut self.parts.codecs.scratch);
         }
     }
 
     /// The last word about a connection.
     pub(super) fn closed(&mut self, conn: ConnId) {
         let connection = self.table.remove(conn);
-        self.counters.closed.add(1);
+        self.parts.counters.closed.add(1);
         if connection.has(flag::COUNTED) {
-            self.shared.discharge();
+            self.parts.shared.discharge();
         } else {
-            self.refusals -= 1;
+            self.parts.admission.refusals -= 1;
         }
     }
 
@@ -154,10 +169,12 @@ impl<W: Wake> Core<W> {
     pub(super) fn overdue(&mut self, conn: ConnId) {
         let Some(connection) = self.table.get_mut(conn) else { return };
         let is_sending = connection.has(flag::SENDING);
-        match (&connection.phase, connection.ping) {
-            (Phase::Http(_) | Phase::Lingering(_), _) if is_sending => self.slow.push(conn),
+        match (&connection.phase, connection.ping()) {
+            (Phase::Http(_) | Phase::Lingering(_), _) if is_sending => {
+                self.parts.life.ask(Question::Taken, conn)
+            }
             _ if is_sending && connection.has(flag::CLOSE_WHEN_SENT | flag::SEND_TIMED) => {
-                self.slow.push(conn);
+                self.parts.life.ask(Question::Taken, conn);
             }
             _ if connection.has(flag::CLOSE_WHEN_SENT) => self.close_soon(conn),
             (Phase::Session(session, _), ping) if session.is_open() => {
@@ -165,8 +182,10 @@ impl<W: Wake> Core<W> {
                     self.check_pong(conn);
                 }
             }
-            (Phase::Lingering(linger), _) if self.timers.is_ahead(linger.until, self.now) => {
-                self.suspects.push(conn);
+            (Phase::Lingering(linger), _)
+                if self.parts.life.timers.is_ahead(linger.until, self.parts.clock.now) =>
+            {
+                self.parts.life.ask(Question::Silence, conn);
             }
             (Phase::Lingering(_) | Phase::Closed, _) => self.close_soon(conn),
             // We do not let it go on.
@@ -174,7 +193,7 @@ impl<W: Wake> Core<W> {
             // What it had to say in time was read, and that was not it; or it is not read because
             // it does not take what it has caused.
             _ if connection.has(flag::HEARD | flag::PAUSED) => self.condemn(conn),
-            _ => self.suspects.push(conn),
+            _ => self.parts.life.ask(Question::Silence, conn),
         }
     }
 
@@ -192,7 +211,8 @@ impl<W: Wake> Core<W> {
         match &connection.phase {
             Phase::Session(session, _) if session.is_open() => self.end_unresponsive(conn),
             // It was suspected twice in the same turn.
-            Phase::Lingering(_) if self.timers.is_ahead(connection.deadline, self.now) => {}
+            Phase::Lingering(_)
+                if self.parts.life.timers.is_ahead(connection.deadline, self.parts.clock.now) => {}
             Phase::Closed => {}
             _ => self.close_soon(conn),
         }
@@ -202,7 +222,7 @@ impl<W: Wake> Core<W> {
         let Some(connection) = self.table.get_mut(conn) else { return };
         let Some(place) = connection.place() else { return };
         connection.leave_place();
-        if let Some(moved) = self.cohorts.leave(place) {
+        if let Some(moved) = self.parts.life.cohorts.leave(place) {
             let (_, moved) = self.table.at(moved).expect("members of cohorts are connected");
             moved.set_place(place);
         }

@@ -12,13 +12,13 @@ use crate::limits::CLOSE_COST;
 impl<D: Driver> Worker<D> {
     /// Each touched connection once: everything it has coming leaves in one send.
     pub(super) fn flush(&mut self) {
-        while let Some(conn) = self.core.touched.pop_front() {
+        while let Some(conn) = self.core.parts.out.touched.pop_front() {
             self.flush_one(conn);
         }
     }
 
     pub(super) fn flush_one(&mut self, conn: ConnId) {
-        let max_backlog = self.core.config().max_backlog;
+        let max_backlog = self.core.parts.config().max_backlog;
         let Some(connection) = self.core.table.get_mut(conn) else { return };
         connection.clear(flag::TOUCHED);
         if matches!(connection.phase, Phase::Closed) {
@@ -28,15 +28,15 @@ impl<D: Driver> Worker<D> {
             return self.close(conn);
         }
         if is_too_slow(connection, max_backlog) {
-            self.core.counters.closed_slow.add(1);
+            self.core.parts.counters.closed_slow.add(1);
             tracing::debug!(?conn, backlog = connection.backlog(), "closing: too slow");
             return self.close(conn);
         }
         if connection.has(flag::PAUSED) && !connection.has(flag::STALLED) {
             connection.clear(flag::PAUSED);
-            if matches!(connection.ping, Ping::Awaiting(_)) {
+            if matches!(connection.ping(), Ping::Awaiting(_)) {
                 // We did not listen while it was paused.
-                connection.ping = Ping::None;
+                connection.set_ping(Ping::None);
             }
             self.driver.resume(conn);
         }
@@ -45,11 +45,11 @@ impl<D: Driver> Worker<D> {
         }
         if let Some(bytes) = connection.queue.take() {
             connection.set(flag::SENDING);
-            if connection.ping == Ping::Queued {
-                connection.ping = Ping::InFlight;
+            if connection.ping() == Ping::Queued {
+                connection.set_ping(Ping::InFlight);
             }
-            self.core.counters.sends.add(1);
-            self.core.counters.bytes_sent.add(bytes.len() as u64);
+            self.core.parts.counters.sends.add(1);
+            self.core.parts.counters.bytes_sent.add(bytes.len() as u64);
             return self.driver.send(conn, bytes);
         }
         if connection.has(flag::CLOSE_WHEN_SENT) {
@@ -64,15 +64,18 @@ impl<D: Driver> Worker<D> {
 
     /// Sends a part of what was received.
     pub(super) fn reply(&mut self, conn: ConnId, part: Range<usize>) {
-        self.core.counters.sends.add(1);
-        self.core.counters.bytes_sent.add(part.len() as u64);
-        if self.driver.send_lent(conn, part) {
-            self.core.sent(conn, None);
+        self.core.parts.counters.sends.add(1);
+        self.core.parts.counters.bytes_sent.add(part.len() as u64);
+        if self.driver.send_lent(conn, part)
+            && let Some(connection) = self.core.table.get_mut(conn)
+        {
+            // Nothing else was under way, nor has it come to be.
+            connection.clear(flag::SENDING);
         }
     }
 
     fn close(&mut self, conn: ConnId) {
-        self.core.budget.pay(CLOSE_COST);
+        self.core.parts.budget.pay(CLOSE_COST);
         self.core.detach(conn);
         self.driver.close(conn);
     }

@@ -17,8 +17,8 @@ impl<D: Driver> Worker<D> {
             for listener in self.listeners.drain(..) {
                 self.driver.unlisten(listener);
             }
-            let until = self.core.now + self.core.config().drain;
-            self.core.stopping = Some(Stopping { told: 0, until, closed: 0 });
+            let until = self.core.parts.clock.now + self.core.parts.config().drain;
+            self.core.parts.stopping = Some(Stopping { told: 0, until, closed: 0 });
         }
         self.core.tell_some();
     }
@@ -27,31 +27,31 @@ impl<D: Driver> Worker<D> {
 impl<W: Wake> Core<W> {
     /// Whether the server stops and this worker has not begun to.
     pub(super) fn is_stop_unseen(&self) -> bool {
-        self.stopping.is_none() && self.shared.is_stopping.load(Ordering::Acquire)
+        self.parts.stopping.is_none() && self.parts.shared.is_stopping.load(Ordering::Acquire)
     }
 
     fn tell_some(&mut self) {
-        let Some(Stopping { mut told, until, mut closed }) = self.stopping else { return };
+        let Some(Stopping { mut told, until, mut closed }) = self.parts.stopping else { return };
         let end = self.table.end();
         // When the time is up, it is so for everybody, told or not.
-        let is_over = self.now >= until;
+        let is_over = self.parts.clock.now >= until;
         let next = if is_over { &mut closed } else { &mut told };
         for index in *next..end.min(*next + GOODBYES_PER_TURN as u32) {
             *next = index + 1;
-            self.budget.pay(TIMER_COST + SEND_COST);
+            self.parts.budget.pay(TIMER_COST + SEND_COST);
             if is_over {
                 self.close_at(index)
             } else {
                 self.tell(index)
             }
-            if self.is_spent() {
+            if self.parts.is_spent() {
                 break;
             }
         }
         if closed >= end {
             closed = 0;
         }
-        self.stopping = Some(Stopping { told, until, closed });
+        self.parts.stopping = Some(Stopping { told, until, closed });
     }
 
     fn tell(&mut self, index: u32) {

@@ -1,46 +1,73 @@
 //! Pings to everybody, and the end of those who show no life.
 
-use super::core::{Core, touch};
+use super::core::{Core, Parts};
+use super::life::Question;
 use super::table::{Connection, Ping, flag};
+use super::timers::Tick;
 use crate::config::Config;
 use crate::driver::Wake;
 use crate::id::ConnId;
-use crate::limits::{CLOSE_COST, PINGS_PER_TURN, QUESTION_COST, SEND_COST, TIMER_COST};
+use crate::limits::{CLOSE_COST, FRAME_COST, PINGS_PER_TURN, QUESTION_COST, SEND_COST, TIMER_COST};
 use crate::wire::{CloseCode, Form};
+
+/// Timers' entries that are not worth weeding.
+const ENTRIES_KEPT: usize = 1024;
 
 impl<W: Wake> Core<W> {
     /// What time has brought: pings, checks for pongs, deadlines.
     pub(super) fn expire(&mut self) {
         self.send_pings();
         self.check_pongs();
-        if self.due.is_empty() {
-            self.timers.expire(self.now, &mut self.due);
+        self.weed();
+        if self.parts.life.due.is_empty() {
+            self.parts.life.timers.expire(self.parts.clock.now, &mut self.parts.life.due);
         }
-        while let Some((conn, tick)) = self.due.pop() {
-            self.budget.pay(TIMER_COST);
+        while let Some((conn, tick)) = self.parts.life.due.pop() {
+            self.parts.budget.pay(TIMER_COST);
             if self.is_due(conn, tick) {
                 // What it may come to is paid here, where it can stop.
-                self.budget.pay(QUESTION_COST + CLOSE_COST);
+                self.parts.budget.pay(QUESTION_COST + CLOSE_COST);
                 self.overdue(conn);
             }
-            if self.is_spent() {
+            if self.parts.is_spent() {
                 break;
             }
         }
         self.look_at_unfinished();
     }
 
+    fn is_due(&mut self, conn: ConnId, tick: Tick) -> bool {
+        let Some(connection) = self.table.get_mut(conn) else { return false };
+        let Parts { life, clock, .. } = &mut self.parts;
+        life.is_due(conn, connection, tick, clock.now)
+    }
+
+    /// Of each connection one entry of the timers counts. Others are of those that have gone since,
+    /// and are dropped where there are too many of them.
+    fn weed(&mut self) {
+        let Self { table, parts } = self;
+        let kept = 2 * table.len() + ENTRIES_KEPT;
+        while parts.life.timers.len() > kept && !parts.budget.is_spent() {
+            let looked = parts.life.timers.weed(|conn, tick| {
+                table.get_mut(conn).is_some_and(|connection| connection.timer == tick)
+            });
+            parts.budget.pay(TIMER_COST + looked * FRAME_COST);
+        }
+    }
+
     fn send_pings(&mut self) {
-        let Some(mut sweep) = self.pings.take() else { return };
+        let Some(mut sweep) = self.parts.life.pings.take() else { return };
         for _ in 0..PINGS_PER_TURN {
-            let Some(index) = self.cohorts.next(&mut sweep, self.now) else { break };
-            self.budget.pay(TIMER_COST);
+            let Some(index) = self.parts.life.cohorts.next(&mut sweep, self.parts.clock.now) else {
+                break;
+            };
+            self.parts.budget.pay(TIMER_COST);
             self.send_ping(index);
-            if self.is_spent() {
+            if self.parts.is_spent() {
                 break;
             }
         }
-        self.pings = Some(sweep);
+        self.parts.life.pings = Some(sweep);
     }
 
     fn send_ping(&mut self, index: u32) {
@@ -48,61 +75,67 @@ impl<W: Wake> Core<W> {
         if !connection.is_open() {
             return;
         }
-        if must_time_send(connection, &self.shared.config) {
-            self.budget.pay(QUESTION_COST);
-            self.slow.push(conn);
+        if must_time_send(connection, &self.parts.shared.config) {
+            self.parts.budget.pay(QUESTION_COST);
+            self.parts.life.ask(Question::Taken, conn);
         }
         // Who is paused by us cannot answer; who has not answered yet is asked no further.
-        if connection.has(flag::PAUSED) || connection.ping != Ping::None {
+        if connection.has(flag::PAUSED) || connection.ping() != Ping::None {
             return;
         }
-        connection.ping = Ping::Queued;
-        self.pool.append_shared(&mut connection.queue, &self.ping, Form::Plain);
-        touch(&mut self.touched, conn, connection);
-        self.budget.pay(SEND_COST);
-        self.counters.pings.add(1);
+        connection.set_ping(Ping::Queued);
+        self.parts.out.pool.append_shared(
+            &mut connection.queue,
+            &self.parts.life.ping,
+            Form::Plain,
+        );
+        self.parts.out.touch(conn, connection);
+        self.parts.budget.pay(SEND_COST);
+        self.parts.counters.pings.add(1);
     }
 
     fn check_pongs(&mut self) {
-        let Some(mut sweep) = self.checks.take() else { return };
+        let Some(mut sweep) = self.parts.life.checks.take() else { return };
         for _ in 0..PINGS_PER_TURN {
-            let Some(index) = self.cohorts.next(&mut sweep, self.now) else { break };
-            self.budget.pay(TIMER_COST);
+            let Some(index) = self.parts.life.cohorts.next(&mut sweep, self.parts.clock.now) else {
+                break;
+            };
+            self.parts.budget.pay(TIMER_COST);
             if let Some((conn, _)) = self.table.at(index) {
                 self.check_pong(conn);
             }
-            if self.is_spent() {
+            if self.parts.is_spent() {
                 break;
             }
         }
-        self.checks = Some(sweep);
+        self.parts.life.checks = Some(sweep);
     }
 
     /// The deadline counts from when the ping has gone, which may be later than its sweep.
     pub(super) fn check_pong(&mut self, conn: ConnId) {
-        let timeout = self.config().pong_timeout;
+        let timeout = self.parts.config().pong_timeout;
         let Some(connection) = self.table.get_mut(conn) else { return };
-        let Ping::Awaiting(since) = connection.ping else { return };
+        let Ping::Awaiting(since) = connection.ping() else { return };
         // Who was told to go, or has finished, has another deadline, and may still be getting the
         // last bytes.
         if !connection.is_open() || connection.has(flag::PAUSED) {
-            connection.ping = Ping::None;
+            connection.set_ping(Ping::None);
             return;
         }
-        let due = self.timers.tick_behind(since, timeout);
-        if self.timers.is_ahead(due, self.now) {
+        let due = self.parts.life.timers.tick_behind(since, timeout);
+        if self.parts.life.timers.is_ahead(due, self.parts.clock.now) {
             // A send that is timed has the deadline: then the next sweep looks again.
             if !connection.has(flag::SEND_TIMED) {
-                self.set_deadline(conn, due);
+                self.parts.life.set_deadline(conn, connection, due);
             }
             return;
         }
-        self.budget.pay(QUESTION_COST + CLOSE_COST);
-        self.suspects.push(conn);
+        self.parts.budget.pay(QUESTION_COST + CLOSE_COST);
+        self.parts.life.ask(Question::Silence, conn);
     }
 
     pub(super) fn end_unresponsive(&mut self, conn: ConnId) {
-        self.counters.closed_unresponsive.add(1);
+        self.parts.counters.closed_unresponsive.add(1);
         self.begin_close(conn, CloseCode::POLICY, "no pong");
         self.finish(conn);
     }

@@ -8,22 +8,46 @@ use crate::driver::Wake;
 use crate::id::ConnId;
 use crate::limits::RELEASE_COST;
 
-impl<W: Wake> Core<W> {
-    /// Whether connections wait for nothing but the next turn.
-    pub(super) fn may_go_on(&self) -> bool {
-        !self.held.is_empty() || !self.waiting.is_empty() && !self.must_publishers_wait()
+/// Those that go on by themselves; others do when their queue has gone.
+#[derive(Debug, Default)]
+pub(super) struct Stalls {
+    /// Connections that go on in the next turn.
+    pub(super) held: VecDeque<ConnId>,
+    /// Publishers that wait until this worker, the others and their room have kept up.
+    pub(super) waiting: VecDeque<ConnId>,
+}
+
+impl Stalls {
+    /// Puts a connection on the list of those who go on in the next turn.
+    pub(super) fn hold(&mut self, conn: ConnId, connection: &mut Connection) {
+        stand(&mut self.held, flag::HELD, conn, connection);
     }
 
+    /// Puts a publisher on the list of those who go on when others have kept up.
+    pub(super) fn wait_for_others(&mut self, conn: ConnId, connection: &mut Connection) {
+        stand(&mut self.waiting, flag::WAITING, conn, connection);
+    }
+}
+
+/// Each stands in a list once.
+fn stand(list: &mut VecDeque<ConnId>, mark: u16, conn: ConnId, connection: &mut Connection) {
+    if !connection.has(mark) {
+        connection.set(mark);
+        list.push_back(conn);
+    }
+}
+
+impl<W: Wake> Core<W> {
     /// Goes on with those who were held, each for a while, as far as the phase reaches.
     pub(super) fn resume_held(&mut self) {
         self.release_waiting();
-        for _ in 0..self.held.len() {
-            let Some(conn) = self.held.pop_front() else { return };
+        for _ in 0..self.parts.stalls.held.len() {
+            let Some(conn) = self.parts.stalls.held.pop_front() else { return };
             if let Some(connection) = self.table.get_mut(conn) {
                 connection.clear(flag::HELD);
             }
             self.unstall(conn);
-            if self.is_spent() {
+            if self.parts.is_spent() {
                 return;
             }
         }
@@ -31,42 +55,23 @@ impl<W: Wake> Core<W> {
 
     /// Publishers who need not wait any longer go on in their turn.
     fn release_waiting(&mut self) {
-        if self.waiting.is_empty() || self.must_publishers_wait() {
+        if self.parts.stalls.waiting.is_empty() || self.parts.must_publishers_wait() {
             return;
         }
-        for _ in 0..self.waiting.len() {
-            let Some(conn) = self.waiting.pop_front() else { return };
-            self.budget.pay(RELEASE_COST);
+        for _ in 0..self.parts.stalls.waiting.len() {
+            let Some(conn) = self.parts.stalls.waiting.pop_front() else { return };
+            self.parts.budget.pay(RELEASE_COST);
             let Some(connection) = self.table.get_mut(conn) else { continue };
-            if connection.membership().is_some_and(|membership| self.hub.is_full(membership)) {
-                self.waiting.push_back(conn);
+            let membership = connection.membership();
+            if membership.is_some_and(|membership| self.parts.hub.is_full(membership)) {
+                self.parts.stalls.waiting.push_back(conn);
                 continue;
             }
             connection.clear(flag::WAITING);
-            hold(&mut self.held, conn, connection);
-            if self.is_spent() {
+            self.parts.stalls.hold(conn, connection);
+            if self.parts.is_spent() {
                 return;
             }
         }
-    }
-}
-
-/// Puts a connection on the list of those who go on in the next turn.
-pub(super) fn hold(held: &mut VecDeque<ConnId>, conn: ConnId, connection: &mut Connection) {
-    if !connection.has(flag::HELD) {
-        connection.set(flag::HELD);
-        held.push_back(conn);
-    }
-}
-
-/// Puts a publisher on the list of those who go on when this worker and the others have kept up.
-pub(super) fn wait_for_others(
-    waiting: &mut VecDeque<ConnId>,
-    conn: ConnId,
-    connection: &mut Connection,
-) {
-    if !connection.has(flag::WAITING) {
-        connection.set(flag::WAITING);
-        waiting.push_back(conn);
     }
 }

@@ -6,6 +6,7 @@
 
 mod answer;
 mod budget;
+mod clock;
 mod cohorts;
 mod core;
 mod deflating;
@@ -17,7 +18,10 @@ mod goodbye;
 mod heartbeat;
 mod held;
 mod ingest;
+mod life;
 mod mailbox;
+mod out;
+mod pongs;
 mod pool;
 mod progress;
 mod shedding;
@@ -26,6 +30,7 @@ mod table;
 mod timers;
 mod trim;
 mod unfinished;
+mod visit;
 mod waiters;
 
 /// What [`doorbell`] and [`waiters`] are built on; a test builds them on loom's.
@@ -40,11 +45,12 @@ pub use waiters::Waiters;
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use self::budget::Phase;
 use self::core::Core;
 use self::ingest::After;
+use self::life::Question;
 use crate::driver::{Completion, Driver, Listener, ListenerId};
 use crate::limits::ACCEPT_COST;
 use crate::stats::Counters;
@@ -55,6 +61,8 @@ pub struct Worker<D: Driver> {
     driver: D,
     core: Core<D::Waker>,
     listeners: Vec<ListenerId>,
+    /// Before this moment time brings nothing of what was known when the last wait began.
+    look_at: Instant,
 }
 
 impl<D: Driver> Worker<D> {
@@ -67,8 +75,9 @@ impl<D: Driver> Worker<D> {
         mail: Mail<D::Waker>,
         connections_max: usize,
     ) -> Self {
-        let core = Core::new(shared, counters, mail, connections_max, driver.now());
-        Self { driver, core, listeners: Vec::new() }
+        let now = driver.now();
+        let core = Core::new(shared, counters, mail, connections_max, now);
+        Self { driver, core, listeners: Vec::new(), look_at: now }
     }
 
     /// Accepts from a listener.
@@ -89,8 +98,8 @@ impl<D: Driver> Worker<D> {
     pub fn run(&mut self) -> io::Result<()> {
         let result = self.serve();
         // Whatever the reason, other workers must not wait for this one.
-        let wakes = self.core.mail.close();
-        self.core.counters.wakes.add(wakes);
+        let wakes = self.core.parts.mail.close();
+        self.core.parts.counters.wakes.add(wakes);
         result
     }
 
@@ -109,42 +118,46 @@ impl<D: Driver> Worker<D> {
     pub fn turn(&mut self) -> io::Result<()> {
         self.sleep()?;
         self.core.resume_held();
-        self.core.enter(Phase::Input);
+        self.core.parts.budget.enter(Phase::Input);
         self.complete();
-        self.core.enter(Phase::Timers);
-        self.core.expire();
-        self.judge();
+        self.core.parts.budget.enter(Phase::Timers);
+        if self.core.parts.clock.now >= self.look_at {
+            self.core.expire();
+            self.judge();
+        }
         self.shed();
-        self.core.enter(Phase::Delivery);
+        self.core.parts.budget.enter(Phase::Delivery);
         self.core.read_mail();
         self.core.deliver();
         // Behind the deliveries: what was said before the server was stopped comes first.
-        self.core.enter(Phase::Goodbye);
+        self.core.parts.budget.enter(Phase::Goodbye);
         self.say_goodbye();
         self.flush();
         self.trim();
-        self.core.counters.turns.add(1);
+        self.core.parts.counters.turns.add(1);
         Ok(())
     }
 
     /// Whether the server stops and no connection is left.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.core.stopping.is_some() && self.core.table.len() == 0
+        self.core.parts.stopping.is_some() && self.core.table.len() == 0
     }
 
     /// How long there is nothing to do unless something happens. Whoever leaves mail from here on
     /// wakes the worker; what was left before is seen here.
     pub fn time_to_sleep(&mut self) -> Duration {
-        let timeout = self.core.idle_for(self.driver.now());
-        let may_sleep = self.core.mail.may_sleep() && !self.core.is_stop_unseen();
+        let now = self.driver.now();
+        let timeout = self.core.idle_for(now);
+        self.look_at = now + timeout;
+        let may_sleep = self.core.parts.mail.may_sleep() && !self.core.is_stop_unseen();
         if may_sleep { timeout } else { Duration::ZERO }
     }
 
     /// What the last turn has cost, and what it might: for tests of that bound.
     #[must_use]
     pub fn work(&self) -> u64 {
-        self.core.budget.work()
+        self.core.parts.budget.work()
     }
 
     /// Its driver, for tests that decide when it wakes.
@@ -154,16 +167,16 @@ impl<D: Driver> Worker<D> {
 
     /// Its mail, for tests that carry it out of order.
     pub fn mail(&mut self) -> &mut Mail<D::Waker> {
-        &mut self.core.mail
+        &mut self.core.parts.mail
     }
 
     fn sleep(&mut self) -> io::Result<()> {
         let timeout = self.time_to_sleep();
         self.driver.wait(timeout)?;
-        self.core.mail.wake_up();
+        self.core.parts.mail.wake_up();
         let now = self.driver.now();
-        if self.core.is_next_second(now) {
-            self.core.set_second(now, self.driver.unix_time());
+        if self.core.parts.clock.is_next_second(now) {
+            self.core.parts.clock.set_second(now, self.driver.unix_time());
         }
         self.core.begin_turn(now);
         Ok(())
@@ -172,20 +185,19 @@ impl<D: Driver> Worker<D> {
     /// Ends those whose deadline has passed, unless what they sent is still to be read, or what
     /// they are sent is being taken.
     fn judge(&mut self) {
-        while let Some(conn) = self.core.slow.pop() {
-            let taken = self.driver.taken(conn);
-            self.core.look_at_send(conn, taken);
-        }
-        while let Some(conn) = self.core.suspects.pop() {
-            if self.driver.has_unread(conn) {
-                self.core.reprieve(conn);
-            } else {
-                self.core.condemn(conn);
+        while let Some((question, conn)) = self.core.parts.life.questions.pop() {
+            match question {
+                Question::Taken => {
+                    let taken = self.driver.taken(conn);
+                    self.core.look_at_send(conn, taken);
+                }
+                Question::Silence if self.driver.has_unread(conn) => self.core.reprieve(conn),
+                Question::Silence => self.core.condemn(conn),
+                Question::Progress => {
+                    let has_unread = self.driver.has_unread(conn);
+                    self.core.judge_unfinished(conn, has_unread);
+                }
             }
-        }
-        while let Some(conn) = self.core.stuck.pop() {
-            let has_unread = self.driver.has_unread(conn);
-            self.core.judge_unfinished(conn, has_unread);
         }
     }
 
@@ -193,7 +205,7 @@ impl<D: Driver> Worker<D> {
         while let Some(completion) = self.driver.next() {
             match completion {
                 Completion::Accepted(conn, _) => {
-                    self.core.budget.pay(ACCEPT_COST);
+                    self.core.parts.budget.pay(ACCEPT_COST);
                     self.core.accepted(conn);
                 }
                 Completion::Received(conn, bytes) => match self.core.received(conn, bytes) {
@@ -211,7 +223,7 @@ impl<D: Driver> Worker<D> {
                 Completion::Released(..) => unreachable!("nothing is released yet"),
                 Completion::Woken => {}
             }
-            if self.core.budget.is_empty() {
+            if self.core.parts.budget.is_empty() {
                 return;
             }
         }

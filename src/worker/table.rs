@@ -23,9 +23,8 @@ pub(super) struct Connection {
     pub(super) deadline: Tick,
     /// When the timers look at it next; not behind the deadline, and 0 is never.
     pub(super) timer: Tick,
-    pub(super) ping: Ping,
-    /// What `Driver::taken` said last.
-    pub(super) taken: u32,
+    /// [`Ping`], in a word.
+    ping: u32,
     /// Set bits of [`flag`].
     flags: u16,
     /// Its place among the cohorts, in two parts that leave no gap.
@@ -82,6 +81,10 @@ pub(super) enum Ping {
     Awaiting(Tick),
 }
 
+const PING_NONE: u32 = 0;
+const PING_QUEUED: u32 = 1;
+const PING_IN_FLIGHT: u32 = 2;
+
 /// The bits of a connection's state.
 pub(super) mod flag {
     /// The driver is sending.
@@ -117,6 +120,9 @@ pub(super) mod flag {
     pub(in super::super) const UNFINISHED: u16 = 1 << 15;
     /// It stands in the list of those who go on in the next turn.
     pub(in super::super) const HELD: u16 = 1 << 9;
+    /// Something is to follow when all was sent.
+    pub(in super::super) const WAITS_FOR_SENT: u16 =
+        STALLED | FINISH | CLOSE_WHEN_SENT | RESPONDED | SEND_TIMED;
 }
 
 impl Connection {
@@ -128,8 +134,7 @@ impl Connection {
             generation: conn.generation,
             deadline: 0,
             timer: 0,
-            ping: Ping::None,
-            taken: 0,
+            ping: PING_NONE,
             flags: 0,
             cohort: NO_COHORT,
             place_in_cohort: 0,
@@ -146,6 +151,38 @@ impl Connection {
 
     pub(super) fn clear(&mut self, flags: u16) {
         self.flags &= !flags;
+    }
+
+    #[inline]
+    pub(super) fn ping(&self) -> Ping {
+        match self.ping {
+            PING_NONE => Ping::None,
+            PING_QUEUED => Ping::Queued,
+            PING_IN_FLIGHT => Ping::InFlight,
+            tick => Ping::Awaiting(tick),
+        }
+    }
+
+    #[inline]
+    pub(super) fn set_ping(&mut self, ping: Ping) {
+        self.ping = match ping {
+            Ping::None => PING_NONE,
+            Ping::Queued => PING_QUEUED,
+            Ping::InFlight => PING_IN_FLIGHT,
+            // The ticks below are the numbers of the other states: these wait a moment longer.
+            Ping::Awaiting(tick) => tick.max(PING_IN_FLIGHT + 1),
+        };
+    }
+
+    /// Any bytes prove life; a ping that still waits in the queue goes out all the same.
+    #[inline]
+    pub(super) fn prove_life(&mut self) {
+        if self.ping != PING_QUEUED {
+            self.ping = PING_NONE;
+        }
+        if self.has(flag::REPRIEVED) {
+            self.set(flag::HEARD);
+        }
     }
 
     /// Where it stands among the cohorts, if it does.
@@ -269,6 +306,6 @@ mod tests {
 
     #[test]
     fn a_connection_is_small() {
-        assert!(size_of::<Option<Connection>>() <= 80, "{}", size_of::<Option<Connection>>());
+        assert!(size_of::<Option<Connection>>() <= 72, "{}", size_of::<Option<Connection>>());
     }
 }

@@ -96,8 +96,9 @@ impl Timers {
         self.count
     }
 
-    /// Drops the entries of one slot that mean nothing, and of the next one when called again.
-    pub(super) fn weed(&mut self, mut is_meant: impl FnMut(ConnId, Tick) -> bool) {
+    /// Drops the entries of one slot that mean nothing, and of the next one when called again;
+    /// says how many it has looked at.
+    pub(super) fn weed(&mut self, mut is_meant: impl FnMut(ConnId, Tick) -> bool) -> usize {
         let at = self.weeded;
         self.weeded = (at + 1) % SLOTS;
         let slot = &mut self.slots[at];
@@ -108,6 +109,7 @@ impl Timers {
             *slot = Vec::new();
             self.filled[at / 64] &= !(1 << (at % 64));
         }
+        before
     }
 
     /// Ticks up to a moment.
@@ -261,7 +263,8 @@ mod tests {
             let due = timers.tick_after(start, Duration::from_millis(u64::from(index) * 3));
             timers.enter(conn(index), due);
         }
-        (0..SLOTS).for_each(|_| timers.weed(|conn, _| conn.index.is_multiple_of(7)));
+        let looked = (0..SLOTS).map(|_| timers.weed(|conn, _| conn.index.is_multiple_of(7)));
+        assert_eq!(looked.sum::<usize>(), 5000);
         assert_eq!(timers.len(), 5000_usize.div_ceil(7));
         let (mut taken, mut now) = (Vec::new(), start);
         while let Some(wait) = timers.until_next(now) {

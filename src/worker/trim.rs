@@ -1,6 +1,6 @@
 //! What a burst has left: memory is given back when it was not needed for a while.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Worker;
 use super::core::Core;
@@ -13,12 +13,23 @@ const LISTED_KEPT: usize = 1024;
 /// From one trial to the next where connections in high slots keep a table large.
 const SPARSE_PAUSE: Duration = Duration::from_secs(60);
 
+/// When what is looked through that may not be needed any more.
+#[derive(Debug, Default)]
+pub(super) struct Trimming {
+    /// Pooled memory, if there is any.
+    pub(super) at: Option<Instant>,
+    /// When a burst counts as over: pools spilled, so memory was freed all over the heap.
+    burst_ends_at: Option<Instant>,
+    /// When tables with far more slots than connections are trimmed.
+    sparse_ends_at: Option<Instant>,
+}
+
 impl<D: Driver> Worker<D> {
     /// The last step of a turn.
     pub(super) fn trim(&mut self) {
         if self.core.trim() {
             self.driver.trim();
-            (self.core.config().on_burst_freed)();
+            (self.core.parts.config().on_burst_freed)();
         }
     }
 }
@@ -27,17 +38,20 @@ impl<W: Wake> Core<W> {
     /// Frees pooled memory that is not needed any more, so that a burst leaves nothing behind.
     /// True if a burst is over, so that memory comes free all over the heap.
     fn trim(&mut self) -> bool {
-        match self.trim_at {
-            Some(at) if at <= self.now => {
-                let is_left = self.pool.trim() | self.scratch.trim() | self.hub.trim();
+        match self.parts.trimming.at {
+            Some(at) if at <= self.parts.clock.now => {
+                let is_left = self.parts.out.pool.trim()
+                    | self.parts.codecs.scratch.trim()
+                    | self.parts.hub.trim();
                 let is_over = self.end_burst() | self.end_sparse();
-                let must_look =
-                    is_left || self.burst_ends_at.is_some() || self.sparse_ends_at.is_some();
-                self.trim_at = must_look.then(|| self.now + TRIM_INTERVAL);
+                let must_look = is_left
+                    || self.parts.trimming.burst_ends_at.is_some()
+                    || self.parts.trimming.sparse_ends_at.is_some();
+                self.parts.trimming.at = must_look.then(|| self.parts.clock.now + TRIM_INTERVAL);
                 is_over
             }
             None if !self.is_trimmed() => {
-                self.trim_at = Some(self.now + TRIM_INTERVAL);
+                self.parts.trimming.at = Some(self.parts.clock.now + TRIM_INTERVAL);
                 false
             }
             _ => false,
@@ -45,22 +59,26 @@ impl<W: Wake> Core<W> {
     }
 
     fn is_trimmed(&self) -> bool {
-        self.pool.is_empty()
-            && self.scratch.is_empty()
-            && self.hub.is_trimmed()
-            && self.touched.capacity() <= LISTED_KEPT
+        self.parts.out.pool.is_empty()
+            && self.parts.codecs.scratch.is_empty()
+            && self.parts.hub.is_trimmed()
+            && self.parts.out.touched.capacity() <= LISTED_KEPT
             && !self.table.is_sparse()
     }
 
     /// A burst is more than pools keep, or more connections in one turn than lists do.
     fn end_burst(&mut self) -> bool {
-        let was_crowded = self.touched.capacity() > LISTED_KEPT;
-        self.touched.shrink_to(LISTED_KEPT);
-        if self.pool.take_spilled() | self.scratch.take_spilled() | was_crowded {
-            self.burst_ends_at = Some(self.now + BURST_OVER);
+        let was_crowded = self.parts.out.touched.capacity() > LISTED_KEPT;
+        self.parts.out.touched.shrink_to(LISTED_KEPT);
+        if self.parts.out.pool.take_spilled()
+            | self.parts.codecs.scratch.take_spilled()
+            | was_crowded
+        {
+            self.parts.trimming.burst_ends_at = Some(self.parts.clock.now + BURST_OVER);
             return false;
         }
-        let is_over = self.burst_ends_at.take_if(|at| *at <= self.now).is_some();
+        let is_over =
+            self.parts.trimming.burst_ends_at.take_if(|at| *at <= self.parts.clock.now).is_some();
         if is_over {
             self.trim_lists();
         }
@@ -70,32 +88,30 @@ impl<W: Wake> Core<W> {
     /// Trims what has an entry for each connection, if there were many more for a while.
     fn end_sparse(&mut self) -> bool {
         if !self.table.is_sparse() {
-            self.sparse_ends_at = None;
+            self.parts.trimming.sparse_ends_at = None;
             return false;
         }
-        let ends_at = *self.sparse_ends_at.get_or_insert(self.now + BURST_OVER);
-        if ends_at > self.now {
+        let ends_at =
+            *self.parts.trimming.sparse_ends_at.get_or_insert(self.parts.clock.now + BURST_OVER);
+        if ends_at > self.parts.clock.now {
             return false;
         }
         let before = self.table.end();
         self.table.trim();
-        self.cohorts.trim();
-        self.hub.trim_tables();
+        self.parts.life.cohorts.trim();
+        self.parts.hub.trim_tables();
         self.trim_lists();
         // Where one in a high slot stays, the rest has to wait until it has gone.
         let has_shrunk = self.table.end() < before;
         let pause = if has_shrunk { BURST_OVER } else { SPARSE_PAUSE };
-        self.sparse_ends_at = self.table.is_sparse().then(|| self.now + pause);
+        self.parts.trimming.sparse_ends_at =
+            self.table.is_sparse().then(|| self.parts.clock.now + pause);
         has_shrunk
     }
 
     fn trim_lists(&mut self) {
-        self.waiting.shrink_to(LISTED_KEPT);
-        self.held.shrink_to(LISTED_KEPT);
-        self.due.shrink_to(LISTED_KEPT);
-        self.suspects.shrink_to(LISTED_KEPT);
-        self.slow.shrink_to(LISTED_KEPT);
-        self.stuck.shrink_to(LISTED_KEPT);
-        self.unfinished.trim();
+        self.parts.stalls.waiting.shrink_to(LISTED_KEPT);
+        self.parts.stalls.held.shrink_to(LISTED_KEPT);
+        self.parts.life.trim(LISTED_KEPT);
     }
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::core::Core;
+use super::life::Question;
 use super::table::{Phase, flag};
 use crate::driver::Wake;
 use crate::id::ConnId;
@@ -46,15 +47,15 @@ impl<W: Wake> Core<W> {
     /// freed. Small messages are left alone.
     pub(super) fn shed_unfinished(&mut self, goal: &mut usize) {
         let mut small = Vec::new();
-        while *goal > 0 && !self.is_spent() {
-            let Some(entry) = self.unfinished.0.pop_back() else { break };
-            self.budget.pay(FRAME_COST);
+        while *goal > 0 && !self.parts.is_spent() {
+            let Some(entry) = self.parts.life.unfinished.0.pop_back() else { break };
+            self.parts.budget.pay(FRAME_COST);
             match self.end_unfinished(entry.conn) {
                 Some(memory) => *goal = goal.saturating_sub(memory),
                 None => small.push(entry),
             }
         }
-        self.unfinished.0.extend(small.into_iter().rev());
+        self.parts.life.unfinished.0.extend(small.into_iter().rev());
     }
 
     /// Gives the memory that was ended; nothing if the message is small.
@@ -65,7 +66,7 @@ impl<W: Wake> Core<W> {
         if memory < SHED_BYTES_MIN {
             return None;
         }
-        self.counters.closed_memory.add(1);
+        self.parts.counters.closed_memory.add(1);
         self.begin_close(conn, CloseCode::TRY_AGAIN_LATER, "server short of memory");
         self.finish(conn);
         Some(memory)
@@ -80,33 +81,19 @@ impl<W: Wake> Core<W> {
             && !connection.has(flag::UNFINISHED)
         {
             connection.set(flag::UNFINISHED);
-            let at = self.now + MESSAGE_TIMEOUT;
-            self.unfinished.0.push_back(Entry { conn, at, received });
+            let at = self.parts.clock.now + MESSAGE_TIMEOUT;
+            self.parts.life.unfinished.0.push_back(Entry { conn, at, received });
         }
     }
 
-    /// As `watch_unfinished`, behind what has just come: where the process is over its budget of
-    /// memory, no message grows.
-    #[inline]
-    pub(super) fn watch_growing(&mut self, conn: ConnId) {
-        let Some(connection) = self.table.get_mut(conn) else { return };
-        let held = match &connection.phase {
-            Phase::Session(session, _) if session.unfinished().is_some() => session.memory().max(1),
-            Phase::Http(http) => http.memory(),
-            Phase::Session(..) | Phase::Lingering(_) | Phase::Closed => 0,
-        };
-        if held > 0 {
-            self.judge_growing(conn, held);
-        }
-    }
-
-    fn judge_growing(&mut self, conn: ConnId, held: usize) {
-        if held < SHED_BYTES_MIN || self.shared.memory_excess().is_none() {
+    /// What has come is not whole. Where the process is over its budget of memory, nothing grows.
+    pub(super) fn judge_growing(&mut self, conn: ConnId, held: usize) {
+        if held < SHED_BYTES_MIN || self.parts.shared.memory_excess().is_none() {
             return self.watch_unfinished(conn);
         }
         let Some(connection) = self.table.get_mut(conn) else { return };
         if let Phase::Http(_) = &connection.phase {
-            self.counters.closed_memory.add(1);
+            self.parts.counters.closed_memory.add(1);
             return self.respond(conn, self.unavailable(), false);
         }
         self.end_unfinished(conn);
@@ -114,11 +101,18 @@ impl<W: Wake> Core<W> {
 
     /// Looks at those whose time is over.
     pub(super) fn look_at_unfinished(&mut self) {
-        while self.unfinished.0.front().is_some_and(|entry| entry.at <= self.now) {
-            let Some(entry) = self.unfinished.0.pop_front() else { return };
-            self.budget.pay(TIMER_COST);
+        while self
+            .parts
+            .life
+            .unfinished
+            .0
+            .front()
+            .is_some_and(|entry| entry.at <= self.parts.clock.now)
+        {
+            let Some(entry) = self.parts.life.unfinished.0.pop_front() else { return };
+            self.parts.budget.pay(TIMER_COST);
             self.look_at_one(&entry);
-            if self.is_spent() {
+            if self.parts.is_spent() {
                 return;
             }
         }
@@ -137,8 +131,8 @@ impl<W: Wake> Core<W> {
         if has_got_on {
             self.watch_unfinished(entry.conn);
         } else {
-            self.budget.pay(QUESTION_COST + CLOSE_COST);
-            self.stuck.push(entry.conn);
+            self.parts.budget.pay(QUESTION_COST + CLOSE_COST);
+            self.parts.life.ask(Question::Progress, entry.conn);
         }
     }
 
@@ -151,7 +145,7 @@ impl<W: Wake> Core<W> {
         if !connection.is_some_and(|it| matches!(it.phase, Phase::Session(..))) {
             return;
         }
-        self.counters.closed_unfinished.add(1);
+        self.parts.counters.closed_unfinished.add(1);
         tracing::debug!(?conn, "closing: a message is not finished");
         self.begin_close(conn, CloseCode::POLICY, "message not finished");
         self.finish(conn);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use testkit::client::handshake;
 use throng::config::Config;
 use throng::driver::Driver;
-use throng::driver::sim::{Client, Net};
+use throng::driver::sim::{Client, Net, SimDriver};
 use throng::limits::PINGS_PER_TURN;
 use throng::stats::Counters;
 use throng::worker::{Shared, Worker, mailboxes};
@@ -19,17 +19,42 @@ const PING_INTERVAL: Duration = Duration::from_millis(100);
 /// Sends of a simulated network take some turns.
 const TURNS_MAX: usize = 2000;
 
-#[test]
-fn a_large_cohort_is_pinged_in_parts_and_nobody_left_out() {
-    let net = Net::new(1);
+/// A worker with connections in one cohort, and what it counts.
+fn worker(net: &Net, ping_interval: Duration) -> (Worker<SimDriver>, Arc<Counters>) {
     let mut driver = net.driver_with_budget(4 * CLIENTS);
     driver.accept_connects();
     let mail = mailboxes(&[driver.waker()], 1).pop().expect("there is one");
-    let (ping_interval, pong_timeout) = (PING_INTERVAL, Duration::ZERO);
-    let config = Config { ping_interval, pong_timeout, ..Config::default() };
+    let config = Config { ping_interval, pong_timeout: Duration::ZERO, ..Config::default() };
     let shared = Arc::new(Shared::new(config, CLIENTS));
     let counters = Arc::<Counters>::default();
-    let mut worker = Worker::new(driver, shared, Arc::clone(&counters), mail, CLIENTS);
+    (Worker::new(driver, shared, Arc::clone(&counters), mail, CLIENTS), counters)
+}
+
+#[test]
+fn the_first_who_comes_after_a_quiet_time_is_not_pinged_at_once() {
+    const INTERVAL: Duration = Duration::from_secs(25);
+    for quiet in [1, 24, 26, 3000] {
+        let net = Net::new(1);
+        let (mut worker, counters) = worker(&net, INTERVAL);
+        worker.turn().expect("a simulated driver does not fail");
+        net.advance(Duration::from_secs(quiet));
+        let client = net.connect(0);
+        client.write(handshake("/echo", &[]).as_bytes());
+        let mut passed = Duration::ZERO;
+        while counters.pings.get() == 0 {
+            (0..20).for_each(|_| worker.turn().expect("a simulated driver does not fail"));
+            net.advance(Duration::from_millis(100));
+            passed += Duration::from_millis(100);
+            assert!(passed < 2 * INTERVAL, "it is pinged");
+        }
+        assert!(passed > INTERVAL - Duration::from_millis(300), "after {quiet} s: {passed:?}");
+    }
+}
+
+#[test]
+fn a_large_cohort_is_pinged_in_parts_and_nobody_left_out() {
+    let net = Net::new(1);
+    let (mut worker, counters) = worker(&net, PING_INTERVAL);
     let clients: Vec<Client> = (0..CLIENTS).map(|_| net.connect(0)).collect();
     clients.iter().for_each(|client| client.write(handshake("/echo", &[]).as_bytes()));
     let mut heard = vec![Vec::new(); CLIENTS];
