@@ -176,6 +176,8 @@ pub struct Tuning {
     pub buffer_bytes: usize,
     /// epoll: bytes of the one receive buffer.
     pub receive_bytes: usize,
+    /// epoll: bytes written in a turn of sends that rested, where each counts as so many more.
+    pub write_bytes: usize,
 }
 
 impl Tuning {
@@ -191,6 +193,7 @@ impl Tuning {
             buffers: 32,
             buffer_bytes: 32 * 1024,
             receive_bytes: crate::limits::RECEIVE_BYTES,
+            write_bytes: crate::limits::RESUMED_BYTES_PER_TURN,
         }
     }
 }

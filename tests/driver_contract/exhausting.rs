@@ -19,6 +19,7 @@ const TINY: Tuning = Tuning {
     buffers: 2,
     buffer_bytes: 64,
     receive_bytes: 64,
+    write_bytes: 1,
 };
 
 /// Everybody is readable at once, again and again, and slots change hands in between.

@@ -101,6 +101,7 @@ fn tunings() -> [(&'static str, Tuning); 3] {
         buffers: 2,
         buffer_bytes: 512,
         receive_bytes: 512,
+        write_bytes: 1,
     };
     [
         ("ample room", ample),

@@ -20,6 +20,7 @@ use super::place::Memory;
 use super::tables::{Tenant, stand_in_line, trim_queue, trim_slots};
 use super::{Completion, Driver, End, EventWaker, Listener, ListenerId, Outgoing, Tuning, clock};
 use crate::id::ConnId;
+use crate::limits::SEND_COST;
 use accepting::Accepting;
 use slot::{Read, Slot, Written};
 
@@ -42,6 +43,8 @@ pub struct EpollDriver {
     accepting: Accepting,
     /// Connections that may be readable.
     readable: VecDeque<ConnId>,
+    /// Connections whose sends may go on.
+    writable: VecDeque<ConnId>,
     /// What happened by our own calls.
     done: VecDeque<Done>,
     is_woken: bool,
@@ -102,6 +105,7 @@ impl Seed {
             next_generation: 0,
             accepting: Accepting::default(),
             readable: VecDeque::new(),
+            writable: VecDeque::new(),
             done: VecDeque::new(),
             is_woken: false,
             is_dones_turn: false,
@@ -190,6 +194,25 @@ impl EpollDriver {
         }
     }
 
+    /// Goes on with sends that rested, as far as a turn reaches.
+    fn write_some(&mut self) {
+        let mut left = self.tuning.write_bytes;
+        while left > 0
+            && let Some(conn) = self.writable.pop_front()
+        {
+            let slot = self.slots.get_mut(conn.index as usize).and_then(Option::as_mut);
+            let Some(slot) = slot.filter(|slot| slot.generation == conn.generation) else {
+                continue;
+            };
+            if !slot.begin_writing() {
+                continue;
+            }
+            let before = slot.written();
+            self.write(conn);
+            left = left.saturating_sub(SEND_COST + self.slot(conn).written() - before);
+        }
+    }
+
     fn take_events(&mut self) {
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
@@ -214,8 +237,8 @@ impl EpollDriver {
         }
         let is_hung_up = event.is_read_closed() || event.is_write_closed() || event.is_error();
         slot.note_hang_up(is_hung_up);
-        if slot.is_sending() && (event.is_writable() || is_hung_up) {
-            self.write(conn);
+        if (event.is_writable() || is_hung_up) && slot.must_queue_for_writing() {
+            stand_in_line(&mut self.writable, conn, &self.slots);
         }
         if self.slot(conn).is_paused() {
             self.slot(conn).note_readable();
@@ -260,6 +283,7 @@ impl EpollDriver {
     fn has_work(&self) -> bool {
         !self.done.is_empty()
             || !self.readable.is_empty()
+            || !self.writable.is_empty()
             || self.is_woken
             || self.accepting.is_ready()
     }
@@ -361,6 +385,7 @@ impl Driver for EpollDriver {
     fn trim(&mut self) {
         trim_slots(&mut self.slots, self.tuning.connections);
         trim_queue(&mut self.readable);
+        trim_queue(&mut self.writable);
         trim_queue(&mut self.done);
     }
 
@@ -377,6 +402,7 @@ impl Driver for EpollDriver {
             result => result?,
         }
         self.take_events();
+        self.write_some();
         Ok(())
     }
 
@@ -418,3 +444,6 @@ impl Driver for EpollDriver {
         self.waker.clone()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,8 @@ const FINISH: u8 = 1 << 4;
 const ENDED: u8 = 1 << 5;
 /// What is being sent is a copy of what was received.
 const COPY: u8 = 1 << 6;
+/// It stands in the queue of those to write.
+const WRITABLE: u8 = 1 << 7;
 
 const SEND_FLAGS: i32 = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
@@ -112,6 +114,24 @@ impl Slot {
     pub(super) fn begin_reading(&mut self) -> bool {
         self.set(QUEUED, false);
         self.has(READABLE) && !self.has(PAUSED | ENDED)
+    }
+
+    /// Whether it must be put into the queue of those to write.
+    pub(super) fn must_queue_for_writing(&mut self) -> bool {
+        let must = self.is_sending() && !self.has(WRITABLE);
+        self.set(WRITABLE, must || self.has(WRITABLE));
+        must
+    }
+
+    /// It was taken out of the queue; whether there is anything to write.
+    pub(super) fn begin_writing(&mut self) -> bool {
+        self.set(WRITABLE, false);
+        self.is_sending()
+    }
+
+    /// Bytes of what is being sent that the kernel has.
+    pub(super) fn written(&self) -> usize {
+        self.sent
     }
 
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Read {
