@@ -130,9 +130,9 @@ pub const RUNS_FOR_PONGS_PER_TURN: usize = 16;
 /// read.
 pub const ACCEPTS_PER_TURN: usize = 32;
 
-/// Bytes that the epoll driver writes in a turn of sends that rested, with [`SEND_COST`] for each of
-/// them. The others come first in the next turn: a thousand slow readers that all take a megabyte
-/// would stop a worker for a third of a second.
+/// Bytes that the epoll driver writes in a turn of sends that rested, with [`SEND_COST`] for each.
+/// The others come first in the next turn: a thousand slow readers that all take a megabyte would
+/// stop a worker for a third of a second.
 pub const RESUMED_BYTES_PER_TURN: usize = 4 << 20;
 
 /// Envelopes in a worker's mailbox. At the bound the sender keeps them in its outbox for that
