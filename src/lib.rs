@@ -6,11 +6,12 @@
 //! |---|---|
 //! | 0 | [`config`], [`limits`], [`id`], [`stats`] |
 //! | 1 | [`wire`]: bytes to values and back |
-//! | 2 | [`http`], [`session`], [`hub`], [`driver`]: siblings that have never heard of each other |
-//! | 3 | [`protocol`]: what clients find at which path |
-//! | 4 | [`worker`]: one thread with all of these |
-//! | 6 | [`server`]: threads, listeners, limits, shutdown |
-//! | 7 | [`doctor`]: what this host can hold |
+//! | 2 | [`outgoing`]: bytes on their way out |
+//! | 3 | [`http`], [`session`], [`hub`], [`driver`]: siblings that have never heard of each other |
+//! | 4 | [`protocol`]: what is said on connections |
+//! | 5 | [`worker`]: one thread with all of these |
+//! | 7 | [`server`]: threads, listeners, limits, shutdown |
+//! | 8 | [`doctor`]: what this host can hold |
 //!
 //! ```no_run
 //! let config = throng::config::Config::default();
@@ -28,6 +29,7 @@ pub mod http;
 pub mod hub;
 pub mod id;
 pub mod limits;
+pub mod outgoing;
 pub mod protocol;
 pub mod server;
 pub mod session;

@@ -6,7 +6,7 @@ use super::worker::{client_frame, request_deflate};
 use super::{Case, Round};
 use throng::config::{AllowedOrigins, Compression};
 use throng::http;
-use throng::protocol::{self, Route};
+use throng::protocol::{Builtin, Protocols, Route, Setups};
 use throng::session::{Event, Scratch, Session};
 use throng::wire::deflate::Deflater;
 use throng::wire::{Encoded, Kind, Opcode, frame, utf8};
@@ -98,13 +98,15 @@ fn check_utf8(pattern: &str, length: usize) -> Round {
 fn handshake() -> Round {
     let mut bytes = request_deflate("/room/lobby");
     let (allowed, mut out) = (AllowedOrigins::default(), Vec::new());
+    let setups = Setups::default();
     Box::new(move || {
         let mut connection = http::Connection::default();
         let mut input = black_box(&mut bytes[..]);
         let arrived = connection.receive(&mut input).expect("it is a head");
         let request = http::request(arrived.bytes().expect("it is whole")).expect("it is right");
-        let Route::Upgrade(endpoint) = protocol::route(&request) else { panic!("a room") };
-        let handshake = http::upgrade(&request, &allowed, Compression::On, endpoint.subprotocols());
+        let route = Builtin::route(&setups, &request);
+        let Some(Route::WebSocket(_, subprotocols)) = route else { panic!("a room") };
+        let handshake = http::upgrade(&request, &allowed, Compression::On, subprotocols);
         out.clear();
         handshake.expect("browsers ask correctly").encode(&mut out);
         black_box(&out);

@@ -6,7 +6,6 @@
 mod clock;
 pub mod epoll;
 mod listener;
-mod outgoing;
 mod peek;
 mod place;
 mod shortage;
@@ -17,8 +16,8 @@ mod taken;
 pub mod uring;
 mod waker;
 
+pub use crate::outgoing::{Buffer, Outgoing, Part, Parts};
 pub use listener::{Listener, ListenerId};
-pub use outgoing::{Buffer, Outgoing, Part, Parts};
 pub use waker::EventWaker;
 
 use std::io;

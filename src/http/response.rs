@@ -1,5 +1,6 @@
 //! Responses.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::status::Status;
@@ -19,10 +20,10 @@ pub struct Response {
     body: Body,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Body {
     /// A line, which stands behind the head in the same memory.
-    Line(&'static str),
+    Line(Cow<'static, str>),
     /// Sent from where it lies: who asks again and again and takes nothing has no copies.
     File(File),
 }
@@ -41,8 +42,9 @@ pub struct Context<'a> {
 impl Response {
     /// A response in a line of text.
     #[must_use]
-    pub fn text(status: Status, text: &'static str) -> Self {
-        Self::new(status, Body::Line(text)).field("Content-Type", "text/plain; charset=utf-8")
+    pub fn text(status: Status, text: impl Into<Cow<'static, str>>) -> Self {
+        let body = Body::Line(text.into());
+        Self::new(status, body).field("Content-Type", "text/plain; charset=utf-8")
     }
 
     /// A file of that media type.
@@ -54,7 +56,7 @@ impl Response {
     /// A response without a body.
     #[must_use]
     pub fn empty(status: Status) -> Self {
-        Self::new(status, Body::Line(""))
+        Self::new(status, Body::Line(Cow::Borrowed("")))
     }
 
     fn new(status: Status, body: Body) -> Self {
@@ -84,13 +86,13 @@ impl Response {
     /// Appends the response, but a file: that is given back, to be sent behind it.
     pub fn encode(&self, context: &Context<'_>, out: &mut Vec<u8>) -> Option<File> {
         self.encode_head(context, out);
-        match self.body {
+        match &self.body {
             _ if context.is_head || self.status.has_no_body() => None,
             Body::Line(text) => {
                 out.extend_from_slice(text.as_bytes());
                 None
             }
-            Body::File(file) => Some(file),
+            Body::File(file) => Some(*file),
         }
     }
 
@@ -120,7 +122,7 @@ impl Response {
 }
 
 impl Body {
-    fn length(self) -> usize {
+    fn length(&self) -> usize {
         match self {
             Self::Line(text) => text.len(),
             Self::File(file) => file.len(),

@@ -24,6 +24,18 @@ use spare::Spare;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Membership(u32);
 
+impl Membership {
+    /// That of who is in no room.
+    pub const NONE: Self = Self(u32::MAX);
+
+    /// Whether it is a place in a room.
+    #[must_use]
+    #[inline]
+    pub fn is_some(self) -> bool {
+        self != Self::NONE
+    }
+}
+
 /// A room of one worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RoomId(u32);

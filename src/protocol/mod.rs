@@ -1,82 +1,73 @@
-//! What clients find at which path, and what is spoken there once a session is open.
+//! What is said on connections: a folder for each protocol, and [`list`], the one list of them.
 //!
-//! One file for each. A protocol turns requests and messages into answers; it never changes
-//! a connection and never knows who else is connected.
+//! A protocol turns requests and messages into answers. It never does I/O, never reads a clock and
+//! never touches another connection: all it has is what it knows of its own and what its
+//! [`Context`] lends it.
 
+mod context;
 pub mod echo;
+mod list;
 pub mod page;
 pub mod room;
 
-use std::borrow::Cow;
+pub use context::{Context, Out, Staged, Step};
+pub use list::{Builtin, Protocols, Setups, Spoken};
 
-use crate::http::{self, Method, Request, Response, Status, Subprotocols};
+use crate::http::{Request, Response, Subprotocols};
+use crate::wire::{CloseCode, Kind};
+
+/// What is spoken on some connections. Which one a connection speaks its request decides; calls go
+/// by one `match` over the list and are inlined.
+pub trait Protocol {
+    /// What it knows of one connection: plain data of four bytes at most, else in a box.
+    type Conn: std::fmt::Debug;
+    /// What all its connections have in common: keys, limits.
+    type Setup: std::fmt::Debug + Send + Sync;
+
+    /// Where it is found, for who asks for something that is not there.
+    const PATHS: &'static [&'static str];
+
+    /// Each message is the reply to itself, so that replies may be made of the bytes that came,
+    /// without a call for each.
+    const ECHOES: bool = false;
+
+    /// What a request leads to, if it is this protocol's.
+    fn route(setup: &Self::Setup, request: &Request<'_>) -> Option<Route<Self::Conn>>;
+
+    /// A connection has opened by such a request. What is sent comes behind the 101.
+    fn open(
+        _setup: &Self::Setup,
+        _conn: &mut Self::Conn,
+        _cx: &mut Context<'_>,
+        _request: &Request<'_>,
+    ) -> Flow {
+        Flow::Next
+    }
+
+    /// A message has come.
+    fn message(
+        setup: &Self::Setup,
+        conn: &mut Self::Conn,
+        cx: &mut Context<'_>,
+        kind: Kind,
+        payload: &[u8],
+    ) -> Flow;
+}
 
 /// What a request leads to.
 #[derive(Debug)]
-pub enum Route<'a> {
+pub enum Route<C> {
     /// An answer; the connection may ask again.
     Response(Response),
     /// An upgrade to WebSocket, if the request asks for one.
-    Upgrade(Endpoint<'a>),
+    WebSocket(C, Subprotocols),
 }
 
-/// What is spoken on a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Endpoint<'a> {
-    /// Every message comes back.
-    Echo,
-    /// Every message goes to everybody in the room of this name.
-    Room(Cow<'a, str>),
-}
-
-impl Endpoint<'_> {
-    /// The subprotocols of the endpoint: raw ones carry whatever the client names first.
-    #[must_use]
-    pub fn subprotocols(&self) -> Subprotocols {
-        Subprotocols::First
-    }
-}
-
-/// Finds what a request leads to.
-#[must_use]
-pub fn route<'a>(request: &Request<'a>) -> Route<'a> {
-    if request.method == Method::Options {
-        return Route::Response(http::options());
-    }
-    if let Some(response) = page::find(request.path) {
-        return Route::Response(response);
-    }
-    if request.path == echo::PATH {
-        return Route::Upgrade(Endpoint::Echo);
-    }
-    match room::name(request) {
-        Some(name) => Route::Upgrade(Endpoint::Room(name)),
-        None => Route::Response(Response::text(
-            Status::NotFound,
-            "nothing here: try /, /echo or /room/NAME\n",
-        )),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn endpoint(path: &str) -> Option<String> {
-        let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
-        let request = http::request(head.as_bytes()).expect("a good request");
-        match route(&request) {
-            Route::Response(_) => None,
-            Route::Upgrade(endpoint) => Some(format!("{endpoint:?}")),
-        }
-    }
-
-    #[test]
-    fn paths() {
-        assert_eq!(endpoint("/echo?x=1").as_deref(), Some("Echo"));
-        assert_eq!(endpoint("/room/a%20b").as_deref(), Some("Room(\"a b\")"));
-        for other in ["/", "/chat.js", "/echo/", "/room", "/room/", "/room/a/b", "/room/%ff"] {
-            assert_eq!(endpoint(other), None, "{other}");
-        }
-    }
+/// How a connection goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// The next message may come.
+    Next,
+    /// It is closed, with a code and a reason.
+    Close(CloseCode, &'static str),
 }

@@ -3,9 +3,13 @@
 //! Feed it bytes and it gives events; ask it to close and it gives the frame. An idle session owns
 //! nothing but its few bytes. It never does I/O, never reads a clock and never sends by itself.
 
+mod in_place;
+mod message;
 mod partial;
 mod scratch;
 
+pub use in_place::{InPlace, reply_in_place};
+pub use message::{Compressor, is_never_deflated, put_message};
 pub use scratch::Scratch;
 
 use std::ops::Range;

@@ -1,17 +1,17 @@
 //! What a connection gets by its own doing: responses, the upgrade, pongs, the close frame.
 
-use super::core::Core;
+use super::core::{Core, Parts};
 use super::ingest::Then;
-use super::table::{Phase, Role, flag};
+use super::table::{Link, flag};
 use crate::driver::Wake;
-use crate::http::{self, Context, Handshake, Request, Response, Status};
+use crate::http::{self, Context, Handshake, Method, Request, Response, Status};
 use crate::id::ConnId;
 use crate::limits::{REFUSALS_MAX, REQUEST_COST, RETRY_AFTER_SECONDS};
-use crate::protocol::{self, Endpoint, Route};
+use crate::protocol::{Flow, Protocols, Route, Step};
 use crate::session::Session;
 use crate::wire::{CloseCode, Violation};
 
-impl<W: Wake> Core<W> {
+impl<W: Wake, L: Protocols> Core<W, L> {
     /// One request too many or too late: 503, unless many are being told already.
     pub(super) fn refuse(&mut self, conn: ConnId) {
         self.parts.admission.refusals += 1;
@@ -36,7 +36,7 @@ impl<W: Wake> Core<W> {
 
     pub(super) fn http_step(&mut self, conn: ConnId, input: &mut &mut [u8]) -> Then {
         let Some(connection) = self.table.get_mut(conn) else { return Then::Stop };
-        let Phase::Http(http) = &mut connection.phase else { return Then::Stop };
+        let Link::Http(http) = &mut connection.link else { return Then::Stop };
         let arrived = match http.receive(input) {
             Ok(arrived) => arrived,
             Err(error) => {
@@ -63,7 +63,7 @@ impl<W: Wake> Core<W> {
 
     fn answer(&mut self, conn: ConnId, request: &Request<'_>) {
         match self.upgrade(request) {
-            Ok((handshake, endpoint)) => self.open(conn, &handshake, &endpoint),
+            Ok((handshake, spoken)) => self.open(conn, request, &handshake, spoken),
             Err(mut response) => {
                 response.closes |= request.is_last;
                 self.respond(conn, response, request.is_head());
@@ -71,10 +71,7 @@ impl<W: Wake> Core<W> {
         }
     }
 
-    fn upgrade<'a>(
-        &self,
-        request: &Request<'a>,
-    ) -> Result<(Handshake<'a>, Endpoint<'a>), Response> {
+    fn upgrade<'a>(&self, request: &Request<'a>) -> Result<(Handshake<'a>, L::Spoken), Response> {
         if self.parts.stopping.is_some() {
             return Err(self.unavailable());
         }
@@ -84,13 +81,17 @@ impl<W: Wake> Core<W> {
         if names_host && !config.allowed_hosts.allows(request.host) {
             return Err(http::misdirected());
         }
-        let endpoint = match protocol::route(request) {
-            Route::Response(response) => return Err(response),
-            Route::Upgrade(endpoint) => endpoint,
+        if request.method == Method::Options {
+            return Err(http::options());
+        }
+        let (spoken, subprotocols) = match L::route(&self.parts.shared.setups, request) {
+            Some(Route::WebSocket(spoken, subprotocols)) => (spoken, subprotocols),
+            Some(Route::Response(response)) => return Err(response),
+            None => return Err(nothing_here::<L>()),
         };
-        let (origins, subprotocols) = (&config.allowed_origins, endpoint.subprotocols());
+        let origins = &config.allowed_origins;
         let handshake = http::upgrade(request, origins, config.compression, subprotocols)?;
-        Ok((handshake, endpoint))
+        Ok((handshake, spoken))
     }
 
     pub(super) fn respond(&mut self, conn: ConnId, mut response: Response, is_head: bool) {
@@ -116,29 +117,59 @@ impl<W: Wake> Core<W> {
         self.arm(conn, self.parts.config().handshake_timeout);
     }
 
-    fn open(&mut self, conn: ConnId, handshake: &Handshake<'_>, endpoint: &Endpoint<'_>) {
+    fn open(
+        &mut self,
+        conn: ConnId,
+        request: &Request<'_>,
+        handshake: &Handshake<'_>,
+        spoken: L::Spoken,
+    ) {
         self.parts.counters.upgraded.add(1);
         self.append(conn, |out| handshake.encode(out));
-        let session = Session::new(handshake.deflate);
-        let role = match endpoint {
-            Endpoint::Echo => Role::Echo,
-            Endpoint::Room(name) => {
-                // What was published before the join is not for the one who joins.
-                self.deliver_before_join(name);
-                let membership = self.parts.hub.join(name, conn, session.window_bits());
-                if session.window_bits() > 0 {
-                    self.parts.shared.deflating.join(name);
-                }
-                Role::Room(membership)
-            }
-        };
-        let place = self.parts.life.cohorts.join(conn.index, self.parts.life.pings.as_ref());
+        let Parts { life, .. } = &mut self.parts;
+        let place = life.cohorts.join(conn.index, life.pings.as_ref());
         let Some(connection) = self.table.get_mut(conn) else { return };
-        connection.phase = Phase::Session(session, role);
+        connection.link = Link::WebSocket(Session::new(handshake.deflate));
+        connection.spoken = Some(spoken);
         connection.deadline = 0;
         connection.set_place(place);
         connection.clear(flag::RESPONDED);
-        self.parts.life.end_send(conn, connection);
+        life.end_send(conn, connection);
+        let flow = self.visit(conn).map_or(Flow::Next, |mut visit| visit.open(request));
+        self.carry_out_staged(conn, flow);
+    }
+
+    /// Does what a protocol has left to be done, in its order.
+    #[inline(never)]
+    pub(super) fn carry_out_staged(&mut self, conn: ConnId, flow: Flow) {
+        let mut steps = self.parts.staged.take();
+        for step in steps.drain(..) {
+            match step {
+                Step::Subscribe(topic) => self.subscribe(conn, &topic),
+                Step::Send(kind, payload) => {
+                    if let Some(mut visit) = self.visit(conn) {
+                        visit.send(kind, &payload);
+                    }
+                    self.touch(conn);
+                }
+            }
+        }
+        self.parts.staged.give_back(steps);
+        if let Flow::Close(code, reason) = flow {
+            self.begin_close(conn, code, reason);
+        }
+    }
+
+    /// What was published before is not for the one who joins.
+    fn subscribe(&mut self, conn: ConnId, topic: &str) {
+        self.deliver_before_join(topic);
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        let Link::WebSocket(session) = &connection.link else { return };
+        assert!(!connection.membership.is_some(), "a connection has one topic");
+        connection.membership = self.parts.hub.join(topic, conn, session.window_bits());
+        if session.window_bits() > 0 {
+            self.parts.shared.deflating.join(topic);
+        }
     }
 
     /// Both sides have said goodbye: the server closes TCP first (RFC 6455, 7.1.1).
@@ -171,9 +202,20 @@ impl<W: Wake> Core<W> {
 
     fn with_session(&mut self, conn: ConnId, write: impl FnOnce(&mut Session, &mut Vec<u8>)) {
         let Some(connection) = self.table.get_mut(conn) else { return };
-        if let Phase::Session(session, _) = &mut connection.phase {
+        if let Link::WebSocket(session) = &mut connection.link {
             self.parts.out.pool.append(&mut connection.queue, |out| write(session, out));
             self.touch(conn);
         }
     }
+}
+
+/// Names what is there.
+fn nothing_here<L: Protocols>() -> Response {
+    let paths: Vec<&str> = L::PATHS.iter().copied().flatten().copied().collect();
+    let text = match paths.split_last() {
+        Some((last, [])) => format!("nothing here: try {last}\n"),
+        Some((last, others)) => format!("nothing here: try {} or {last}\n", others.join(", ")),
+        None => "nothing here\n".to_owned(),
+    };
+    Response::text(Status::NotFound, text)
 }

@@ -20,14 +20,14 @@ use crate::driver::Wake;
 use crate::hub::Hub;
 use crate::id::ConnId;
 use crate::limits::RESERVED_CONNECTIONS_MAX;
-use crate::protocol::echo::Compressor;
-use crate::session::Scratch;
+use crate::protocol::{Builtin, Protocols, Setups, Staged};
+use crate::session::{Compressor, Scratch};
 use crate::stats::Counters;
 use crate::wire::deflate::Deflater;
 
 /// What all workers of a server share: read-only, or plain atomics.
 #[derive(Debug)]
-pub struct Shared {
+pub struct Shared<L: Protocols = Builtin> {
     /// The options.
     pub config: Config,
     /// Connections that are open, and how many may be.
@@ -40,12 +40,23 @@ pub struct Shared {
     memory_at_start: AtomicUsize,
     /// In which rooms there are members who get compressed messages.
     pub(super) deflating: Deflating,
+    /// What the connections of each protocol have in common.
+    pub(super) setups: L::Setups,
 }
 
-impl Shared {
-    /// For a server with these options and room for that many connections.
+impl Shared<Builtin> {
+    /// For a server with these options and room for that many connections, which speaks what is
+    /// built in.
     #[must_use]
     pub fn new(config: Config, connections_max: usize) -> Self {
+        Self::with_setups(config, connections_max, Setups::default())
+    }
+}
+
+impl<L: Protocols> Shared<L> {
+    /// For a server that speaks this list.
+    #[must_use]
+    pub fn with_setups(config: Config, connections_max: usize, setups: L::Setups) -> Self {
         Self {
             config,
             connections: AtomicUsize::new(0),
@@ -53,6 +64,7 @@ impl Shared {
             is_stopping: AtomicBool::new(false),
             memory_at_start: AtomicUsize::new(0),
             deflating: Deflating::default(),
+            setups,
         }
     }
 
@@ -87,15 +99,15 @@ impl Shared {
 /// The state of a worker: its connections, and all the rest. A visit to one connection borrows both
 /// at once.
 #[derive(Debug)]
-pub(super) struct Core<W> {
-    pub(super) table: Table,
-    pub(super) parts: Parts<W>,
+pub(super) struct Core<W, L: Protocols> {
+    pub(super) table: Table<L::Spoken>,
+    pub(super) parts: Parts<W, L>,
 }
 
 /// What a worker has beside its connections.
 #[derive(Debug)]
-pub(super) struct Parts<W> {
-    pub(super) shared: Arc<Shared>,
+pub(super) struct Parts<W, L: Protocols> {
+    pub(super) shared: Arc<Shared<L>>,
     pub(super) counters: Arc<Counters>,
     pub(super) hub: Hub,
     pub(super) mail: Mail<W>,
@@ -105,6 +117,8 @@ pub(super) struct Parts<W> {
     pub(super) budget: Budget,
     pub(super) stalls: Stalls,
     pub(super) pongs: Pongs,
+    /// What a protocol has left to be done.
+    pub(super) staged: Staged,
     pub(super) life: Life,
     pub(super) shedding: Shedding,
     pub(super) trimming: Trimming,
@@ -141,9 +155,9 @@ pub(super) struct Stopping {
     pub(super) until: Instant,
 }
 
-impl<W: Wake> Core<W> {
+impl<W: Wake, L: Protocols> Core<W, L> {
     pub(super) fn new(
-        shared: Arc<Shared>,
+        shared: Arc<Shared<L>>,
         counters: Arc<Counters>,
         mail: Mail<W>,
         connections_max: usize,
@@ -157,6 +171,7 @@ impl<W: Wake> Core<W> {
             budget: Budget::new(shared.config.turn_budget),
             stalls: Stalls::default(),
             pongs: Pongs::default(),
+            staged: Staged::default(),
             life: Life::new(&shared.config, now),
             shedding: Shedding::default(),
             trimming: Trimming::default(),
@@ -232,7 +247,7 @@ impl<W: Wake> Core<W> {
     }
 }
 
-impl<W: Wake> Parts<W> {
+impl<W: Wake, L: Protocols> Parts<W, L> {
     /// Whether this phase of the turn has nothing left.
     #[inline]
     pub(super) fn is_spent(&self) -> bool {
@@ -244,7 +259,12 @@ impl<W: Wake> Parts<W> {
     }
 
     /// Sets when something must have happened on a connection.
-    pub(super) fn arm(&mut self, conn: ConnId, connection: &mut Connection, delay: Duration) {
+    pub(super) fn arm(
+        &mut self,
+        conn: ConnId,
+        connection: &mut Connection<L::Spoken>,
+        delay: Duration,
+    ) {
         let due = self.life.timers.tick_after(self.clock.now, delay);
         self.life.arm_at(conn, connection, due);
     }

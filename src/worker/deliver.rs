@@ -8,18 +8,19 @@ use std::sync::Arc;
 use super::budget::Budget;
 use super::core::Core;
 use super::mailbox::Envelope;
-use super::table::{Phase, Role};
+use super::table::Link;
 use crate::driver::Wake;
 use crate::hub::{self, Before, Membership, RoomId, Sealed};
 use crate::id::ConnId;
 use crate::limits::{
     DEFLATE_BYTE_COST, ENVELOPE_COST, LEAVER_COPY_BYTES_MAX, SEND_COST, SLICE_COST,
 };
+use crate::protocol::Protocols;
 use crate::stats::Counters;
 use crate::wire::deflate::Deflater;
 use crate::wire::{Encoded, Form, buffer};
 
-impl<W: Wake> Core<W> {
+impl<W: Wake, L: Protocols> Core<W, L> {
     /// Delivers what was published, as far as the turn reaches, and sends on what other workers had
     /// no room for.
     pub(super) fn deliver(&mut self) {
@@ -107,9 +108,13 @@ impl<W: Wake> Core<W> {
     #[inline(never)]
     pub(super) fn drop_out(&mut self, conn: ConnId) {
         let Some(connection) = self.table.get_mut(conn) else { return };
-        let Phase::Session(session, role) = &mut connection.phase else { return };
+        let Link::WebSocket(session) = &connection.link else { return };
         let is_deflating = session.window_bits() > 0;
-        let Role::Room(membership) = std::mem::replace(role, Role::None) else { return };
+        connection.spoken = None;
+        let membership = std::mem::replace(&mut connection.membership, Membership::NONE);
+        if !membership.is_some() {
+            return;
+        }
         self.parts.pongs.waiting.remove(&conn.index);
         let room = self.parts.hub.room_of(membership);
         if is_deflating {
@@ -215,7 +220,7 @@ impl<W: Wake> Core<W> {
     /// Puts a run into the queue of one connection.
     fn append_run(&mut self, conn: ConnId, frames: &Arc<Encoded>) {
         let Some(connection) = self.table.get_mut(conn) else { return };
-        let Phase::Session(session, _) = &connection.phase else { return };
+        let Link::WebSocket(session) = &connection.link else { return };
         let mut form = frames.form_for(session.window_bits());
         if form == Form::Deflated {
             prepare(

@@ -2,12 +2,13 @@
 
 use super::core::Core;
 use super::life::Question;
-use super::table::{Linger, Phase, Ping, flag};
+use super::table::{Linger, Link, Ping, flag};
 use crate::driver::{End, Outgoing, Wake};
 use crate::id::ConnId;
 use crate::limits::{CLOSE_TIMEOUT, LINGER_BYTES_MAX, LINGER_SILENCE, LINGER_TIMEOUT, TIMER_TICK};
+use crate::protocol::Protocols;
 
-impl<W: Wake> Core<W> {
+impl<W: Wake, L: Protocols> Core<W, L> {
     /// The driver has sent what it was given.
     #[inline]
     pub(super) fn sent(&mut self, conn: ConnId, bytes: Option<Outgoing>) {
@@ -73,7 +74,7 @@ impl<W: Wake> Core<W> {
         }
         let Some(connection) = self.table.get_mut(conn) else { return };
         let has_more = connection.queue.is_some() || connection.has(flag::SENDING);
-        if end == End::Finished && has_more && !matches!(connection.phase, Phase::Closed) {
+        if end == End::Finished && has_more && !matches!(connection.link, Link::Closed) {
             // It may still read: what is queued is sent, then nothing is left to do.
             connection.set(flag::CLOSE_WHEN_SENT);
             if !connection.has(flag::FINISH) {
@@ -89,10 +90,10 @@ impl<W: Wake> Core<W> {
     pub(super) fn finish(&mut self, conn: ConnId) {
         self.leave_cohort(conn);
         let Some(connection) = self.table.get_mut(conn) else { return };
-        if let Phase::Session(session, _) = &mut connection.phase {
+        if let Link::WebSocket(session) = &mut connection.link {
             session.release(&mut self.parts.codecs.scratch);
         }
-        connection.phase = Phase::Lingering(Linger::default());
+        connection.link = Link::Lingering(Linger::default());
         connection.stash = None;
         // Whatever it waited for to go on: nothing is made of what it sends any more.
         connection.clear(flag::STALLED | flag::RESPONDED);
@@ -105,7 +106,7 @@ impl<W: Wake> Core<W> {
     pub(super) fn linger(&mut self, conn: ConnId) {
         let Some(connection) = self.table.get_mut(conn) else { return };
         let is_counted = connection.has(flag::COUNTED);
-        let Phase::Lingering(linger) = &mut connection.phase else { return };
+        let Link::Lingering(linger) = &mut connection.link else { return };
         let longest = if is_counted { LINGER_TIMEOUT } else { LINGER_SILENCE };
         linger.until = self.parts.life.timers.tick_after(self.parts.clock.now, longest);
         self.arm(conn, LINGER_SILENCE);
@@ -116,7 +117,7 @@ impl<W: Wake> Core<W> {
         let silence = self.parts.life.timers.tick_after(self.parts.clock.now, LINGER_SILENCE);
         let Some(connection) = self.table.get_mut(conn) else { return };
         let has_said_all = connection.queue.is_none();
-        let Phase::Lingering(linger) = &mut connection.phase else { return };
+        let Link::Lingering(linger) = &mut connection.link else { return };
         linger.discarded = linger.discarded.saturating_add(bytes as u32);
         let Linger { discarded, until } = *linger;
         if discarded > LINGER_BYTES_MAX && has_said_all {
@@ -147,8 +148,8 @@ impl<W: Wake> Core<W> {
         if let Some(bytes) = connection.queue.take() {
             self.parts.out.pool.recycle(bytes);
         }
-        let phase = std::mem::replace(&mut connection.phase, Phase::Closed);
-        if let Phase::Session(mut session, _) = phase {
+        let link = std::mem::replace(&mut connection.link, Link::Closed);
+        if let Link::WebSocket(mut session) = link {
             session.release(&mut self.parts.codecs.scratch);
         }
     }
@@ -169,25 +170,25 @@ impl<W: Wake> Core<W> {
     pub(super) fn overdue(&mut self, conn: ConnId) {
         let Some(connection) = self.table.get_mut(conn) else { return };
         let is_sending = connection.has(flag::SENDING);
-        match (&connection.phase, connection.ping()) {
-            (Phase::Http(_) | Phase::Lingering(_), _) if is_sending => {
+        match (&connection.link, connection.ping()) {
+            (Link::Http(_) | Link::Lingering(_), _) if is_sending => {
                 self.parts.life.ask(Question::Taken, conn)
             }
             _ if is_sending && connection.has(flag::CLOSE_WHEN_SENT | flag::SEND_TIMED) => {
                 self.parts.life.ask(Question::Taken, conn);
             }
             _ if connection.has(flag::CLOSE_WHEN_SENT) => self.close_soon(conn),
-            (Phase::Session(session, _), ping) if session.is_open() => {
+            (Link::WebSocket(session), ping) if session.is_open() => {
                 if matches!(ping, Ping::Awaiting(_)) {
                     self.check_pong(conn);
                 }
             }
-            (Phase::Lingering(linger), _)
+            (Link::Lingering(linger), _)
                 if self.parts.life.timers.is_ahead(linger.until, self.parts.clock.now) =>
             {
                 self.parts.life.ask(Question::Silence, conn);
             }
-            (Phase::Lingering(_) | Phase::Closed, _) => self.close_soon(conn),
+            (Link::Lingering(_) | Link::Closed, _) => self.close_soon(conn),
             // We do not let it go on.
             _ if connection.has(flag::HELD | flag::WAITING) => self.reprieve(conn),
             // What it had to say in time was read, and that was not it; or it is not read because
@@ -208,12 +209,12 @@ impl<W: Wake> Core<W> {
     /// Ends a connection for its silence.
     pub(super) fn condemn(&mut self, conn: ConnId) {
         let Some(connection) = self.table.get_mut(conn) else { return };
-        match &connection.phase {
-            Phase::Session(session, _) if session.is_open() => self.end_unresponsive(conn),
+        match &connection.link {
+            Link::WebSocket(session) if session.is_open() => self.end_unresponsive(conn),
             // It was suspected twice in the same turn.
-            Phase::Lingering(_)
+            Link::Lingering(_)
                 if self.parts.life.timers.is_ahead(connection.deadline, self.parts.clock.now) => {}
-            Phase::Closed => {}
+            Link::Closed => {}
             _ => self.close_soon(conn),
         }
     }

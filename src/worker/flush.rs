@@ -4,12 +4,13 @@
 use std::ops::Range;
 
 use super::Worker;
-use super::table::{Connection, Phase, Ping, flag};
+use super::table::{Connection, Link, Ping, flag};
 use crate::driver::Driver;
 use crate::id::ConnId;
 use crate::limits::CLOSE_COST;
+use crate::protocol::Protocols;
 
-impl<D: Driver> Worker<D> {
+impl<D: Driver, L: Protocols> Worker<D, L> {
     /// Each touched connection once: everything it has coming leaves in one send.
     pub(super) fn flush(&mut self) {
         while let Some(conn) = self.core.parts.out.touched.pop_front() {
@@ -21,7 +22,7 @@ impl<D: Driver> Worker<D> {
         let max_backlog = self.core.parts.config().max_backlog;
         let Some(connection) = self.core.table.get_mut(conn) else { return };
         connection.clear(flag::TOUCHED);
-        if matches!(connection.phase, Phase::Closed) {
+        if matches!(connection.link, Link::Closed) {
             return;
         }
         if connection.has(flag::CLOSE) {
@@ -83,7 +84,7 @@ impl<D: Driver> Worker<D> {
 
 /// Deliveries wait behind a send that the peer does not take. Replies do not count: they have
 /// stopped us from reading before they come to this.
-fn is_too_slow(connection: &Connection, max_backlog: usize) -> bool {
+fn is_too_slow<S>(connection: &Connection<S>, max_backlog: usize) -> bool {
     connection.has(flag::SENDING)
         && connection.membership().is_some()
         && connection.backlog() > max_backlog

@@ -4,13 +4,14 @@ use std::sync::atomic::Ordering;
 
 use super::Worker;
 use super::core::{Core, Stopping};
-use super::table::{Phase, flag};
+use super::table::{Link, flag};
 use crate::driver::{Driver, Wake};
 use crate::id::ConnId;
 use crate::limits::{GOODBYES_PER_TURN, SEND_COST, TIMER_COST};
+use crate::protocol::Protocols;
 use crate::wire::CloseCode;
 
-impl<D: Driver> Worker<D> {
+impl<D: Driver, L: Protocols> Worker<D, L> {
     /// One step of stopping, if the server stops.
     pub(super) fn say_goodbye(&mut self) {
         if self.core.is_stop_unseen() {
@@ -24,7 +25,7 @@ impl<D: Driver> Worker<D> {
     }
 }
 
-impl<W: Wake> Core<W> {
+impl<W: Wake, L: Protocols> Core<W, L> {
     /// Whether the server stops and this worker has not begun to.
     pub(super) fn is_stop_unseen(&self) -> bool {
         self.parts.stopping.is_none() && self.parts.shared.is_stopping.load(Ordering::Acquire)
@@ -56,10 +57,10 @@ impl<W: Wake> Core<W> {
 
     fn tell(&mut self, index: u32) {
         let Some((conn, connection)) = self.table.at(index) else { return };
-        match &connection.phase {
-            Phase::Session(..) => self.begin_close(conn, CloseCode::GOING_AWAY, "server stops"),
-            Phase::Http(_) => self.tell_http(conn),
-            Phase::Lingering(_) | Phase::Closed => {}
+        match &connection.link {
+            Link::WebSocket(_) => self.begin_close(conn, CloseCode::GOING_AWAY, "server stops"),
+            Link::Http(_) => self.tell_http(conn),
+            Link::Lingering(_) | Link::Closed => {}
         }
     }
 
@@ -67,7 +68,7 @@ impl<W: Wake> Core<W> {
     /// server stops; one that is stalled may have more, and is told when it goes on.
     pub(super) fn tell_http(&mut self, conn: ConnId) {
         let Some(connection) = self.table.get_mut(conn) else { return };
-        let Phase::Http(http) = &connection.phase else { return };
+        let Link::Http(http) = &connection.link else { return };
         if http.is_partial() || connection.has(flag::STALLED) {
             return;
         }
@@ -81,7 +82,7 @@ impl<W: Wake> Core<W> {
 
     fn close_at(&mut self, index: u32) {
         if let Some((conn, connection)) = self.table.at(index)
-            && !matches!(connection.phase, Phase::Closed)
+            && !matches!(connection.link, Link::Closed)
         {
             self.close_soon(conn);
         }

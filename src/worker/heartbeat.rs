@@ -8,17 +8,17 @@ use crate::config::Config;
 use crate::driver::Wake;
 use crate::id::ConnId;
 use crate::limits::{CLOSE_COST, FRAME_COST, PINGS_PER_TURN, QUESTION_COST, SEND_COST, TIMER_COST};
+use crate::protocol::Protocols;
 use crate::wire::{CloseCode, Form};
 
 /// Timers' entries that are not worth weeding.
 const ENTRIES_KEPT: usize = 1024;
 
-impl<W: Wake> Core<W> {
+impl<W: Wake, L: Protocols> Core<W, L> {
     /// What time has brought: pings, checks for pongs, deadlines.
     pub(super) fn expire(&mut self) {
         self.send_pings();
         self.check_pongs();
-        self.weed();
         if self.parts.life.due.is_empty() {
             self.parts.life.timers.expire(self.parts.clock.now, &mut self.parts.life.due);
         }
@@ -44,7 +44,7 @@ impl<W: Wake> Core<W> {
 
     /// Of each connection one entry of the timers counts. Others are of those that have gone since,
     /// and are dropped where there are too many of them.
-    fn weed(&mut self) {
+    pub(super) fn weed(&mut self) {
         let Self { table, parts } = self;
         let kept = 2 * table.len() + ENTRIES_KEPT;
         while parts.life.timers.len() > kept && !parts.budget.is_spent() {
@@ -143,7 +143,7 @@ impl<W: Wake> Core<W> {
 
 /// Whether the send that is under way is to have a deadline. It has the connection's only one: a
 /// pong that is owed too is asked for by the sweeps.
-fn must_time_send(connection: &Connection, config: &Config) -> bool {
+fn must_time_send<S>(connection: &Connection<S>, config: &Config) -> bool {
     connection.has(flag::SENDING)
         && !connection.has(flag::SEND_TIMED)
         && !config.send_timeout.is_zero()

@@ -7,6 +7,7 @@ use super::table::{Connection, flag};
 use crate::driver::Wake;
 use crate::id::ConnId;
 use crate::limits::RELEASE_COST;
+use crate::protocol::Protocols;
 
 /// Those that go on by themselves; others do when their queue has gone.
 #[derive(Debug, Default)]
@@ -19,25 +20,25 @@ pub(super) struct Stalls {
 
 impl Stalls {
     /// Puts a connection on the list of those who go on in the next turn.
-    pub(super) fn hold(&mut self, conn: ConnId, connection: &mut Connection) {
+    pub(super) fn hold<S>(&mut self, conn: ConnId, connection: &mut Connection<S>) {
         stand(&mut self.held, flag::HELD, conn, connection);
     }
 
     /// Puts a publisher on the list of those who go on when others have kept up.
-    pub(super) fn wait_for_others(&mut self, conn: ConnId, connection: &mut Connection) {
+    pub(super) fn wait_for_others<S>(&mut self, conn: ConnId, connection: &mut Connection<S>) {
         stand(&mut self.waiting, flag::WAITING, conn, connection);
     }
 }
 
 /// Each stands in a list once.
-fn stand(list: &mut VecDeque<ConnId>, mark: u16, conn: ConnId, connection: &mut Connection) {
+fn stand<S>(list: &mut VecDeque<ConnId>, mark: u16, conn: ConnId, connection: &mut Connection<S>) {
     if !connection.has(mark) {
         connection.set(mark);
         list.push_back(conn);
     }
 }
 
-impl<W: Wake> Core<W> {
+impl<W: Wake, L: Protocols> Core<W, L> {
     /// Goes on with those who were held, each for a while, as far as the phase reaches.
     pub(super) fn resume_held(&mut self) {
         self.release_waiting();

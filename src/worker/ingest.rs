@@ -8,6 +8,7 @@ use super::visit::{Outcome, Visit};
 use crate::driver::Wake;
 use crate::id::ConnId;
 use crate::limits::VISIT_COST;
+use crate::protocol::Protocols;
 
 /// Whether to look for more in the same bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub(super) enum After {
     Reply(Range<usize>),
 }
 
-impl<W: Wake> Core<W> {
+impl<W: Wake, L: Protocols> Core<W, L> {
     /// A new connection: one too many is told so.
     pub(super) fn accepted(&mut self, conn: ConnId) {
         self.parts.counters.accepted.add(1);
@@ -129,6 +130,7 @@ impl<W: Wake> Core<W> {
             Outcome::Done => return Then::Stop,
             Outcome::Request => return self.http_step(conn, input),
             Outcome::PingBehind(membership) => self.pong_behind(conn, membership),
+            Outcome::Staged(flow) => self.carry_out_staged(conn, flow),
             Outcome::Close(code) => self.answer_close(conn, code),
             Outcome::Failed(violation) => {
                 self.fail(conn, violation);
@@ -142,7 +144,7 @@ impl<W: Wake> Core<W> {
         Then::Next
     }
 
-    fn visit(&mut self, conn: ConnId) -> Option<Visit<'_, W>> {
+    pub(super) fn visit(&mut self, conn: ConnId) -> Option<Visit<'_, W, L>> {
         let Self { table, parts } = self;
         table.get_mut(conn).map(|connection| Visit { conn, connection, parts })
     }

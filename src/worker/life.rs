@@ -75,13 +75,18 @@ impl Life {
     /// Sets when something must have happened on a connection. An entry of the timers that comes
     /// before it finds the new deadline by itself: whoever asks all the time has one entry and not
     /// one for each request.
-    pub(super) fn arm_at(&mut self, conn: ConnId, connection: &mut Connection, due: Tick) {
+    pub(super) fn arm_at<S>(&mut self, conn: ConnId, connection: &mut Connection<S>, due: Tick) {
         connection.clear(flag::REPRIEVED | flag::HEARD);
         self.set_deadline(conn, connection, due);
     }
 
     /// Sets the deadline alone: what was seen of the last one (REPRIEVED, HEARD) stays.
-    pub(super) fn set_deadline(&mut self, conn: ConnId, connection: &mut Connection, due: Tick) {
+    pub(super) fn set_deadline<S>(
+        &mut self,
+        conn: ConnId,
+        connection: &mut Connection<S>,
+        due: Tick,
+    ) {
         connection.deadline = due;
         // The entry that there is comes first, and is entered again then.
         if connection.timer == 0 || self.timers.is_before(due, connection.timer) {
@@ -91,10 +96,10 @@ impl Life {
     }
 
     /// Whether a deadline has come, when the timers say so. One that was moved is entered again.
-    pub(super) fn is_due(
+    pub(super) fn is_due<S>(
         &mut self,
         conn: ConnId,
-        connection: &mut Connection,
+        connection: &mut Connection<S>,
         tick: Tick,
         now: Instant,
     ) -> bool {
@@ -112,10 +117,10 @@ impl Life {
 
     /// Notes what the driver says of a send that is timed from here on; whether it is another word
     /// than the last one.
-    pub(super) fn note_taken(
+    pub(super) fn note_taken<S>(
         &mut self,
         conn: ConnId,
-        connection: &mut Connection,
+        connection: &mut Connection<S>,
         taken: u32,
     ) -> bool {
         connection.set(flag::SEND_TIMED);
@@ -124,7 +129,7 @@ impl Life {
 
     /// The send is over, and so is its time.
     #[inline]
-    pub(super) fn end_send(&mut self, conn: ConnId, connection: &mut Connection) {
+    pub(super) fn end_send<S>(&mut self, conn: ConnId, connection: &mut Connection<S>) {
         if connection.has(flag::SEND_TIMED) {
             connection.clear(flag::SEND_TIMED);
             self.taken.remove(&conn.index);

@@ -22,7 +22,6 @@ mod life;
 mod mailbox;
 mod out;
 mod pongs;
-mod pool;
 mod progress;
 mod shedding;
 mod stash;
@@ -53,24 +52,25 @@ use self::ingest::After;
 use self::life::Question;
 use crate::driver::{Completion, Driver, Listener, ListenerId};
 use crate::limits::ACCEPT_COST;
+use crate::protocol::{Builtin, Protocols};
 use crate::stats::Counters;
 
 /// See the module.
 #[derive(Debug)]
-pub struct Worker<D: Driver> {
+pub struct Worker<D: Driver, L: Protocols = Builtin> {
     driver: D,
-    core: Core<D::Waker>,
+    core: Core<D::Waker, L>,
     listeners: Vec<ListenerId>,
     /// Before this moment time brings nothing of what was known when the last wait began.
     look_at: Instant,
 }
 
-impl<D: Driver> Worker<D> {
+impl<D: Driver, L: Protocols> Worker<D, L> {
     /// A worker that may hold `connections_max` connections.
     #[must_use]
     pub fn new(
         driver: D,
-        shared: Arc<Shared>,
+        shared: Arc<Shared<L>>,
         counters: Arc<Counters>,
         mail: Mail<D::Waker>,
         connections_max: usize,
@@ -121,6 +121,7 @@ impl<D: Driver> Worker<D> {
         self.core.parts.budget.enter(Phase::Input);
         self.complete();
         self.core.parts.budget.enter(Phase::Timers);
+        self.core.weed();
         if self.core.parts.clock.now >= self.look_at {
             self.core.expire();
             self.judge();

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::pool::Pool;
 use super::table::{Connection, flag};
 use crate::id::ConnId;
+use crate::outgoing::Pool;
 
 /// Memory for it, and whose it is.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ pub(super) struct Out {
 impl Out {
     /// Puts a connection on the list of those to flush.
     #[inline]
-    pub(super) fn touch(&mut self, conn: ConnId, connection: &mut Connection) {
+    pub(super) fn touch<S>(&mut self, conn: ConnId, connection: &mut Connection<S>) {
         if !connection.has(flag::TOUCHED) {
             connection.set(flag::TOUCHED);
             self.touched.push_back(conn);

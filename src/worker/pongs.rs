@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::core::Core;
-use super::table::Phase;
+use super::table::Link;
 use crate::driver::Wake;
 use crate::hub::{Before, Membership};
 use crate::id::ConnId;
 use crate::limits::{FRAME_COST, RUNS_FOR_PONGS_PER_TURN};
+use crate::protocol::Protocols;
 use crate::wire::frame::{self, CONTROL_BYTES_MAX, Opcode};
 
 /// Pongs that are not queued yet.
@@ -53,7 +54,7 @@ impl Payload {
     }
 }
 
-impl<W: Wake> Core<W> {
+impl<W: Wake, L: Protocols> Core<W, L> {
     /// A pong goes behind what the same connection has published. That is delivered now, unless
     /// many pings have made it so in this turn, or a delivery is under way that must come first:
     /// then the pong waits, and stands for earlier ones that wait too (RFC 6455, 5.5.3).
@@ -98,7 +99,7 @@ impl<W: Wake> Core<W> {
 
     pub(super) fn append_pong(&mut self, conn: ConnId, payload: &[u8]) {
         let Some(connection) = self.table.get_mut(conn) else { return };
-        let Phase::Session(session, _) = &connection.phase else { return };
+        let Link::WebSocket(session) = &connection.link else { return };
         if session.is_open() {
             self.append(conn, |out| put_pong(out, payload));
         }

@@ -7,8 +7,9 @@ use super::table::flag;
 use crate::driver::Wake;
 use crate::id::ConnId;
 use crate::limits::TAKE_TIMEOUT;
+use crate::protocol::Protocols;
 
-impl<W: Wake> Core<W> {
+impl<W: Wake, L: Protocols> Core<W, L> {
     /// A peer that has taken something since the last look has time until the next one, as it has
     /// at the first look; one that has not is closed.
     pub(super) fn look_at_send(&mut self, conn: ConnId, taken: u32) {

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::Worker;
 use super::core::Core;
-use super::table::Phase;
+use super::table::Link;
 use crate::driver::{Driver, Outgoing, Wake};
 use crate::limits::{CLOSE_COST, FRAME_COST, SHED_BYTES_MIN, SHED_LOOKS_PER_TURN, TRIM_INTERVAL};
+use crate::protocol::Protocols;
 
 /// How far the search has come.
 #[derive(Debug, Default)]
@@ -45,7 +46,7 @@ impl Shedding {
     }
 }
 
-impl<D: Driver> Worker<D> {
+impl<D: Driver, L: Protocols> Worker<D, L> {
     /// Ends who holds the most, as far as it is this worker's part of what is too much.
     pub(super) fn shed(&mut self) {
         let Some(mut goal) = self.core.begin_shedding() else { return };
@@ -83,7 +84,7 @@ impl<D: Driver> Worker<D> {
     fn shed_at(&mut self, index: u32, goal: &mut usize) {
         self.core.parts.budget.pay(FRAME_COST);
         let Some((conn, connection)) = self.core.table.at(index) else { return };
-        if matches!(connection.phase, Phase::Closed) {
+        if matches!(connection.link, Link::Closed) {
             return;
         }
         self.core
@@ -103,7 +104,7 @@ impl<D: Driver> Worker<D> {
     }
 }
 
-impl<W: Wake> Core<W> {
+impl<W: Wake, L: Protocols> Core<W, L> {
     /// Bytes that are to be given back by this worker, if it is time to look for them.
     fn begin_shedding(&mut self) -> Option<usize> {
         if self.parts.shedding.at.is_some_and(|at| at > self.parts.clock.now) {

@@ -12,8 +12,12 @@ use super::timers::Tick;
 
 /// One connection: plain data, without pointers to anywhere else.
 #[derive(Debug)]
-pub(super) struct Connection {
-    pub(super) phase: Phase,
+pub(super) struct Connection<S> {
+    pub(super) link: Link,
+    /// What is said on it, while messages may come.
+    pub(super) spoken: Option<S>,
+    /// What it is subscribed to.
+    pub(super) membership: Membership,
     /// What leaves with the next send.
     pub(super) queue: Option<Outgoing>,
     /// What came behind the message at which the connection was stalled.
@@ -35,13 +39,13 @@ pub(super) struct Connection {
 /// Of a connection that stands in none.
 const NO_COHORT: u16 = u16::MAX;
 
-/// What is spoken.
+/// What carries what is said.
 #[derive(Debug)]
-pub(super) enum Phase {
+pub(super) enum Link {
     /// HTTP/1.1, until the upgrade.
     Http(http::Connection),
     /// WebSocket.
-    Session(Session, Role),
+    WebSocket(Session),
     /// The last bytes are queued or gone; what still comes is counted and thrown away.
     Lingering(Linger),
     /// The driver was told to close it.
@@ -55,17 +59,6 @@ pub(super) struct Linger {
     pub(super) discarded: u32,
     /// When it is over, whatever still comes; 0 before the FIN.
     pub(super) until: Tick,
-}
-
-/// What a session does with messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    /// They come back.
-    Echo,
-    /// They go to everybody in the room.
-    Room(Membership),
-    /// Nothing: the session is closing.
-    None,
 }
 
 /// Where a heartbeat stands. Anything received resets it.
@@ -125,10 +118,12 @@ pub(super) mod flag {
         STALLED | FINISH | CLOSE_WHEN_SENT | RESPONDED | SEND_TIMED;
 }
 
-impl Connection {
+impl<S> Connection<S> {
     pub(super) fn new(conn: ConnId) -> Self {
         Self {
-            phase: Phase::Http(http::Connection::default()),
+            link: Link::Http(http::Connection::default()),
+            spoken: None,
+            membership: Membership::NONE,
             queue: None,
             stash: None,
             generation: conn.generation,
@@ -206,34 +201,33 @@ impl Connection {
 
     /// Bytes of memory that it holds by what waits for it, or by what it has not finished to ask.
     pub(super) fn memory(&self) -> usize {
-        let asked = if let Phase::Http(http) = &self.phase { http.memory() } else { 0 };
+        let asked = if let Link::Http(http) = &self.link { http.memory() } else { 0 };
         let waits = self.queue.as_ref().map_or(0, Outgoing::share);
         waits + self.stash.as_ref().map_or(0, |stash| stash.memory()) + asked
     }
 
+    /// Its place in a room, if it has one.
+    #[inline]
+    pub(super) fn membership(&self) -> Option<Membership> {
+        self.membership.is_some().then_some(self.membership)
+    }
+
     /// Whether it is a session of which more than the end is to come.
     pub(super) fn is_open(&self) -> bool {
-        matches!(&self.phase, Phase::Session(session, _) if session.is_open())
+        matches!(&self.link, Link::WebSocket(session) if session.is_open())
             && !self.has(flag::CLOSE_WHEN_SENT)
     }
 
     /// Whether a response is on its way, behind which the next request is to be handled.
     pub(super) fn owes_response(&self) -> bool {
-        matches!(self.phase, Phase::Http(_)) && (self.queue.is_some() || self.has(flag::SENDING))
-    }
-
-    pub(super) fn membership(&self) -> Option<Membership> {
-        match self.phase {
-            Phase::Session(_, Role::Room(membership)) => Some(membership),
-            _ => None,
-        }
+        matches!(self.link, Link::Http(_)) && (self.queue.is_some() || self.has(flag::SENDING))
     }
 }
 
 /// Connections by slot.
-#[derive(Debug, Default)]
-pub(super) struct Table {
-    slots: Vec<Option<Connection>>,
+#[derive(Debug)]
+pub(super) struct Table<S> {
+    slots: Vec<Option<Connection<S>>>,
     count: usize,
     reserved: usize,
 }
@@ -241,14 +235,14 @@ pub(super) struct Table {
 /// Slots that are not worth a trim.
 const SLOTS_KEPT: usize = 1024;
 
-impl Table {
+impl<S> Table<S> {
     /// Has room for that many without growing, which would copy all of them. Memory that is not
     /// used is not resident.
     pub(super) fn with_capacity(capacity: usize) -> Self {
         Self { slots: Vec::with_capacity(capacity), count: 0, reserved: capacity }
     }
 
-    pub(super) fn insert(&mut self, conn: ConnId, connection: Connection) {
+    pub(super) fn insert(&mut self, conn: ConnId, connection: Connection<S>) {
         let index = conn.index as usize;
         if index >= self.slots.len() {
             self.slots.resize_with(index + 1, || None);
@@ -258,19 +252,19 @@ impl Table {
         self.count += 1;
     }
 
-    pub(super) fn remove(&mut self, conn: ConnId) -> Connection {
+    pub(super) fn remove(&mut self, conn: ConnId) -> Connection<S> {
         let slot = self.slots.get_mut(conn.index as usize).and_then(Option::take);
         self.count -= 1;
         slot.expect("Closed comes once for each connection")
     }
 
-    pub(super) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Connection> {
+    pub(super) fn get_mut(&mut self, conn: ConnId) -> Option<&mut Connection<S>> {
         let slot = self.slots.get_mut(conn.index as usize)?.as_mut();
         slot.filter(|connection| connection.generation == conn.generation)
     }
 
     /// The connection of a slot, with its whole name.
-    pub(super) fn at(&mut self, index: u32) -> Option<(ConnId, &mut Connection)> {
+    pub(super) fn at(&mut self, index: u32) -> Option<(ConnId, &mut Connection<S>)> {
         let connection = self.slots.get_mut(index as usize)?.as_mut()?;
         Some((ConnId { index, generation: connection.generation }, connection))
     }
@@ -303,9 +297,14 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Spoken;
 
     #[test]
     fn a_connection_is_small() {
-        assert!(size_of::<Option<Connection>>() <= 72, "{}", size_of::<Option<Connection>>());
+        assert!(
+            size_of::<Option<Connection<Spoken>>>() <= 72,
+            "{}",
+            size_of::<Option<Connection<Spoken>>>()
+        );
     }
 }

@@ -6,6 +6,7 @@ use super::Worker;
 use super::core::Core;
 use crate::driver::{Driver, Wake};
 use crate::limits::{BURST_OVER, TRIM_INTERVAL};
+use crate::protocol::Protocols;
 
 /// Connections that the lists of a turn have room for even after a quiet second.
 const LISTED_KEPT: usize = 1024;
@@ -24,7 +25,7 @@ pub(super) struct Trimming {
     sparse_ends_at: Option<Instant>,
 }
 
-impl<D: Driver> Worker<D> {
+impl<D: Driver, L: Protocols> Worker<D, L> {
     /// The last step of a turn.
     pub(super) fn trim(&mut self) {
         if self.core.trim() {
@@ -34,7 +35,7 @@ impl<D: Driver> Worker<D> {
     }
 }
 
-impl<W: Wake> Core<W> {
+impl<W: Wake, L: Protocols> Core<W, L> {
     /// Frees pooled memory that is not needed any more, so that a burst leaves nothing behind.
     /// True if a burst is over, so that memory comes free all over the heap.
     fn trim(&mut self) -> bool {

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use super::core::Core;
 use super::life::Question;
-use super::table::{Phase, flag};
+use super::table::{Link, flag};
 use crate::driver::Wake;
 use crate::id::ConnId;
 use crate::limits::{
     CLOSE_COST, FRAME_COST, MESSAGE_PROGRESS_BYTES, MESSAGE_TIMEOUT, QUESTION_COST, SHED_BYTES_MIN,
     TIMER_COST,
 };
+use crate::protocol::Protocols;
 use crate::wire::CloseCode;
 
 /// In the order in which they will be looked at, which is that in which they began but for those
@@ -42,7 +43,7 @@ impl Unfinished {
     }
 }
 
-impl<W: Wake> Core<W> {
+impl<W: Wake, L: Protocols> Core<W, L> {
     /// Ends sessions for their unfinished messages, the newest first, until so much memory is
     /// freed. Small messages are left alone.
     pub(super) fn shed_unfinished(&mut self, goal: &mut usize) {
@@ -61,7 +62,7 @@ impl<W: Wake> Core<W> {
     /// Gives the memory that was ended; nothing if the message is small.
     fn end_unfinished(&mut self, conn: ConnId) -> Option<usize> {
         let Some(connection) = self.table.get_mut(conn) else { return Some(0) };
-        let Phase::Session(session, _) = &connection.phase else { return Some(0) };
+        let Link::WebSocket(session) = &connection.link else { return Some(0) };
         let memory = session.memory();
         if memory < SHED_BYTES_MIN {
             return None;
@@ -76,7 +77,7 @@ impl<W: Wake> Core<W> {
     #[inline]
     pub(super) fn watch_unfinished(&mut self, conn: ConnId) {
         if let Some(connection) = self.table.get_mut(conn)
-            && let Phase::Session(session, _) = &connection.phase
+            && let Link::WebSocket(session) = &connection.link
             && let Some(received) = session.unfinished()
             && !connection.has(flag::UNFINISHED)
         {
@@ -92,7 +93,7 @@ impl<W: Wake> Core<W> {
             return self.watch_unfinished(conn);
         }
         let Some(connection) = self.table.get_mut(conn) else { return };
-        if let Phase::Http(_) = &connection.phase {
+        if let Link::Http(_) = &connection.link {
             self.parts.counters.closed_memory.add(1);
             return self.respond(conn, self.unavailable(), false);
         }
@@ -121,7 +122,7 @@ impl<W: Wake> Core<W> {
     fn look_at_one(&mut self, entry: &Entry) {
         let Some(connection) = self.table.get_mut(entry.conn) else { return };
         connection.clear(flag::UNFINISHED);
-        let Phase::Session(session, _) = &connection.phase else { return };
+        let Link::WebSocket(session) = &connection.link else { return };
         let Some(received) = session.unfinished() else { return };
         // Fewer bytes are those of another message. Who is paused by us cannot go on.
         let needed = MESSAGE_PROGRESS_BYTES.max(entry.received / 16);
@@ -142,7 +143,7 @@ impl<W: Wake> Core<W> {
             return self.watch_unfinished(conn);
         }
         let connection = self.table.get_mut(conn);
-        if !connection.is_some_and(|it| matches!(it.phase, Phase::Session(..))) {
+        if !connection.is_some_and(|it| matches!(it.link, Link::WebSocket(_))) {
             return;
         }
         self.parts.counters.closed_unfinished.add(1);

@@ -9,22 +9,43 @@ use super::core::Parts;
 use super::ingest::After;
 use super::pongs::put_pong;
 use super::stash::Stash;
-use super::table::{Connection, Phase, Role, flag};
+use super::table::{Connection, Link, flag};
 use crate::driver::Wake;
+use crate::http::Request;
 use crate::hub::{Before, Membership};
 use crate::id::ConnId;
-use crate::limits::{DEFLATE_BYTE_COST, FRAME_COST, RECEIVE_COST, SEND_COST};
-use crate::protocol::echo;
-use crate::session::Event;
+use crate::limits::{FRAME_COST, RECEIVE_COST, SEND_COST};
+use crate::protocol::{Context, Flow, Out, Protocols};
+use crate::session::{Event, InPlace, is_never_deflated, reply_in_place};
 use crate::wire::frame::{self, CONTROL_BYTES_MAX};
-use crate::wire::{CloseCode, Violation, buffer};
+use crate::wire::{CloseCode, Kind, Violation, buffer};
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Visit<'a, W> {
+pub(super) struct Visit<'a, W, L: Protocols> {
     pub(super) conn: ConnId,
-    pub(super) connection: &'a mut Connection,
-    pub(super) parts: &'a mut Parts<W>,
+    pub(super) connection: &'a mut Connection<L::Spoken>,
+    pub(super) parts: &'a mut Parts<W, L>,
+}
+
+/// What a protocol may touch: all of these are parts of their own, so that the compiler sees that
+/// nobody else has them.
+macro_rules! context {
+    ($connection:expr, $parts:expr, $window_bits:expr) => {
+        Context {
+            hub: &mut $parts.hub,
+            membership: $connection.membership,
+            out: Out {
+                queue: &mut $connection.queue,
+                pool: &mut $parts.out.pool,
+                compressor: &mut $parts.codecs.compressor,
+                window_bits: $window_bits,
+            },
+            staged: &mut $parts.staged,
+            counters: &$parts.counters,
+            cost: 0,
+        }
+    };
 }
 
 /// Why a visit stops in the middle of what came.
@@ -36,6 +57,8 @@ pub(super) enum Outcome {
     Request,
     /// A ping to be answered behind what was published before.
     PingBehind(Membership),
+    /// The protocol has left something to be done.
+    Staged(Flow),
     /// The peer's close frame.
     Close(Option<CloseCode>),
     /// The peer broke the protocol.
@@ -44,12 +67,12 @@ pub(super) enum Outcome {
     Discard,
 }
 
-impl<W: Wake> Visit<'_, W> {
+impl<W: Wake, L: Protocols> Visit<'_, W, L> {
     /// Handles what came, as far as it may.
     pub(super) fn handle(&mut self, input: &mut &mut [u8]) -> Outcome {
         loop {
-            match &self.connection.phase {
-                Phase::Session(..) => {
+            match &self.connection.link {
+                Link::WebSocket(_) => {
                     if self.must_stall() {
                         return Outcome::Done;
                     }
@@ -57,12 +80,12 @@ impl<W: Wake> Visit<'_, W> {
                         return outcome;
                     }
                 }
-                Phase::Http(_) => {
+                Link::Http(_) => {
                     let must_stall = self.must_requests_stall(input);
                     return if must_stall { Outcome::Done } else { Outcome::Request };
                 }
-                Phase::Lingering(_) => return Outcome::Discard,
-                Phase::Closed => {
+                Link::Lingering(_) => return Outcome::Discard,
+                Link::Closed => {
                     *input = &mut [];
                     return Outcome::Done;
                 }
@@ -86,9 +109,8 @@ impl<W: Wake> Visit<'_, W> {
             return self.settle_stalled(rest);
         }
         // What ends leaves bytes too, and nobody wants them.
-        let has_replies = matches!(connection.phase, Phase::Session(_, Role::Echo))
-            && connection.queue.is_some()
-            && !connection.has(flag::TOUCHED | flag::SENDING);
+        let has_replies =
+            connection.queue.is_some() && !connection.has(flag::TOUCHED | flag::SENDING);
         if has_replies { After::Answer } else { After::Nothing }
     }
 
@@ -110,19 +132,22 @@ impl<W: Wake> Visit<'_, W> {
     /// Bytes of memory of what is not whole, if anything is not.
     #[inline]
     pub(super) fn growing(&self) -> usize {
-        match &self.connection.phase {
-            Phase::Session(session, _) if session.unfinished().is_some() => session.memory().max(1),
-            Phase::Http(http) => http.memory(),
-            Phase::Session(..) | Phase::Lingering(_) | Phase::Closed => 0,
+        match &self.connection.link {
+            Link::WebSocket(session) if session.unfinished().is_some() => session.memory().max(1),
+            Link::Http(http) => http.memory(),
+            Link::WebSocket(_) | Link::Lingering(_) | Link::Closed => 0,
         }
     }
 
     /// Whether replies can leave out of the bytes that came: nothing else is under way.
     #[inline]
     pub(super) fn may_reply_in_place(&self, bytes: &[u8]) -> bool {
-        let Phase::Session(session, Role::Echo) = &self.connection.phase else { return false };
+        let Link::WebSocket(session) = &self.connection.link else { return false };
+        if !self.connection.spoken.as_ref().is_some_and(L::echoes) {
+            return false;
+        }
         let is_busy = self.connection.has(flag::TOUCHED | flag::SENDING | flag::STALLED);
-        let is_deflated = !echo::is_never_deflated(bytes.len(), session.window_bits());
+        let is_deflated = !is_never_deflated(bytes.len(), session.window_bits());
         let is_message = frame::kind_of_plain_message(bytes).is_some();
         is_message && !is_busy && !is_deflated && self.connection.queue.is_none()
     }
@@ -134,9 +159,9 @@ impl<W: Wake> Visit<'_, W> {
         &mut self,
         input: &mut &mut [u8],
     ) -> Result<Option<Range<usize>>, Violation> {
-        let Phase::Session(session, _) = &self.connection.phase else { return Ok(None) };
+        let Link::WebSocket(session) = &self.connection.link else { return Ok(None) };
         let max_message_size = self.parts.shared.config.max_message_size;
-        let (replies, result) = echo::reply_in_place(input, session, max_message_size);
+        let (replies, result) = reply_in_place(input, session, max_message_size);
         self.parts.counters.messages_received.add(replies.messages as u64);
         let cost = RECEIVE_COST + SEND_COST + replies.messages * FRAME_COST + replies.taken;
         self.parts.budget.pay(cost);
@@ -149,7 +174,7 @@ impl<W: Wake> Visit<'_, W> {
     }
 
     #[inline(never)]
-    fn queue_replies(&mut self, input: &mut &mut [u8], replies: echo::InPlace) {
+    fn queue_replies(&mut self, input: &mut &mut [u8], replies: InPlace) {
         if replies.messages > 0 {
             let bytes = &input[replies.place];
             self.parts.out.pool.append(&mut self.connection.queue, |out| {
@@ -197,37 +222,27 @@ impl<W: Wake> Visit<'_, W> {
     fn step(&mut self, input: &mut &mut [u8]) -> Option<Outcome> {
         let Self { conn, connection, parts } = self;
         let max_message_size = parts.shared.config.max_message_size;
-        let Phase::Session(session, role) = &mut connection.phase else { return None };
+        let Link::WebSocket(session) = &mut connection.link else { return None };
         let (window_bits, is_open) = (session.window_bits(), session.is_open());
         match session.next(input, &mut parts.codecs.scratch, max_message_size) {
             Ok(Some(Event::Message(kind, payload))) => {
                 parts.counters.messages_received.add(1);
                 parts.budget.pay(payload.len() + FRAME_COST);
-                match *role {
-                    Role::Echo => {
-                        let compressor = &mut parts.codecs.compressor;
-                        if !echo::is_never_deflated(payload.len(), window_bits) {
-                            parts.budget.pay(payload.len() * DEFLATE_BYTE_COST);
-                        }
-                        parts.out.pool.append(&mut connection.queue, |out| {
-                            echo::reply(out, kind, payload, window_bits, compressor);
-                        });
-                    }
-                    Role::Room(membership) => {
-                        parts.counters.messages_encoded.add(1);
-                        parts.hub.publish(membership, kind, payload);
-                    }
-                    Role::None => {}
-                }
-                None
+                let spoken = connection.spoken.as_mut()?;
+                let mut cx = context!(connection, parts, window_bits);
+                let flow = L::message(&parts.shared.setups, spoken, &mut cx, kind, payload);
+                let cost = cx.cost;
+                parts.budget.pay(cost);
+                let is_done = flow == Flow::Next && parts.staged.is_empty();
+                (!is_done).then_some(Outcome::Staged(flow))
             }
             Ok(Some(Event::Ping(payload))) => {
                 parts.budget.pay(FRAME_COST + CONTROL_BYTES_MAX);
-                if let Role::Room(membership) = *role
-                    && parts.hub.before_reply(membership) != Before::Nothing
+                if connection.membership.is_some()
+                    && parts.hub.before_reply(connection.membership) != Before::Nothing
                 {
                     parts.pongs.payload.set(payload);
-                    return Some(Outcome::PingBehind(membership));
+                    return Some(Outcome::PingBehind(connection.membership));
                 }
                 if is_open {
                     parts.out.pool.append(&mut connection.queue, |out| put_pong(out, payload));
@@ -248,6 +263,30 @@ impl<W: Wake> Visit<'_, W> {
                 *input = &mut [];
                 Some(Outcome::Failed(violation))
             }
+        }
+    }
+
+    /// Tells the protocol that the connection has opened.
+    pub(super) fn open(&mut self, request: &Request<'_>) -> Flow {
+        let Self { connection, parts, .. } = self;
+        let Link::WebSocket(session) = &connection.link else { return Flow::Next };
+        let window_bits = session.window_bits();
+        let Some(spoken) = &mut connection.spoken else { return Flow::Next };
+        let mut cx = context!(connection, parts, window_bits);
+        let flow = L::open(&parts.shared.setups, spoken, &mut cx, request);
+        let cost = cx.cost;
+        parts.budget.pay(cost);
+        flow
+    }
+
+    /// Appends a message to what the connection has coming.
+    pub(super) fn send(&mut self, kind: Kind, payload: &[u8]) {
+        let Self { connection, parts, .. } = self;
+        let Link::WebSocket(session) = &connection.link else { return };
+        if session.is_open() {
+            let window_bits = session.window_bits();
+            let cost = context!(connection, parts, window_bits).out.send(kind, payload);
+            parts.budget.pay(cost);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use throng::config::{AllowedOrigins, Compression};
 use throng::http::{self, Connection, Context, Subprotocols};
-use throng::protocol::{self, Route};
+use throng::protocol::{Builtin, Protocols, Route, Setups};
 use throng::wire::head::HeadError;
 
 use crate::source::{outcome, pieces};
@@ -87,16 +87,16 @@ fn answer(head: &[u8]) -> u64 {
     );
     let is_name = |name: &str| other.headers.iter().any(|h| h.name.eq_ignore_ascii_case(name));
     assert!(!is_name("Transfer-Encoding"), "nobody else may see a body");
-    let endpoint = match protocol::route(&request) {
-        Route::Response(response) => return refused(&response),
-        Route::Upgrade(endpoint) => endpoint,
+    let subprotocols = match Builtin::route(&Setups::default(), &request) {
+        Some(Route::Response(response)) => return refused(&response),
+        Some(Route::WebSocket(_, subprotocols)) => subprotocols,
+        None => return outcome(2),
     };
     let allowed = AllowedOrigins::default();
-    let handshake =
-        match http::upgrade(&request, &allowed, Compression::On, endpoint.subprotocols()) {
-            Ok(handshake) => handshake,
-            Err(response) => return refused(&response),
-        };
+    let handshake = match http::upgrade(&request, &allowed, Compression::On, subprotocols) {
+        Ok(handshake) => handshake,
+        Err(response) => return refused(&response),
+    };
     let only = Subprotocols::Listed(&["chat"]);
     let listed = http::upgrade(&request, &allowed, Compression::On, only);
     let listed = listed.expect("which subprotocols there are refuses nobody").subprotocol;

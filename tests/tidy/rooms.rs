@@ -199,12 +199,13 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
 const FLOORS: &[(usize, &[&str])] = &[
     (0, &["config", "limits", "id", "stats"]),
     (1, &["wire"]),
-    (2, &["http", "session", "tls", "hub", "driver"]),
-    (3, &["protocol"]),
-    (4, &["worker"]),
-    (5, &["control"]),
-    (6, &["server"]),
-    (7, &["doctor"]),
+    (2, &["outgoing"]),
+    (3, &["http", "session", "tls", "hub", "driver"]),
+    (4, &["protocol"]),
+    (5, &["worker"]),
+    (6, &["control"]),
+    (7, &["server"]),
+    (8, &["doctor"]),
 ];
 
 /// Roots, which name everything, and what only the root of the program names.

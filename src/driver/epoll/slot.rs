@@ -7,8 +7,8 @@ use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, Shutdown, recv, shutdown};
 use socket2::SockRef;
 
-use crate::driver::outgoing::SLICES_MAX;
 use crate::driver::{End, Outgoing, peek, taken};
+use crate::outgoing::SLICES_MAX;
 
 /// A socket with what is being sent on it. The socket itself blocks, so that it means the same to
 /// every driver; each call says that it must not.

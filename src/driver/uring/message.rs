@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 
 use crate::driver::Outgoing;
-use crate::driver::outgoing::{SEND_BYTES_MAX, SLICES_MAX};
+use crate::outgoing::{SEND_BYTES_MAX, SLICES_MAX};
 
 /// A `msghdr` and the slices it points to; boxed, so that neither moves.
 pub(super) struct Message {

@@ -30,12 +30,12 @@ use io_uring::types::{CancelBuilder, Fd, Timespec};
 use io_uring::{opcode, squeue};
 use slab::Slab;
 
-use super::outgoing::SEND_BYTES_MAX;
 use super::shortage::Shortage;
 use super::tables::{stand_in_line, trim_queue, trim_slots};
 use super::{Completion, Driver, End, EventWaker, Listener, ListenerId, Outgoing, Tuning, clock};
 use crate::id::ConnId;
 use crate::limits::ACCEPT_RETRY;
+use crate::outgoing::SEND_BYTES_MAX;
 use buffers::Buffers;
 use message::Message;
 use operation::Operation;

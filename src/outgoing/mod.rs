@@ -1,4 +1,9 @@
-//! Bytes on their way out: shared with other connections or owned, one run or several.
+//! Bytes on their way out: shared with other connections or owned, one run or several. This module
+//! never sends them.
+
+mod pool;
+
+pub use pool::Pool;
 
 use std::io::IoSlice;
 use std::sync::Arc;

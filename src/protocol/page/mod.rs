@@ -1,6 +1,36 @@
-//! The chat page at `/`, in the binary so that nothing has to be installed beside it.
+//! The chat page at `/`, in the binary so that nothing has to be installed beside it. It never
+//! upgrades.
 
-use crate::http::{File, Response};
+use std::convert::Infallible;
+
+use crate::http::{File, Request, Response};
+use crate::protocol::{Context, Flow, Protocol, Route};
+use crate::wire::Kind;
+
+/// See the module.
+#[derive(Clone, Copy, Debug)]
+pub struct Page;
+
+impl Protocol for Page {
+    type Conn = Infallible;
+    type Setup = ();
+
+    const PATHS: &'static [&'static str] = &["/"];
+
+    fn route((): &(), request: &Request<'_>) -> Option<Route<Infallible>> {
+        find(request.path).map(Route::Response)
+    }
+
+    fn message(
+        (): &(),
+        conn: &mut Infallible,
+        _cx: &mut Context<'_>,
+        _kind: Kind,
+        _payload: &[u8],
+    ) -> Flow {
+        match *conn {}
+    }
+}
 
 /// Nothing but our own files runs, and only WebSockets are opened. Browsers differ in whether
 /// 'self' covers them, hence the two schemes.
@@ -8,9 +38,9 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
                       img-src 'self' data:; connect-src 'self' ws: wss:; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
 
-static INDEX: &[u8] = include_bytes!("page/index.html");
-static STYLE: &[u8] = include_bytes!("page/chat.css");
-static SCRIPT: &[u8] = include_bytes!("page/chat.js");
+static INDEX: &[u8] = include_bytes!("index.html");
+static STYLE: &[u8] = include_bytes!("chat.css");
+static SCRIPT: &[u8] = include_bytes!("chat.js");
 
 /// The file at a path.
 #[must_use]

@@ -1,23 +1,10 @@
-//! `/echo`: every message comes back, compressed if the client agreed and it pays.
+//! Messages that become their own replies where they lie.
 
 use std::ops::Range;
 
-use crate::limits::DEFLATE_BYTES_MIN;
-use crate::session::Session;
+use super::Session;
 use crate::wire::Violation;
-use crate::wire::deflate::{Deflater, WINDOW_BITS};
-use crate::wire::encoded::put_deflated;
-use crate::wire::frame::{Kind, header_bytes, put_frame, put_header_before};
-
-/// Where it is found.
-pub const PATH: &str = "/echo";
-
-/// What compresses replies: one for all connections of a worker, made when first needed.
-#[derive(Debug, Default)]
-pub struct Compressor {
-    deflater: Deflater,
-    scratch: Vec<u8>,
-}
+use crate::wire::frame::{Kind, header_bytes, put_header_before};
 
 /// Replies that stand in the bytes of the messages themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,45 +59,10 @@ impl InPlace {
     }
 }
 
-/// Whether the replies to as many bytes leave as they are, whatever messages they are.
-#[must_use]
-pub fn is_never_deflated(bytes: usize, window_bits: u8) -> bool {
-    window_bits == 0 || bytes < DEFLATE_BYTES_MIN
-}
-
-/// Appends the reply to a message.
-pub fn reply(
-    out: &mut Vec<u8>,
-    kind: Kind,
-    payload: &[u8],
-    window_bits: u8,
-    compressor: &mut Option<Box<Compressor>>,
-) {
-    let fits = window_bits >= WINDOW_BITS || payload.len() <= 1 << window_bits;
-    if is_never_deflated(payload.len(), window_bits) || !fits {
-        return put_frame(out, kind.opcode(), false, payload);
-    }
-    let Compressor { deflater, scratch } = &mut **compressor.get_or_insert_default();
-    put_deflated(out, kind, payload, deflater, scratch);
-    if scratch.capacity() > crate::limits::POOLED_BUFFER_BYTES_MAX {
-        *scratch = Vec::new();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::frame::Opcode;
-
-    #[test]
-    fn replies_are_compressed_where_the_client_can_read_them() {
-        let (mut compressor, text) = (None, [b'x'; 5000]);
-        for (window_bits, first) in [(0, 0x81), (12, 0x81), (13, 0xc1), (15, 0xc1)] {
-            let mut out = Vec::new();
-            reply(&mut out, Kind::Text, &text, window_bits, &mut compressor);
-            assert_eq!(out[0], first, "{window_bits}");
-        }
-    }
+    use crate::wire::frame::{Opcode, put_frame};
 
     fn message(length: usize, seed: usize) -> (Vec<u8>, Vec<u8>) {
         let payload: Vec<u8> = (0..length).map(|at| (at * 7 + seed) as u8).collect();

@@ -1,6 +1,6 @@
 //! Memory of bytes on their way out, kept for the next.
 
-use crate::driver::{Buffer, Outgoing, Part, Parts};
+use super::{Buffer, Outgoing, Part, Parts};
 use crate::limits::{POOLED_BUFFER_BYTES_MAX, POOLED_BUFFERS_MAX};
 use crate::wire::{Encoded, Form};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ const PARTS_CAPACITY_MAX: usize = 256;
 
 /// A pool of one worker.
 #[derive(Debug, Default)]
-pub(super) struct Pool {
+pub struct Pool {
     buffers: Vec<Box<Buffer>>,
     parts: Vec<Box<Parts>>,
     bytes: usize,
@@ -27,11 +27,7 @@ pub(super) struct Pool {
 impl Pool {
     /// Appends bytes of a connection's own to what it has coming. If none are written and none
     /// were there, there is still nothing to send.
-    pub(super) fn append(
-        &mut self,
-        queue: &mut Option<Outgoing>,
-        write: impl FnOnce(&mut Vec<u8>),
-    ) {
+    pub fn append(&mut self, queue: &mut Option<Outgoing>, write: impl FnOnce(&mut Vec<u8>)) {
         *queue = Some(match queue.take() {
             Some(Outgoing::Owned(mut buffer)) => {
                 write(&mut buffer.bytes);
@@ -54,7 +50,7 @@ impl Pool {
     }
 
     /// Appends shared frames to what a connection has coming.
-    pub(super) fn append_shared(
+    pub fn append_shared(
         &mut self,
         queue: &mut Option<Outgoing>,
         frames: &Arc<Encoded>,
@@ -72,11 +68,7 @@ impl Pool {
     }
 
     /// Appends bytes that lie in the program to what a connection has coming.
-    pub(super) fn append_static(
-        &mut self,
-        queue: &mut Option<Outgoing>,
-        bytes: &'static &'static [u8],
-    ) {
+    pub fn append_static(&mut self, queue: &mut Option<Outgoing>, bytes: &'static &'static [u8]) {
         let mut parts = match queue.take() {
             Some(more) => self.make_parts(more),
             None => self.no_parts(),
@@ -86,7 +78,7 @@ impl Pool {
     }
 
     /// Takes memory back.
-    pub(super) fn recycle(&mut self, bytes: Outgoing) {
+    pub fn recycle(&mut self, bytes: Outgoing) {
         match bytes {
             Outgoing::Shared(..) => {}
             Outgoing::Owned(buffer) => self.keep(buffer),
@@ -104,7 +96,7 @@ impl Pool {
     }
 
     /// Frees what was not needed since the last time; says whether anything is left.
-    pub(super) fn trim(&mut self) -> bool {
+    pub fn trim(&mut self) -> bool {
         self.parts.truncate(self.parts.len() - self.unneeded.1);
         for buffer in self.buffers.drain(self.buffers.len() - self.unneeded.0..) {
             self.bytes -= buffer.bytes.capacity();
@@ -115,7 +107,7 @@ impl Pool {
     }
 
     /// Whether there is anything to trim.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.buffers.is_empty() && self.parts.is_empty()
     }
 
@@ -138,7 +130,7 @@ impl Pool {
     }
 
     /// Whether more came back than a pool keeps since this was last asked.
-    pub(super) fn take_spilled(&mut self) -> bool {
+    pub fn take_spilled(&mut self) -> bool {
         std::mem::take(&mut self.has_spilled)
     }
 

@@ -1,0 +1,110 @@
+//! What a protocol may touch beside what it knows of a connection.
+
+use crate::hub::{Hub, Membership};
+use crate::outgoing::{Outgoing, Pool};
+use crate::session::{Compressor, put_message};
+use crate::stats::Counters;
+use crate::wire::Kind;
+
+/// Parts of one worker, lent for one call. Nothing is delivered, sent or closed within the call:
+/// what concerns others is staged, and carried out behind it in its order.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The hub, for what is published.
+    pub(crate) hub: &'a mut Hub,
+    /// What this connection is subscribed to.
+    pub(crate) membership: Membership,
+    /// What this connection has coming.
+    pub(crate) out: Out<'a>,
+    pub(crate) staged: &'a mut Staged,
+    pub(crate) counters: &'a Counters,
+    /// What the call has cost beside the message itself, in units of a turn's budget.
+    pub(crate) cost: usize,
+}
+
+/// What one connection has coming, and what its messages are made with.
+#[derive(Debug)]
+pub struct Out<'a> {
+    pub(crate) queue: &'a mut Option<Outgoing>,
+    pub(crate) pool: &'a mut Pool,
+    pub(crate) compressor: &'a mut Option<Box<Compressor>>,
+    /// The window for compressed messages, as a power of two; 0 for none.
+    pub(crate) window_bits: u8,
+}
+
+/// What a call has left to be done behind it, in order.
+#[derive(Debug, Default)]
+pub struct Staged(Vec<Step>);
+
+/// Steps that there is room for between two calls.
+const STEPS_KEPT: usize = 16;
+
+/// One thing that is left to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The connection gets what is published in a topic from here on.
+    Subscribe(String),
+    /// A message to the connection.
+    Send(Kind, Vec<u8>),
+}
+
+impl Staged {
+    /// Whether nothing is.
+    #[must_use]
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes all of it, in order; [`Staged::give_back`] the list when it is done.
+    pub fn take(&mut self) -> Vec<Step> {
+        std::mem::take(&mut self.0)
+    }
+
+    /// The next steps are kept in this memory.
+    pub fn give_back(&mut self, mut list: Vec<Step>) {
+        list.clear();
+        list.shrink_to(STEPS_KEPT);
+        self.0 = list;
+    }
+}
+
+impl Context<'_> {
+    /// Sends a message to this connection.
+    #[inline]
+    pub fn send(&mut self, kind: Kind, payload: &[u8]) {
+        if self.staged.is_empty() {
+            self.cost += self.out.send(kind, payload);
+        } else {
+            self.staged.0.push(Step::Send(kind, payload.to_vec()));
+        }
+    }
+
+    /// Subscribes this connection to a topic, which is there as long as anybody is subscribed to
+    /// it. It gets nothing that was published before.
+    pub fn subscribe(&mut self, topic: &str) {
+        self.staged.0.push(Step::Subscribe(topic.to_owned()));
+    }
+
+    /// Publishes a message to all who are subscribed to what this connection is subscribed to,
+    /// itself included.
+    #[inline]
+    pub fn publish(&mut self, kind: Kind, payload: &[u8]) {
+        if self.membership.is_some() {
+            self.counters.messages_encoded.add(1);
+            self.hub.publish(self.membership, kind, payload);
+        }
+    }
+}
+
+impl Out<'_> {
+    /// Appends a message to what the connection has coming; gives what it costs to compress it.
+    #[inline]
+    pub(crate) fn send(&mut self, kind: Kind, payload: &[u8]) -> usize {
+        let mut cost = 0;
+        self.pool.append(self.queue, |out| {
+            cost = put_message(out, kind, payload, self.window_bits, self.compressor);
+        });
+        cost
+    }
+}

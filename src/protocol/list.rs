@@ -1,0 +1,132 @@
+//! The one list of what is spoken.
+
+use crate::http::Request;
+use crate::protocol::{Context, Flow, Route, echo, page, room};
+use crate::wire::Kind;
+
+/// A list of protocols: [`protocols!`] writes it.
+pub trait Protocols: 'static {
+    /// What a connection speaks, and what that knows of it.
+    type Spoken: std::fmt::Debug;
+    /// What the connections of each protocol have in common.
+    type Setups: std::fmt::Debug + Send + Sync;
+
+    /// Where they are found.
+    const PATHS: &'static [&'static [&'static str]];
+
+    /// What a request leads to: the first in the list whose request it is.
+    fn route(setups: &Self::Setups, request: &Request<'_>) -> Option<Route<Self::Spoken>>;
+
+    /// As [`crate::protocol::Protocol::ECHOES`].
+    fn echoes(spoken: &Self::Spoken) -> bool;
+
+    /// As [`crate::protocol::Protocol::open`].
+    fn open(
+        setups: &Self::Setups,
+        spoken: &mut Self::Spoken,
+        cx: &mut Context<'_>,
+        request: &Request<'_>,
+    ) -> Flow;
+
+    /// As [`crate::protocol::Protocol::message`].
+    fn message(
+        setups: &Self::Setups,
+        spoken: &mut Self::Spoken,
+        cx: &mut Context<'_>,
+        kind: Kind,
+        payload: &[u8],
+    ) -> Flow;
+}
+
+/// Writes a list of protocols: its name, and the names of its `Spoken` and `Setups`; then a line
+/// for each protocol.
+#[macro_export]
+macro_rules! protocols {
+    ($(#[$doc:meta])* $list:ident, $spoken:ident, $setups:ident:
+     $($variant:ident = $field:ident: $protocol:ty),+ $(,)?) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $list;
+
+        /// What a connection speaks.
+        #[derive(Debug)]
+        #[expect(missing_docs, reason = "each is its protocol")]
+        pub enum $spoken { $($variant(<$protocol as $crate::protocol::Protocol>::Conn)),+ }
+
+        /// What the connections of each protocol have in common.
+        #[derive(Debug, Default)]
+        #[expect(missing_docs, reason = "each is its protocol")]
+        pub struct $setups { $(pub $field: <$protocol as $crate::protocol::Protocol>::Setup),+ }
+
+        impl $crate::protocol::Protocols for $list {
+            type Spoken = $spoken;
+            type Setups = $setups;
+
+            const PATHS: &'static [&'static [&'static str]] =
+                &[$(<$protocol as $crate::protocol::Protocol>::PATHS),+];
+
+            fn route(
+                setups: &$setups,
+                request: &$crate::http::Request<'_>,
+            ) -> Option<$crate::protocol::Route<$spoken>> {
+                use $crate::protocol::{Protocol, Route};
+                $(if let Some(route) = <$protocol as Protocol>::route(&setups.$field, request) {
+                    return Some(match route {
+                        Route::Response(response) => Route::Response(response),
+                        Route::WebSocket(conn, subprotocols) => {
+                            Route::WebSocket($spoken::$variant(conn), subprotocols)
+                        }
+                    });
+                })+
+                None
+            }
+
+            #[inline]
+            fn echoes(spoken: &$spoken) -> bool {
+                match spoken {
+                    $($spoken::$variant(_) => {
+                        <$protocol as $crate::protocol::Protocol>::ECHOES
+                    })+
+                }
+            }
+
+            fn open(
+                setups: &$setups,
+                spoken: &mut $spoken,
+                cx: &mut $crate::protocol::Context<'_>,
+                request: &$crate::http::Request<'_>,
+            ) -> $crate::protocol::Flow {
+                use $crate::protocol::Protocol;
+                match spoken {
+                    $($spoken::$variant(conn) => {
+                        <$protocol as Protocol>::open(&setups.$field, conn, cx, request)
+                    })+
+                }
+            }
+
+            #[inline]
+            fn message(
+                setups: &$setups,
+                spoken: &mut $spoken,
+                cx: &mut $crate::protocol::Context<'_>,
+                kind: $crate::wire::Kind,
+                payload: &[u8],
+            ) -> $crate::protocol::Flow {
+                use $crate::protocol::Protocol;
+                match spoken {
+                    $($spoken::$variant(conn) => {
+                        <$protocol as Protocol>::message(&setups.$field, conn, cx, kind, payload)
+                    })+
+                }
+            }
+        }
+    };
+}
+
+protocols! {
+    /// What the server speaks as it is.
+    Builtin, Spoken, Setups:
+    Page = page: page::Page,
+    Echo = echo: echo::Echo,
+    Room = room: room::Room,
+}
