@@ -105,8 +105,8 @@ fn handshake() -> Round {
         let arrived = connection.receive(&mut input).expect("it is a head");
         let request = http::request(arrived.bytes().expect("it is whole")).expect("it is right");
         let route = Builtin::route(&setups, &request);
-        let Some(Route::WebSocket(_, subprotocols)) = route else { panic!("a room") };
-        let handshake = http::upgrade(&request, &allowed, Compression::On, subprotocols);
+        let Some(Route::WebSocket(opening)) = route else { panic!("a room") };
+        let handshake = http::upgrade(&request, &allowed, Compression::On, opening.subprotocols);
         out.clear();
         handshake.expect("browsers ask correctly").encode(&mut out);
         black_box(&out);

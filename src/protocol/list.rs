@@ -15,7 +15,7 @@ pub trait Protocols: 'static {
     const PATHS: &'static [&'static [&'static str]];
 
     /// What a request leads to: the first in the list whose request it is.
-    fn route(setups: &Self::Setups, request: &Request<'_>) -> Option<Route<Self::Spoken>>;
+    fn route<'a>(setups: &Self::Setups, request: &Request<'a>) -> Option<Route<'a, Self::Spoken>>;
 
     /// As [`crate::protocol::Protocol::ECHOES`].
     fn echoes(spoken: &Self::Spoken) -> bool;
@@ -65,16 +65,16 @@ macro_rules! protocols {
             const PATHS: &'static [&'static [&'static str]] =
                 &[$(<$protocol as $crate::protocol::Protocol>::PATHS),+];
 
-            fn route(
+            fn route<'a>(
                 setups: &$setups,
-                request: &$crate::http::Request<'_>,
-            ) -> Option<$crate::protocol::Route<$spoken>> {
+                request: &$crate::http::Request<'a>,
+            ) -> Option<$crate::protocol::Route<'a, $spoken>> {
                 use $crate::protocol::{Protocol, Route};
                 $(if let Some(route) = <$protocol as Protocol>::route(&setups.$field, request) {
                     return Some(match route {
                         Route::Response(response) => Route::Response(response),
-                        Route::WebSocket(conn, subprotocols) => {
-                            Route::WebSocket($spoken::$variant(conn), subprotocols)
+                        Route::WebSocket(opening) => {
+                            Route::WebSocket(opening.map($spoken::$variant))
                         }
                     });
                 })+

@@ -13,6 +13,8 @@ pub mod room;
 pub use context::{Context, Out, Staged, Step};
 pub use list::{Builtin, Protocols, Setups, Spoken};
 
+use std::borrow::Cow;
+
 use crate::http::{Request, Response, Subprotocols};
 use crate::wire::{CloseCode, Kind};
 
@@ -32,7 +34,7 @@ pub trait Protocol {
     const ECHOES: bool = false;
 
     /// What a request leads to, if it is this protocol's.
-    fn route(setup: &Self::Setup, request: &Request<'_>) -> Option<Route<Self::Conn>>;
+    fn route<'a>(setup: &Self::Setup, request: &Request<'a>) -> Option<Route<'a, Self::Conn>>;
 
     /// A connection has opened by such a request. What is sent comes behind the 101.
     fn open(
@@ -56,11 +58,30 @@ pub trait Protocol {
 
 /// What a request leads to.
 #[derive(Debug)]
-pub enum Route<C> {
+pub enum Route<'a, C> {
     /// An answer; the connection may ask again.
     Response(Response),
     /// An upgrade to WebSocket, if the request asks for one.
-    WebSocket(C, Subprotocols),
+    WebSocket(Opening<'a, C>),
+}
+
+/// How a connection opens.
+#[derive(Debug)]
+pub struct Opening<'a, C> {
+    /// What the protocol knows of it.
+    pub conn: C,
+    /// Which subprotocols it may have.
+    pub subprotocols: Subprotocols,
+    /// What it is subscribed to from the start.
+    pub topic: Option<Cow<'a, str>>,
+}
+
+impl<'a, C> Opening<'a, C> {
+    /// The same of another connection's knowledge.
+    pub fn map<T>(self, conn: impl FnOnce(C) -> T) -> Opening<'a, T> {
+        let Self { subprotocols, topic, .. } = self;
+        Opening { conn: conn(self.conn), subprotocols, topic }
+    }
 }
 
 /// How a connection goes on.

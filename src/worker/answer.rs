@@ -7,7 +7,7 @@ use crate::driver::Wake;
 use crate::http::{self, Context, Handshake, Method, Request, Response, Status};
 use crate::id::ConnId;
 use crate::limits::{REFUSALS_MAX, REQUEST_COST, RETRY_AFTER_SECONDS};
-use crate::protocol::{Flow, Protocols, Route, Step};
+use crate::protocol::{Flow, Opening, Protocols, Route, Step};
 use crate::session::Session;
 use crate::wire::{CloseCode, Violation};
 
@@ -63,7 +63,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
 
     fn answer(&mut self, conn: ConnId, request: &Request<'_>) {
         match self.upgrade(request) {
-            Ok((handshake, spoken)) => self.open(conn, request, &handshake, spoken),
+            Ok((handshake, opening)) => self.open(conn, request, &handshake, opening),
             Err(mut response) => {
                 response.closes |= request.is_last;
                 self.respond(conn, response, request.is_head());
@@ -71,7 +71,10 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         }
     }
 
-    fn upgrade<'a>(&self, request: &Request<'a>) -> Result<(Handshake<'a>, L::Spoken), Response> {
+    fn upgrade<'a>(
+        &self,
+        request: &Request<'a>,
+    ) -> Result<(Handshake<'a>, Opening<'a, L::Spoken>), Response> {
         if self.parts.stopping.is_some() {
             return Err(self.unavailable());
         }
@@ -84,14 +87,14 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         if request.method == Method::Options {
             return Err(http::options());
         }
-        let (spoken, subprotocols) = match L::route(&self.parts.shared.setups, request) {
-            Some(Route::WebSocket(spoken, subprotocols)) => (spoken, subprotocols),
+        let opening = match L::route(&self.parts.shared.setups, request) {
+            Some(Route::WebSocket(opening)) => opening,
             Some(Route::Response(response)) => return Err(response),
             None => return Err(nothing_here::<L>()),
         };
-        let origins = &config.allowed_origins;
+        let (origins, subprotocols) = (&config.allowed_origins, opening.subprotocols);
         let handshake = http::upgrade(request, origins, config.compression, subprotocols)?;
-        Ok((handshake, spoken))
+        Ok((handshake, opening))
     }
 
     pub(super) fn respond(&mut self, conn: ConnId, mut response: Response, is_head: bool) {
@@ -122,7 +125,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         conn: ConnId,
         request: &Request<'_>,
         handshake: &Handshake<'_>,
-        spoken: L::Spoken,
+        opening: Opening<'_, L::Spoken>,
     ) {
         self.parts.counters.upgraded.add(1);
         self.append(conn, |out| handshake.encode(out));
@@ -130,13 +133,18 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         let place = life.cohorts.join(conn.index, life.pings.as_ref());
         let Some(connection) = self.table.get_mut(conn) else { return };
         connection.link = Link::WebSocket(Session::new(handshake.deflate));
-        connection.spoken = Some(spoken);
+        connection.spoken = Some(opening.conn);
         connection.deadline = 0;
         connection.set_place(place);
         connection.clear(flag::RESPONDED);
         life.end_send(conn, connection);
+        if let Some(topic) = &opening.topic {
+            self.subscribe(conn, topic);
+        }
         let flow = self.visit(conn).map_or(Flow::Next, |mut visit| visit.open(request));
-        self.carry_out_staged(conn, flow);
+        if flow != Flow::Next || !self.parts.staged.is_empty() {
+            self.carry_out_staged(conn, flow);
+        }
     }
 
     /// Does what a protocol has left to be done, in its order.

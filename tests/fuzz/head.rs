@@ -89,7 +89,7 @@ fn answer(head: &[u8]) -> u64 {
     assert!(!is_name("Transfer-Encoding"), "nobody else may see a body");
     let subprotocols = match Builtin::route(&Setups::default(), &request) {
         Some(Route::Response(response)) => return refused(&response),
-        Some(Route::WebSocket(_, subprotocols)) => subprotocols,
+        Some(Route::WebSocket(opening)) => opening.subprotocols,
         None => return outcome(2),
     };
     let allowed = AllowedOrigins::default();

@@ -1,7 +1,7 @@
 //! `/echo`: every message comes back. It never keeps anything of one.
 
 use crate::http::{Request, Subprotocols};
-use crate::protocol::{Context, Flow, Protocol, Route};
+use crate::protocol::{Context, Flow, Opening, Protocol, Route};
 use crate::wire::Kind;
 
 /// Where it is found.
@@ -18,8 +18,9 @@ impl Protocol for Echo {
     const PATHS: &'static [&'static str] = &[PATH];
     const ECHOES: bool = true;
 
-    fn route((): &(), request: &Request<'_>) -> Option<Route<()>> {
-        (request.path == PATH).then_some(Route::WebSocket((), Subprotocols::First))
+    fn route<'a>((): &(), request: &Request<'a>) -> Option<Route<'a, ()>> {
+        let opening = Opening { conn: (), subprotocols: Subprotocols::First, topic: None };
+        (request.path == PATH).then_some(Route::WebSocket(opening))
     }
 
     #[inline]

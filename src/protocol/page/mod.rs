@@ -17,7 +17,7 @@ impl Protocol for Page {
 
     const PATHS: &'static [&'static str] = &["/"];
 
-    fn route((): &(), request: &Request<'_>) -> Option<Route<Infallible>> {
+    fn route<'a>((): &(), request: &Request<'a>) -> Option<Route<'a, Infallible>> {
         find(request.path).map(Route::Response)
     }
 

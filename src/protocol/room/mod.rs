@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use crate::http::{Request, Subprotocols};
 use crate::limits::ROOM_NAME_BYTES_MAX;
-use crate::protocol::{Context, Flow, Protocol, Route};
+use crate::protocol::{Context, Flow, Opening, Protocol, Route};
 use crate::wire::Kind;
 
 /// See the module.
@@ -18,14 +18,9 @@ impl Protocol for Room {
 
     const PATHS: &'static [&'static str] = &["/room/NAME"];
 
-    fn route((): &(), request: &Request<'_>) -> Option<Route<()>> {
-        name(request).map(|_| Route::WebSocket((), Subprotocols::First))
-    }
-
-    fn open((): &(), (): &mut (), cx: &mut Context<'_>, request: &Request<'_>) -> Flow {
-        let name = name(request).expect("its route was found by it");
-        cx.subscribe(&name);
-        Flow::Next
+    fn route<'a>((): &(), request: &Request<'a>) -> Option<Route<'a, ()>> {
+        let topic = Some(name(request)?);
+        Some(Route::WebSocket(Opening { conn: (), subprotocols: Subprotocols::First, topic }))
     }
 
     #[inline]
