@@ -157,6 +157,16 @@ pub const SHED_BYTES_MIN: usize = 4096;
 /// Connections looked at in a turn for what they hold, where the process is over its budget.
 pub const SHED_LOOKS_PER_TURN: u32 = 4096;
 
+/// Questions that a connection may have open. One more is refused to its protocol.
+pub const QUESTIONS_MAX: usize = 16;
+
+/// How long a question may be open. Then it counts as answered by nobody.
+pub const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Memory of the messages that wait while their connection is parked on a question, and one message
+/// more. At the bound nothing is read of it.
+pub const PARKED_BYTES_MAX: usize = 64 << 10;
+
 /// Capacity above which a buffer is freed after use and not pooled.
 pub const POOLED_BUFFER_BYTES_MAX: usize = 64 * 1024;
 

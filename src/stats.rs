@@ -99,6 +99,10 @@ counters! {
     mailbox_full,
     /// Times that reading from a connection was paused.
     paused,
+    /// Questions that nobody answered in time.
+    questions_unanswered,
+    /// Answers that came too late, or to a connection that had gone.
+    answers_late,
     /// Messages that a publisher had already handed in when it was paused.
     overshoot,
 }

@@ -1,6 +1,10 @@
 //! What a protocol may touch beside what it knows of a connection.
 
+use std::any::Any;
+
+use super::asks::{Asks, Ticket};
 use crate::hub::{Hub, Membership};
+use crate::id::ConnId;
 use crate::outgoing::{Outgoing, Pool};
 use crate::session::{Compressor, put_message};
 use crate::stats::Counters;
@@ -10,6 +14,7 @@ use crate::wire::Kind;
 /// what concerns others is staged, and carried out behind it in its order.
 #[derive(Debug)]
 pub struct Context<'a> {
+    pub(crate) conn: ConnId,
     /// The hub, for what is published.
     pub(crate) hub: &'a mut Hub,
     /// What this connection is subscribed to.
@@ -17,6 +22,7 @@ pub struct Context<'a> {
     /// What this connection has coming.
     pub(crate) out: Out<'a>,
     pub(crate) staged: &'a mut Staged,
+    pub(crate) asks: &'a mut Asks,
     pub(crate) counters: &'a Counters,
     /// What the call has cost beside the message itself, in units of a turn's budget.
     pub(crate) cost: usize,
@@ -78,6 +84,12 @@ impl Context<'_> {
         } else {
             self.staged.0.push(Step::Send(kind, payload.to_vec()));
         }
+    }
+
+    /// Asks those outside, who answer by [`crate::server::Questions`]: see
+    /// [`crate::protocol::Protocol::answer`]. Nothing if too many questions are open.
+    pub fn ask(&mut self, body: impl Any + Send) -> Option<Ticket> {
+        self.asks.ask(self.conn, Box::new(body))
     }
 
     /// Subscribes this connection to a topic, which is there as long as anybody is subscribed to

@@ -1,7 +1,7 @@
 //! The one list of what is spoken.
 
 use crate::http::Request;
-use crate::protocol::{Context, Flow, Route, echo, page, room};
+use crate::protocol::{Answer, Context, Flow, Route, Ticket, echo, page, room};
 use crate::wire::Kind;
 
 /// A list of protocols: [`protocols!`] writes it.
@@ -26,6 +26,15 @@ pub trait Protocols: 'static {
         spoken: &mut Self::Spoken,
         cx: &mut Context<'_>,
         request: &Request<'_>,
+    ) -> Flow;
+
+    /// As [`crate::protocol::Protocol::answer`].
+    fn answer(
+        setups: &Self::Setups,
+        spoken: &mut Self::Spoken,
+        cx: &mut Context<'_>,
+        ticket: Ticket,
+        answer: Answer,
     ) -> Flow;
 
     /// As [`crate::protocol::Protocol::message`].
@@ -100,6 +109,21 @@ macro_rules! protocols {
                 match spoken {
                     $($spoken::$variant(conn) => {
                         <$protocol as Protocol>::open(&setups.$field, conn, cx, request)
+                    })+
+                }
+            }
+
+            fn answer(
+                setups: &$setups,
+                spoken: &mut $spoken,
+                cx: &mut $crate::protocol::Context<'_>,
+                ticket: $crate::protocol::Ticket,
+                answer: $crate::protocol::Answer,
+            ) -> $crate::protocol::Flow {
+                use $crate::protocol::Protocol;
+                match spoken {
+                    $($spoken::$variant(conn) => {
+                        <$protocol as Protocol>::answer(&setups.$field, conn, cx, ticket, answer)
                     })+
                 }
             }

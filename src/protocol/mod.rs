@@ -4,12 +4,14 @@
 //! never touches another connection: all it has is what it knows of its own and what its
 //! [`Context`] lends it.
 
+mod asks;
 mod context;
 pub mod echo;
 mod list;
 pub mod page;
 pub mod room;
 
+pub use asks::{Answer, Asks, Body, Question, Ticket};
 pub use context::{Context, Out, Staged, Step};
 pub use list::{Builtin, Protocols, Setups, Spoken};
 
@@ -42,6 +44,17 @@ pub trait Protocol {
         _conn: &mut Self::Conn,
         _cx: &mut Context<'_>,
         _request: &Request<'_>,
+    ) -> Flow {
+        Flow::Next
+    }
+
+    /// What became of a question that it has asked.
+    fn answer(
+        _setup: &Self::Setup,
+        _conn: &mut Self::Conn,
+        _cx: &mut Context<'_>,
+        _ticket: Ticket,
+        _answer: Answer,
     ) -> Flow {
         Flow::Next
     }
@@ -89,6 +102,9 @@ impl<'a, C> Opening<'a, C> {
 pub enum Flow {
     /// The next message may come.
     Next,
+    /// Messages wait until a question is answered that is open; pings and the end of the connection
+    /// do not.
+    Park,
     /// It is closed, with a code and a reason.
     Close(CloseCode, &'static str),
 }

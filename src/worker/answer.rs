@@ -142,7 +142,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
             self.subscribe(conn, topic);
         }
         let flow = self.visit(conn).map_or(Flow::Next, |mut visit| visit.open(request));
-        if flow != Flow::Next || !self.parts.staged.is_empty() {
+        if flow != Flow::Next || !self.parts.said.staged.is_empty() {
             self.carry_out_staged(conn, flow);
         }
     }
@@ -150,7 +150,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
     /// Does what a protocol has left to be done, in its order.
     #[inline(never)]
     pub(super) fn carry_out_staged(&mut self, conn: ConnId, flow: Flow) {
-        let mut steps = self.parts.staged.take();
+        let mut steps = self.parts.said.staged.take();
         for step in steps.drain(..) {
             match step {
                 Step::Subscribe(topic) => self.subscribe(conn, &topic),
@@ -162,9 +162,20 @@ impl<W: Wake, L: Protocols> Core<W, L> {
                 }
             }
         }
-        self.parts.staged.give_back(steps);
-        if let Flow::Close(code, reason) = flow {
-            self.begin_close(conn, code, reason);
+        self.parts.said.staged.give_back(steps);
+        match flow {
+            Flow::Next => self.park(conn, false),
+            Flow::Park => self.park(conn, self.parts.said.asks.is_asking(conn)),
+            Flow::Close(code, reason) => self.begin_close(conn, code, reason),
+        }
+    }
+
+    fn park(&mut self, conn: ConnId, is_parked: bool) {
+        if let Some(connection) = self.table.get_mut(conn) {
+            connection.clear(flag::PARKED);
+            if is_parked && connection.is_open() {
+                connection.set(flag::PARKED);
+            }
         }
     }
 

@@ -20,7 +20,7 @@ use crate::driver::Wake;
 use crate::hub::Hub;
 use crate::id::ConnId;
 use crate::limits::RESERVED_CONNECTIONS_MAX;
-use crate::protocol::{Builtin, Protocols, Setups, Staged};
+use crate::protocol::{Asks, Builtin, Protocols, Setups, Staged};
 use crate::session::{Compressor, Scratch};
 use crate::stats::Counters;
 use crate::wire::deflate::Deflater;
@@ -117,11 +117,9 @@ pub(super) struct Parts<W, L: Protocols> {
     pub(super) budget: Budget,
     pub(super) stalls: Stalls,
     pub(super) pongs: Pongs,
-    /// What a protocol has left to be done.
-    pub(super) staged: Staged,
+    pub(super) said: Said,
     pub(super) life: Life,
-    pub(super) shedding: Shedding,
-    pub(super) trimming: Trimming,
+    pub(super) memory: Memory,
     pub(super) clock: Clock,
     pub(super) admission: Admission,
     pub(super) stopping: Option<Stopping>,
@@ -133,6 +131,21 @@ pub(super) struct Codecs {
     pub(super) scratch: Scratch,
     pub(super) compressor: Option<Box<Compressor>>,
     pub(super) deflater: Option<Box<Deflater>>,
+}
+
+/// What protocols have said that is not carried out yet.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    /// Of the present call.
+    pub(super) staged: Staged,
+    pub(super) asks: Asks,
+}
+
+/// What keeps memory small.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    pub(super) shedding: Shedding,
+    pub(super) trimming: Trimming,
 }
 
 /// How many more may come.
@@ -171,10 +184,9 @@ impl<W: Wake, L: Protocols> Core<W, L> {
             budget: Budget::new(shared.config.turn_budget),
             stalls: Stalls::default(),
             pongs: Pongs::default(),
-            staged: Staged::default(),
+            said: Said::default(),
             life: Life::new(&shared.config, now),
-            shedding: Shedding::default(),
-            trimming: Trimming::default(),
+            memory: Memory::default(),
             clock: Clock::new(now),
             admission: Admission { connections_max, refusals: 0 },
             stopping: None,
@@ -234,7 +246,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
                 nearest = nearest.min(span);
             }
         };
-        consider(parts.trimming.at.map(|at| at.saturating_duration_since(now)));
+        consider(parts.memory.trimming.at.map(|at| at.saturating_duration_since(now)));
         consider(parts.stopping.as_ref().map(|s| s.until.saturating_duration_since(now)));
         if self.table.len() > 0 {
             consider(parts.life.pings.as_ref().map(|sweep| sweep.until_next(now)));
@@ -242,7 +254,8 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         }
         consider(parts.life.timers.until_next(now));
         consider(parts.life.unfinished.next_look(now));
-        consider(parts.shedding.next_look(now));
+        consider(parts.life.asked.next_look(now));
+        consider(parts.memory.shedding.next_look(now));
         nearest
     }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::budget::Budget;
 use super::core::Core;
-use super::mailbox::Envelope;
-use super::table::Link;
+use super::mailbox::{Envelope, Publication};
+use super::table::{Link, flag};
 use crate::driver::Wake;
 use crate::hub::{self, Before, Membership, RoomId, Sealed};
 use crate::id::ConnId;
@@ -44,10 +44,16 @@ impl<W: Wake, L: Protocols> Core<W, L> {
             if self.parts.hub.is_behind() || has_read && self.parts.is_spent() {
                 break;
             }
-            let Some(Envelope { room, frames }) = self.parts.mail.receive() else { break };
+            let Some(envelope) = self.parts.mail.receive() else { break };
             has_read = true;
             self.parts.budget.pay(ENVELOPE_COST);
-            self.parts.hub.receive(&room, frames);
+            match envelope {
+                Envelope::Publish(Publication { room, frames }) => {
+                    self.parts.hub.receive(&room, frames);
+                }
+                Envelope::Answer(conn, ticket, answer) => self.answered(conn, ticket, answer),
+                Envelope::Ask(..) => unreachable!("workers are not asked"),
+            }
         }
         if has_read {
             let wakes = self.parts.mail.call_waiting();
@@ -111,6 +117,10 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         let Link::WebSocket(session) = &connection.link else { return };
         let is_deflating = session.window_bits() > 0;
         connection.spoken = None;
+        connection.clear(flag::PARKED);
+        if !self.parts.said.asks.is_empty() {
+            self.parts.said.asks.forget(conn);
+        }
         let membership = std::mem::replace(&mut connection.membership, Membership::NONE);
         if !membership.is_some() {
             return;
@@ -182,7 +192,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         if self.parts.mail.is_congested() {
             self.parts.counters.overshoot.add(frames.messages() as u64);
         }
-        let posted = self.parts.mail.post(&Envelope { room, frames });
+        let posted = self.parts.mail.post(&Publication { room, frames });
         self.parts.count_posted(posted);
     }
 

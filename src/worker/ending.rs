@@ -8,6 +8,9 @@ use crate::id::ConnId;
 use crate::limits::{CLOSE_TIMEOUT, LINGER_BYTES_MAX, LINGER_SILENCE, LINGER_TIMEOUT, TIMER_TICK};
 use crate::protocol::Protocols;
 
+/// Who is held, waits for others or for an answer, goes on in its own time.
+const STALLED_BY_OTHERS: u32 = flag::HELD | flag::WAITING | flag::PARKED;
+
 impl<W: Wake, L: Protocols> Core<W, L> {
     /// The driver has sent what it was given.
     #[inline]
@@ -35,9 +38,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         connection.clear(flag::SENDING);
         self.parts.life.end_send(conn, connection);
         let has_more = connection.queue.is_some();
-        // Who is held, or waits for others, goes on in its own time.
-        let is_stalled =
-            connection.has(flag::STALLED) && !connection.has(flag::HELD | flag::WAITING);
+        let is_stalled = connection.has(flag::STALLED) && !connection.has(STALLED_BY_OTHERS);
         let is_publisher = connection.membership().is_some();
         let has_deadline = connection.has(flag::FINISH | flag::CLOSE_WHEN_SENT | flag::RESPONDED);
         if has_more || has_deadline {

@@ -34,6 +34,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
             }
         }
         self.look_at_unfinished();
+        self.look_at_questions();
     }
 
     fn is_due(&mut self, conn: ConnId, tick: Tick) -> bool {

@@ -31,7 +31,7 @@ impl Stalls {
 }
 
 /// Each stands in a list once.
-fn stand<S>(list: &mut VecDeque<ConnId>, mark: u16, conn: ConnId, connection: &mut Connection<S>) {
+fn stand<S>(list: &mut VecDeque<ConnId>, mark: u32, conn: ConnId, connection: &mut Connection<S>) {
     if !connection.has(mark) {
         connection.set(mark);
         list.push_back(conn);

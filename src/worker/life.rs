@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::cohorts::{Cohorts, Sweep};
+use super::parked::Deadlines;
 use super::table::{Connection, flag};
 use super::timers::{Tick, Timers};
 use super::unfinished::Unfinished;
@@ -22,6 +23,8 @@ pub(super) struct Life {
     pub(super) questions: Vec<(Question, ConnId)>,
     /// Sessions in the middle of a message.
     pub(super) unfinished: Unfinished,
+    /// Until when questions may be answered.
+    pub(super) asked: Deadlines,
     pub(super) cohorts: Cohorts,
     pub(super) pings: Option<Sweep>,
     pub(super) checks: Option<Sweep>,
@@ -53,6 +56,7 @@ impl Life {
             due: Vec::new(),
             questions: Vec::new(),
             unfinished: Unfinished::default(),
+            asked: Deadlines::default(),
             cohorts,
             pings,
             checks,

@@ -15,23 +15,39 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, never};
 use super::doorbell::Doorbell;
 use super::waiters::Waiters;
 use crate::driver::Wake;
-use crate::id::WorkerId;
+use crate::id::{ConnId, WorkerId};
 use crate::limits::MAILBOX_BYTES_MAX;
+use crate::protocol::{Answer, Question, Ticket};
 use crate::wire::Encoded;
 
 /// What was published in a room in one turn of another worker.
 #[derive(Clone, Debug)]
-pub struct Envelope {
+pub struct Publication {
     /// The room's name.
     pub room: Arc<str>,
     /// The frames, shared with everybody else who gets them.
     pub frames: Arc<Encoded>,
 }
 
+/// What lies in a mailbox.
+#[derive(Debug)]
+pub enum Envelope {
+    /// For the members of a room.
+    Publish(Publication),
+    /// What a worker's connections asked in one turn.
+    Ask(WorkerId, Vec<Question>),
+    /// What became of a question.
+    Answer(ConnId, Ticket, Answer),
+}
+
 impl Envelope {
     /// What it counts against the bytes of a mailbox.
     fn bytes(&self) -> usize {
-        self.frames.weight()
+        match self {
+            Self::Publish(publication) => publication.frames.weight(),
+            Self::Ask(_, questions) => questions.len() * size_of::<Question>(),
+            Self::Answer(..) => size_of::<Self>(),
+        }
     }
 }
 
@@ -84,6 +100,8 @@ pub struct Mail<W> {
     outboxes: Vec<VecDeque<Envelope>>,
     /// Envelopes in all outboxes.
     held: usize,
+    /// These are the first of the addresses.
+    workers: usize,
 }
 
 /// What posting came to.
@@ -100,6 +118,23 @@ pub struct Posted {
 /// Makes the mailboxes of workers with these wakers.
 #[must_use]
 pub fn mailboxes<W: Wake>(wakers: &[W], capacity: usize) -> Vec<Mail<W>> {
+    make(wakers, wakers.len(), capacity)
+}
+
+/// As `mailboxes`, and one for the thread that stands outside: it publishes, and is asked.
+#[must_use]
+pub fn mailboxes_and_control<W: Wake>(
+    wakers: &[W],
+    control: W,
+    capacity: usize,
+) -> (Vec<Mail<W>>, Mail<W>) {
+    let all: Vec<W> = wakers.iter().cloned().chain([control]).collect();
+    let mut mail = make(&all, wakers.len(), capacity);
+    let control = mail.pop().expect("it is the last");
+    (mail, control)
+}
+
+fn make<W: Wake>(wakers: &[W], workers: usize, capacity: usize) -> Vec<Mail<W>> {
     let (senders, receivers): (Vec<_>, Vec<_>) = wakers.iter().map(|_| bounded(capacity)).unzip();
     let addresses = senders.into_iter().zip(wakers).map(|(sender, waker)| Address {
         sender,
@@ -115,6 +150,7 @@ pub fn mailboxes<W: Wake>(wakers: &[W], capacity: usize) -> Vec<Mail<W>> {
         addresses: Arc::clone(&addresses),
         outboxes: wakers.iter().map(|_| VecDeque::new()).collect(),
         held: 0,
+        workers,
     });
     mail.collect()
 }
@@ -135,14 +171,29 @@ impl<W: Wake> Address<W> {
 }
 
 impl<W: Wake> Mail<W> {
-    /// Sends an envelope to every other worker.
-    pub fn post(&mut self, envelope: &Envelope) -> Posted {
+    /// Sends what was published to every other worker.
+    pub fn post(&mut self, publication: &Publication) -> Posted {
         let mut posted = Posted::default();
         let own = self.id.index();
-        for to in (0..self.outboxes.len()).filter(|to| *to != own) {
-            self.send(to, envelope.clone(), &mut posted);
+        for to in (0..self.workers).filter(|to| *to != own) {
+            self.send(to, Envelope::Publish(publication.clone()), &mut posted);
         }
         posted
+    }
+
+    /// Sends questions to whoever answers them; gives them back if there is nobody.
+    ///
+    /// # Errors
+    ///
+    /// The questions.
+    pub fn ask(&mut self, questions: Vec<Question>) -> Result<Posted, Vec<Question>> {
+        let control = self.workers;
+        if control == self.addresses.len() {
+            return Err(questions);
+        }
+        let mut posted = Posted::default();
+        self.send(control, Envelope::Ask(self.id, questions), &mut posted);
+        Ok(posted)
     }
 
     /// Sends an envelope to one worker, behind everything that waits for it.
@@ -179,7 +230,7 @@ impl<W: Wake> Mail<W> {
     /// How many workers there are.
     #[must_use]
     pub fn workers(&self) -> usize {
-        self.addresses.len()
+        self.workers
     }
 
     /// After receiving: wakes those who found the mailbox full.
@@ -295,14 +346,18 @@ mod tests {
         }
     }
 
-    fn envelope(text: &str) -> Envelope {
+    fn publication(text: &str) -> Publication {
         let mut frames = Encoded::default();
         frames.push(Kind::Text, text.as_bytes());
-        Envelope { room: text.into(), frames: Arc::new(frames) }
+        Publication { room: text.into(), frames: Arc::new(frames) }
     }
 
     fn names(mail: &mut Mail<Calls>) -> Vec<String> {
-        std::iter::from_fn(|| mail.receive()).map(|envelope| envelope.room.to_string()).collect()
+        let name = |envelope| match envelope {
+            Envelope::Publish(publication) => publication.room.to_string(),
+            other => panic!("nobody asks: {other:?}"),
+        };
+        std::iter::from_fn(|| mail.receive()).map(name).collect()
     }
 
     #[test]
@@ -311,11 +366,11 @@ mod tests {
         let mut mail = mailboxes(&wakers, 2);
         let (mut b, mut a) = (mail.pop().expect("two"), mail.pop().expect("two"));
         for name in ["1", "2", "3", "4", "5"] {
-            a.post(&envelope(name));
+            a.post(&publication(name));
         }
         assert!(a.is_congested());
         assert_eq!(names(&mut b), ["1", "2"]);
-        a.post(&envelope("6"));
+        a.post(&publication("6"));
         assert_eq!(names(&mut b), ["3", "4"]);
         a.forward_all();
         assert_eq!(names(&mut b), ["5", "6"]);
@@ -328,13 +383,13 @@ mod tests {
         let mut mail = mailboxes(&wakers, 2);
         let (mut b, mut a) = (mail.pop().expect("two"), mail.pop().expect("two"));
         let calls = || wakers.each_ref().map(|waker| waker.0.load(Ordering::Relaxed));
-        a.post(&envelope("1"));
+        a.post(&publication("1"));
         assert_eq!(calls(), [0, 0], "b is awake");
         assert!(!b.may_sleep(), "there is mail");
         assert_eq!(names(&mut b), ["1"]);
         assert!(b.may_sleep());
         for name in ["2", "3", "4"] {
-            a.post(&envelope(name));
+            a.post(&publication(name));
         }
         assert_eq!(calls(), [0, 1], "woken once");
         assert!(a.may_sleep(), "b's mailbox is full");
@@ -350,7 +405,7 @@ mod tests {
         let mut mail = mailboxes(&wakers, 2);
         let [mut c, mut b, mut a] = [(); 3].map(|()| mail.pop().expect("three"));
         let to_c = |mail: &mut Mail<Calls>, name| {
-            mail.send(2, envelope(name), &mut Posted::default());
+            mail.send(2, Envelope::Publish(publication(name)), &mut Posted::default());
         };
         ["1", "2", "3", "4"].into_iter().for_each(|name| to_c(&mut a, name));
         to_c(&mut b, "5");
@@ -368,8 +423,8 @@ mod tests {
         let wakers = [Calls::default(), Calls::default()];
         let mut mail = mailboxes(&wakers, 1);
         let (mut b, mut a) = (mail.pop().expect("two"), mail.pop().expect("two"));
-        a.post(&envelope("1"));
-        a.post(&envelope("2"));
+        a.post(&publication("1"));
+        a.post(&publication("2"));
         assert!(a.may_sleep(), "b's mailbox is full");
         assert_eq!(b.close(), 1);
         assert_eq!(wakers[0].0.load(Ordering::Relaxed), 1, "a need not wait any longer");

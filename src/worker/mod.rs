@@ -21,6 +21,7 @@ mod ingest;
 mod life;
 mod mailbox;
 mod out;
+mod parked;
 mod pongs;
 mod progress;
 mod shedding;
@@ -39,7 +40,7 @@ mod atomic {
 
 pub use self::core::Shared;
 pub use doorbell::Doorbell;
-pub use mailbox::{Address, Envelope, Mail, Posted, mailboxes};
+pub use mailbox::{Address, Envelope, Mail, Posted, Publication, mailboxes, mailboxes_and_control};
 pub use waiters::Waiters;
 
 use std::io;
@@ -129,6 +130,7 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
         self.shed();
         self.core.parts.budget.enter(Phase::Delivery);
         self.core.read_mail();
+        self.core.send_questions();
         self.core.deliver();
         // Behind the deliveries: what was said before the server was stopped comes first.
         self.core.parts.budget.enter(Phase::Goodbye);

@@ -51,33 +51,33 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
     pub(super) fn shed(&mut self) {
         let Some(mut goal) = self.core.begin_shedding() else { return };
         self.shed_what_waits(&mut goal);
-        if self.core.parts.shedding.threshold == 0 {
+        if self.core.parts.memory.shedding.threshold == 0 {
             self.core.shed_unfinished(&mut goal);
         }
-        let pause = match (goal, self.core.parts.shedding.threshold) {
+        let pause = match (goal, self.core.parts.memory.shedding.threshold) {
             (0, _) => PAUSE,
             // Where nothing is left to end here, the others have it.
             (_, 0) => TRIM_INTERVAL,
             _ => Duration::ZERO,
         };
-        self.core.parts.shedding.at = Some(self.core.parts.clock.now + pause);
+        self.core.parts.memory.shedding.at = Some(self.core.parts.clock.now + pause);
     }
 
     /// Goes on with the pass over the table, as far as a turn reaches.
     fn shed_what_waits(&mut self, goal: &mut usize) {
         let end = self.core.table.end();
         for _ in 0..SHED_LOOKS_PER_TURN {
-            if *goal == 0 || self.core.parts.shedding.looked >= end {
+            if *goal == 0 || self.core.parts.memory.shedding.looked >= end {
                 break;
             }
-            self.shed_at(self.core.parts.shedding.looked, goal);
-            self.core.parts.shedding.looked += 1;
+            self.shed_at(self.core.parts.memory.shedding.looked, goal);
+            self.core.parts.memory.shedding.looked += 1;
             if self.core.parts.is_spent() {
                 break;
             }
         }
-        if self.core.parts.shedding.looked >= end {
-            self.core.parts.shedding.end_pass();
+        if self.core.parts.memory.shedding.looked >= end {
+            self.core.parts.memory.shedding.end_pass();
         }
     }
 
@@ -92,13 +92,13 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
             .budget
             .pay(connection.queue.as_ref().map_or(0, Outgoing::runs) * FRAME_COST);
         let held = connection.memory() + self.driver.sending(conn);
-        if held >= self.core.parts.shedding.threshold {
+        if held >= self.core.parts.memory.shedding.threshold {
             *goal = goal.saturating_sub(held);
             self.core.parts.budget.pay(CLOSE_COST);
             self.core.parts.counters.closed_memory.add(1);
             self.core.close_soon(conn);
         } else {
-            let largest = &mut self.core.parts.shedding.largest_left;
+            let largest = &mut self.core.parts.memory.shedding.largest_left;
             *largest = held.max(*largest);
         }
     }
@@ -107,27 +107,28 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
 impl<W: Wake, L: Protocols> Core<W, L> {
     /// Bytes that are to be given back by this worker, if it is time to look for them.
     fn begin_shedding(&mut self) -> Option<usize> {
-        if self.parts.shedding.at.is_some_and(|at| at > self.parts.clock.now) {
+        if self.parts.memory.shedding.at.is_some_and(|at| at > self.parts.clock.now) {
             return None;
         }
         let Some(excess) = self.parts.shared.memory_excess() else {
-            if self.parts.shedding.at.is_some() {
-                let told = self.parts.shedding.told;
-                self.parts.shedding = Shedding { told, ..Shedding::default() };
+            if self.parts.memory.shedding.at.is_some() {
+                let told = self.parts.memory.shedding.told;
+                self.parts.memory.shedding = Shedding { told, ..Shedding::default() };
             }
             return None;
         };
-        if self.parts.shedding.threshold == 0 {
+        if self.parts.memory.shedding.threshold == 0 {
             self.tell_shedding(excess);
-            self.parts.shedding.threshold = self.parts.config().max_backlog.max(SHED_BYTES_MIN);
+            self.parts.memory.shedding.threshold =
+                self.parts.config().max_backlog.max(SHED_BYTES_MIN);
         }
         Some(excess / self.parts.mail.workers() + 1)
     }
 
     fn tell_shedding(&mut self, excess: usize) {
         let is_recent = |at| self.parts.clock.now.saturating_duration_since(at) < TELL_INTERVAL;
-        if !self.parts.shedding.told.is_some_and(is_recent) {
-            self.parts.shedding.told = Some(self.parts.clock.now);
+        if !self.parts.memory.shedding.told.is_some_and(is_recent) {
+            self.parts.memory.shedding.told = Some(self.parts.clock.now);
             tracing::warn!(
                 "{excess} bytes over the budget of memory: connections are ended and refused \
                  (raise --memory, or lower --max-backlog or --max-message-size)"

@@ -30,7 +30,7 @@ pub(super) struct Connection<S> {
     /// [`Ping`], in a word.
     ping: u32,
     /// Set bits of [`flag`].
-    flags: u16,
+    flags: u32,
     /// Its place among the cohorts, in two parts that leave no gap.
     cohort: u16,
     place_in_cohort: u32,
@@ -81,40 +81,42 @@ const PING_IN_FLIGHT: u32 = 2;
 /// The bits of a connection's state.
 pub(super) mod flag {
     /// The driver is sending.
-    pub(in super::super) const SENDING: u16 = 1;
+    pub(in super::super) const SENDING: u32 = 1;
     /// It stands in the list of those to flush.
-    pub(in super::super) const TOUCHED: u16 = 1 << 1;
+    pub(in super::super) const TOUCHED: u32 = 1 << 1;
     /// The driver was told to receive no more.
-    pub(in super::super) const PAUSED: u16 = 1 << 2;
+    pub(in super::super) const PAUSED: u32 = 1 << 2;
     /// It must not be read: its own queue is long, a response is on its way, the turn was spent, or
     /// it waits for others.
-    pub(in super::super) const STALLED: u16 = 1 << 3;
+    pub(in super::super) const STALLED: u32 = 1 << 3;
     /// A FIN follows the queue, then it lingers.
-    pub(in super::super) const FINISH: u16 = 1 << 4;
+    pub(in super::super) const FINISH: u32 = 1 << 4;
     /// The FIN was asked for.
-    pub(in super::super) const FINISHED: u16 = 1 << 5;
+    pub(in super::super) const FINISHED: u32 = 1 << 5;
     /// The peer has finished: close when the queue has gone.
-    pub(in super::super) const CLOSE_WHEN_SENT: u16 = 1 << 6;
+    pub(in super::super) const CLOSE_WHEN_SENT: u32 = 1 << 6;
     /// Close at the end of the turn.
-    pub(in super::super) const CLOSE: u16 = 1 << 7;
+    pub(in super::super) const CLOSE: u32 = 1 << 7;
     /// It counts among the connections of the process.
-    pub(in super::super) const COUNTED: u16 = 1 << 8;
+    pub(in super::super) const COUNTED: u32 = 1 << 8;
     /// It stands in the list of publishers who wait: for other workers, this one or their room.
-    pub(in super::super) const WAITING: u16 = 1 << 10;
+    pub(in super::super) const WAITING: u32 = 1 << 10;
     /// Its deadline has passed while something it had sent was still to be read.
-    pub(in super::super) const REPRIEVED: u16 = 1 << 11;
+    pub(in super::super) const REPRIEVED: u32 = 1 << 11;
     /// Something was read since.
-    pub(in super::super) const HEARD: u16 = 1 << 12;
+    pub(in super::super) const HEARD: u32 = 1 << 12;
     /// The deadline is of the send that is under way.
-    pub(in super::super) const SEND_TIMED: u16 = 1 << 13;
+    pub(in super::super) const SEND_TIMED: u32 = 1 << 13;
     /// It had a response that another request may follow.
-    pub(in super::super) const RESPONDED: u16 = 1 << 14;
+    pub(in super::super) const RESPONDED: u32 = 1 << 14;
     /// It stands among those in the middle of a message.
-    pub(in super::super) const UNFINISHED: u16 = 1 << 15;
+    pub(in super::super) const UNFINISHED: u32 = 1 << 15;
     /// It stands in the list of those who go on in the next turn.
-    pub(in super::super) const HELD: u16 = 1 << 9;
+    pub(in super::super) const HELD: u32 = 1 << 9;
+    /// Its messages wait for an answer.
+    pub(in super::super) const PARKED: u32 = 1 << 16;
     /// Something is to follow when all was sent.
-    pub(in super::super) const WAITS_FOR_SENT: u16 =
+    pub(in super::super) const WAITS_FOR_SENT: u32 =
         STALLED | FINISH | CLOSE_WHEN_SENT | RESPONDED | SEND_TIMED;
 }
 
@@ -136,15 +138,15 @@ impl<S> Connection<S> {
         }
     }
 
-    pub(super) fn has(&self, flags: u16) -> bool {
+    pub(super) fn has(&self, flags: u32) -> bool {
         self.flags & flags != 0
     }
 
-    pub(super) fn set(&mut self, flags: u16) {
+    pub(super) fn set(&mut self, flags: u32) {
         self.flags |= flags;
     }
 
-    pub(super) fn clear(&mut self, flags: u16) {
+    pub(super) fn clear(&mut self, flags: u32) {
         self.flags &= !flags;
     }
 

@@ -39,20 +39,21 @@ impl<W: Wake, L: Protocols> Core<W, L> {
     /// Frees pooled memory that is not needed any more, so that a burst leaves nothing behind.
     /// True if a burst is over, so that memory comes free all over the heap.
     fn trim(&mut self) -> bool {
-        match self.parts.trimming.at {
+        match self.parts.memory.trimming.at {
             Some(at) if at <= self.parts.clock.now => {
                 let is_left = self.parts.out.pool.trim()
                     | self.parts.codecs.scratch.trim()
                     | self.parts.hub.trim();
                 let is_over = self.end_burst() | self.end_sparse();
                 let must_look = is_left
-                    || self.parts.trimming.burst_ends_at.is_some()
-                    || self.parts.trimming.sparse_ends_at.is_some();
-                self.parts.trimming.at = must_look.then(|| self.parts.clock.now + TRIM_INTERVAL);
+                    || self.parts.memory.trimming.burst_ends_at.is_some()
+                    || self.parts.memory.trimming.sparse_ends_at.is_some();
+                self.parts.memory.trimming.at =
+                    must_look.then(|| self.parts.clock.now + TRIM_INTERVAL);
                 is_over
             }
             None if !self.is_trimmed() => {
-                self.parts.trimming.at = Some(self.parts.clock.now + TRIM_INTERVAL);
+                self.parts.memory.trimming.at = Some(self.parts.clock.now + TRIM_INTERVAL);
                 false
             }
             _ => false,
@@ -75,11 +76,16 @@ impl<W: Wake, L: Protocols> Core<W, L> {
             | self.parts.codecs.scratch.take_spilled()
             | was_crowded
         {
-            self.parts.trimming.burst_ends_at = Some(self.parts.clock.now + BURST_OVER);
+            self.parts.memory.trimming.burst_ends_at = Some(self.parts.clock.now + BURST_OVER);
             return false;
         }
-        let is_over =
-            self.parts.trimming.burst_ends_at.take_if(|at| *at <= self.parts.clock.now).is_some();
+        let is_over = self
+            .parts
+            .memory
+            .trimming
+            .burst_ends_at
+            .take_if(|at| *at <= self.parts.clock.now)
+            .is_some();
         if is_over {
             self.trim_lists();
         }
@@ -89,11 +95,15 @@ impl<W: Wake, L: Protocols> Core<W, L> {
     /// Trims what has an entry for each connection, if there were many more for a while.
     fn end_sparse(&mut self) -> bool {
         if !self.table.is_sparse() {
-            self.parts.trimming.sparse_ends_at = None;
+            self.parts.memory.trimming.sparse_ends_at = None;
             return false;
         }
-        let ends_at =
-            *self.parts.trimming.sparse_ends_at.get_or_insert(self.parts.clock.now + BURST_OVER);
+        let ends_at = *self
+            .parts
+            .memory
+            .trimming
+            .sparse_ends_at
+            .get_or_insert(self.parts.clock.now + BURST_OVER);
         if ends_at > self.parts.clock.now {
             return false;
         }
@@ -105,7 +115,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         // Where one in a high slot stays, the rest has to wait until it has gone.
         let has_shrunk = self.table.end() < before;
         let pause = if has_shrunk { BURST_OVER } else { SPARSE_PAUSE };
-        self.parts.trimming.sparse_ends_at =
+        self.parts.memory.trimming.sparse_ends_at =
             self.table.is_sparse().then(|| self.parts.clock.now + pause);
         has_shrunk
     }

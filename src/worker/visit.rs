@@ -15,7 +15,7 @@ use crate::http::Request;
 use crate::hub::{Before, Membership};
 use crate::id::ConnId;
 use crate::limits::{FRAME_COST, RECEIVE_COST, SEND_COST};
-use crate::protocol::{Context, Flow, Out, Protocols};
+use crate::protocol::{Answer, Context, Flow, Out, Protocols, Ticket};
 use crate::session::{Event, InPlace, is_never_deflated, reply_in_place};
 use crate::wire::frame::{self, CONTROL_BYTES_MAX};
 use crate::wire::{CloseCode, Kind, Violation, buffer};
@@ -28,11 +28,15 @@ pub(super) struct Visit<'a, W, L: Protocols> {
     pub(super) parts: &'a mut Parts<W, L>,
 }
 
+/// A reply would come out of its turn.
+const BUSY: u32 = flag::TOUCHED | flag::SENDING | flag::STALLED | flag::PARKED;
+
 /// What a protocol may touch: all of these are parts of their own, so that the compiler sees that
 /// nobody else has them.
 macro_rules! context {
-    ($connection:expr, $parts:expr, $window_bits:expr) => {
+    ($conn:expr, $connection:expr, $parts:expr, $window_bits:expr) => {
         Context {
+            conn: $conn,
             hub: &mut $parts.hub,
             membership: $connection.membership,
             out: Out {
@@ -41,7 +45,8 @@ macro_rules! context {
                 compressor: &mut $parts.codecs.compressor,
                 window_bits: $window_bits,
             },
-            staged: &mut $parts.staged,
+            staged: &mut $parts.said.staged,
+            asks: &mut $parts.said.asks,
             counters: &$parts.counters,
             cost: 0,
         }
@@ -146,7 +151,7 @@ impl<W: Wake, L: Protocols> Visit<'_, W, L> {
         if !self.connection.spoken.as_ref().is_some_and(L::echoes) {
             return false;
         }
-        let is_busy = self.connection.has(flag::TOUCHED | flag::SENDING | flag::STALLED);
+        let is_busy = self.connection.has(BUSY);
         let is_deflated = !is_never_deflated(bytes.len(), session.window_bits());
         let is_message = frame::kind_of_plain_message(bytes).is_some();
         is_message && !is_busy && !is_deflated && self.connection.queue.is_none()
@@ -194,6 +199,10 @@ impl<W: Wake, L: Protocols> Visit<'_, W, L> {
         if connection.has(flag::STALLED) {
             return true;
         }
+        if connection.has(flag::PARKED) && parts.said.asks.is_full(*conn) {
+            connection.set(flag::STALLED);
+            return true;
+        }
         let membership = connection.membership();
         if membership.is_some_and(|it| parts.must_publishers_wait() || parts.hub.is_full(it)) {
             parts.stalls.wait_for_others(*conn, connection);
@@ -222,18 +231,23 @@ impl<W: Wake, L: Protocols> Visit<'_, W, L> {
     fn step(&mut self, input: &mut &mut [u8]) -> Option<Outcome> {
         let Self { conn, connection, parts } = self;
         let max_message_size = parts.shared.config.max_message_size;
+        let is_parked = connection.has(flag::PARKED);
         let Link::WebSocket(session) = &mut connection.link else { return None };
         let (window_bits, is_open) = (session.window_bits(), session.is_open());
         match session.next(input, &mut parts.codecs.scratch, max_message_size) {
             Ok(Some(Event::Message(kind, payload))) => {
                 parts.counters.messages_received.add(1);
                 parts.budget.pay(payload.len() + FRAME_COST);
+                if is_parked {
+                    parts.said.asks.keep(*conn, kind, payload);
+                    return None;
+                }
                 let spoken = connection.spoken.as_mut()?;
-                let mut cx = context!(connection, parts, window_bits);
+                let mut cx = context!(*conn, connection, parts, window_bits);
                 let flow = L::message(&parts.shared.setups, spoken, &mut cx, kind, payload);
                 let cost = cx.cost;
                 parts.budget.pay(cost);
-                let is_done = flow == Flow::Next && parts.staged.is_empty();
+                let is_done = flow == Flow::Next && parts.said.staged.is_empty();
                 (!is_done).then_some(Outcome::Staged(flow))
             }
             Ok(Some(Event::Ping(payload))) => {
@@ -268,12 +282,29 @@ impl<W: Wake, L: Protocols> Visit<'_, W, L> {
 
     /// Tells the protocol that the connection has opened.
     pub(super) fn open(&mut self, request: &Request<'_>) -> Flow {
-        let Self { connection, parts, .. } = self;
+        self.call(|setups, spoken, cx| L::open(setups, spoken, cx, request))
+    }
+
+    /// Tells the protocol what became of a question.
+    pub(super) fn answer(&mut self, ticket: Ticket, answer: Answer) -> Flow {
+        self.call(|setups, spoken, cx| L::answer(setups, spoken, cx, ticket, answer))
+    }
+
+    /// Gives the protocol a message that has waited.
+    pub(super) fn message(&mut self, kind: Kind, payload: &[u8]) -> Flow {
+        self.call(|setups, spoken, cx| L::message(setups, spoken, cx, kind, payload))
+    }
+
+    fn call(
+        &mut self,
+        call: impl FnOnce(&L::Setups, &mut L::Spoken, &mut Context<'_>) -> Flow,
+    ) -> Flow {
+        let Self { conn, connection, parts } = self;
         let Link::WebSocket(session) = &connection.link else { return Flow::Next };
         let window_bits = session.window_bits();
         let Some(spoken) = &mut connection.spoken else { return Flow::Next };
-        let mut cx = context!(connection, parts, window_bits);
-        let flow = L::open(&parts.shared.setups, spoken, &mut cx, request);
+        let mut cx = context!(*conn, connection, parts, window_bits);
+        let flow = call(&parts.shared.setups, spoken, &mut cx);
         let cost = cx.cost;
         parts.budget.pay(cost);
         flow
@@ -281,11 +312,11 @@ impl<W: Wake, L: Protocols> Visit<'_, W, L> {
 
     /// Appends a message to what the connection has coming.
     pub(super) fn send(&mut self, kind: Kind, payload: &[u8]) {
-        let Self { connection, parts, .. } = self;
+        let Self { conn, connection, parts } = self;
         let Link::WebSocket(session) = &connection.link else { return };
         if session.is_open() {
             let window_bits = session.window_bits();
-            let cost = context!(connection, parts, window_bits).out.send(kind, payload);
+            let cost = context!(*conn, connection, parts, window_bits).out.send(kind, payload);
             parts.budget.pay(cost);
         }
     }
