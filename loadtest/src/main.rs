@@ -1,4 +1,20 @@
 //! `loadtest`: measures WebSocket servers that hold very many connections.
+//!
+//! Its modules, and those of the library beside it, stand on floors: each names only those below
+//! its own. `tests/descent.rs` reads this table and the sources.
+//!
+//! | floor | modules | what is there |
+//! |---|---|---|
+//! | 7 | `cli` | the commands |
+//! | 6 | `preset` | a whole claim in one command |
+//! | 5 | `scenario` | what connections do, and in which order they are told to |
+//! | 4 | `run` | what every scenario needs around it |
+//! | 3 | `report` | what was found: values, table, page |
+//! | 2 | `engine` | very many clients from few threads |
+//! | 1 | `floor` `measure` | the kernel alone; what is read from the kernel meanwhile |
+//! | 1 | `options` `server` `target` | what all can be told; the process; where to connect |
+//! | 0 | `clock` `html` `place` `progress` `server_log` `signals` | what names nothing else |
+//! | 0 | `softirq` `stamp` `template` `units` `wire` | |
 
 #![allow(clippy::disallowed_methods, reason = "a measurement lives in real time")]
 
@@ -6,6 +22,7 @@ mod cli;
 mod clock;
 mod engine;
 mod measure;
+mod options;
 mod preset;
 mod progress;
 mod report;

@@ -6,15 +6,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use loadtest::units::Cpus;
 use nix::unistd::Pid;
 
-use crate::cli::Common;
 use crate::clock::{Clock, nanoseconds, seconds};
+use crate::engine::calibration::{self, LoaderEnd};
 use crate::engine::tally::LiveCounts;
 use crate::engine::{Behaviour, Crew, Opening, Seeds, table};
-use crate::measure::calibration::{self, LoaderEnd};
 use crate::measure::kernel::{self, KernelMemory};
+use crate::measure::memory::MemoryState;
 use crate::measure::process::resident_bytes;
 use crate::measure::sampler::Sampler;
 use crate::measure::window::Window;
+use crate::options::Common;
 use crate::progress::Progress;
 use crate::report::model::{Host, Report, SCHEMA};
 use crate::server::{Server, own_cpus, pin_this_thread};
@@ -51,15 +52,6 @@ pub(crate) struct Run {
     pub(crate) loader_end: Option<LoaderEnd>,
     cpus: Vec<usize>,
     limit: usize,
-}
-
-/// Memory at one moment.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct MemoryState {
-    pub(crate) connections: u64,
-    /// Of the server; 0 if none is watched.
-    pub(crate) server_bytes: u64,
-    pub(crate) kernel: KernelMemory,
 }
 
 impl Run {

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::{Common, LoaderArgs};
 use crate::engine::{Command, table};
+use crate::options::{Common, LoaderArgs};
 use crate::report::figures;
 use crate::run::Run;
 use crate::scenario::broadcast::publisher::Shape;

@@ -1,11 +1,11 @@
 //! Figures that several scenarios report, computed in one place.
 
 use super::model::{Report, TimeSeries};
+use crate::engine::calibration::LoaderEnd;
 use crate::engine::tally::Tally;
-use crate::measure::calibration::LoaderEnd;
+use crate::measure::memory::MemoryState;
 use crate::measure::sampler::Sample;
 use crate::measure::window::{IDLE_SHARE_MIN, Spent};
-use crate::run::MemoryState;
 
 /// Connections from which on memory per connection says something.
 pub(crate) const SLOPE_CONNECTIONS_MIN: u64 = 2000;

@@ -7,10 +7,10 @@ use std::time::Duration;
 use clap::Args;
 
 use super::schedule::Schedule;
-use crate::cli::Common;
 use crate::engine::{Behaviour, Command, Crew, Net, Seeds};
 use crate::measure::histogram::Latencies;
 use crate::measure::sequence::{Faults, Sequences};
+use crate::options::Common;
 use crate::report::figures;
 use crate::report::model::Report;
 use crate::run::Run;

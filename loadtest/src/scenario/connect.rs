@@ -5,8 +5,8 @@ use std::time::Duration;
 use clap::Args;
 
 use super::pings;
-use crate::cli::Common;
 use crate::engine::{Behaviour, Command, Crew, Net, Seeds};
+use crate::options::Common;
 use crate::report::figures;
 use crate::run::Run;
 use loadtest::units::parse_duration;

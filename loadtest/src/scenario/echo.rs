@@ -6,10 +6,10 @@ use clap::Args;
 
 use super::schedule::Schedule;
 use super::stamped::StampedFrame;
-use crate::cli::Common;
 use crate::clock::nanoseconds;
 use crate::engine::{Behaviour, Command, Crew, Net, Seeds};
 use crate::measure::histogram::Latencies;
+use crate::options::Common;
 use crate::report::against::{Against, Work};
 use crate::report::figures;
 use crate::report::model::Report;

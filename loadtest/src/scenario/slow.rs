@@ -7,7 +7,7 @@ use clap::Args;
 use super::broadcast::publisher::Shape;
 use super::broadcast::room::{Published, Publishing, Room};
 use super::broadcast::subscriber::Outcome;
-use crate::cli::Common;
+use crate::options::Common;
 use crate::report::figures;
 use crate::report::model::Report;
 use crate::run::Run;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::Common;
+use crate::options::Common;
 use crate::report::against::{Against, Work};
 use crate::report::figures;
 use crate::run::Run;

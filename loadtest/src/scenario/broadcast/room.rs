@@ -10,10 +10,11 @@ use super::subscriber::{Order, Outcome, Subscribers};
 use crate::clock::nanoseconds;
 use crate::engine::tally::Tally;
 use crate::engine::{Command, Crew, Seeds};
+use crate::measure::memory::MemoryState;
 use crate::measure::window::Spent;
 use crate::report::figures;
 use crate::report::model::Report;
-use crate::run::{MemoryState, Run};
+use crate::run::Run;
 
 /// What certainly fits into one segment on loopback.
 const SEGMENT_BYTES_SURE: u64 = 32 * 1024;

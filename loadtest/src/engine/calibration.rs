@@ -11,8 +11,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use mio::net::TcpStream;
 use mio::{Interest, Poll, Token};
 
-use super::kernel::KernelMemory;
-use crate::engine::{connect_from, table};
+use super::{sources, table};
+use crate::measure::kernel::KernelMemory;
 
 /// Pairs of a round: enough that what else happens on the machine hardly shows.
 const PAIRS: usize = 1500;
@@ -44,7 +44,7 @@ pub(crate) fn loader_end(limit: usize) -> io::Result<LoaderEnd> {
         }
         for (_, sockets) in &opened {
             // A reset leaves no socket in TIME_WAIT behind.
-            sockets.iter().for_each(crate::engine::make_close_reset);
+            sockets.iter().for_each(sources::make_close_reset);
         }
         rounds.sort_by(f64::total_cmp);
         Ok(LoaderEnd { bytes: rounds[ROUNDS / 2] })
@@ -67,7 +67,7 @@ fn open(
     let poll = Poll::new()?;
     let mut sockets = Vec::with_capacity(2 * pairs);
     for id in 0..pairs {
-        let client = connect_from(address, id as u32)?;
+        let client = sources::connect(address, id as u32)?;
         let (accepted, _) = listener.accept()?;
         accepted.set_nonblocking(true)?;
         for mut socket in [client, TcpStream::from_std(accepted)] {
