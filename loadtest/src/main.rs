@@ -13,7 +13,7 @@
 //! | 2 | `engine` | very many clients from few threads |
 //! | 1 | `floor` `measure` | the kernel alone; what is read from the kernel meanwhile |
 //! | 1 | `options` `server` `target` | what all can be told; the process; where to connect |
-//! | 0 | `clock` `html` `place` `progress` `server_log` `signals` | what names nothing else |
+//! | 0 | `clock` `html` `output` `place` `progress` `server_log` `signals` | what names nothing else |
 //! | 0 | `softirq` `stamp` `template` `units` `wire` | |
 
 #![allow(clippy::disallowed_methods, reason = "a measurement lives in real time")]
@@ -23,6 +23,7 @@ mod clock;
 mod engine;
 mod measure;
 mod options;
+mod output;
 mod preset;
 mod progress;
 mod report;
@@ -36,12 +37,12 @@ mod target;
 mod template;
 mod wire;
 
-use std::fs;
 use std::process::ExitCode;
 
 use clap::Parser;
 use cli::{Cli, Command, FloorArgs};
 use loadtest::floor;
+use output::Output;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -82,11 +83,12 @@ fn run(command: &Command) -> Result<bool, String> {
 }
 
 fn measure_floor(args: &FloorArgs) -> Result<bool, String> {
+    let output = args.json.as_deref().map(Output::open).transpose()?;
     let floor = floor::run(&args.options).map_err(|error| format!("{error:#}"))?;
     print!("{floor}");
-    if let Some(path) = &args.json {
+    if let Some(output) = output {
         let text = serde_json::to_string_pretty(&floor).map_err(|error| error.to_string())?;
-        fs::write(path, text + "\n").map_err(|error| format!("{}: {error}", path.display()))?;
+        output.write(&(text + "\n"))?;
     }
     Ok(true)
 }

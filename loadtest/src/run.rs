@@ -1,5 +1,6 @@
 //! What every scenario needs around it: the server, the crew, waiting, watching, the report.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,7 +17,9 @@ use crate::measure::process::resident_bytes;
 use crate::measure::sampler::Sampler;
 use crate::measure::window::Window;
 use crate::options::Common;
+use crate::output::Output;
 use crate::progress::Progress;
+use crate::report;
 use crate::report::model::{Host, Report, SCHEMA};
 use crate::server::{Server, own_cpus, pin_this_thread};
 use crate::signals;
@@ -50,8 +53,15 @@ pub(crate) struct Run {
     pub(crate) url: Url,
     pub(crate) target: Target,
     pub(crate) loader_end: Option<LoaderEnd>,
+    outputs: Outputs,
     cpus: Vec<usize>,
     limit: usize,
+}
+
+/// Where the report is written.
+struct Outputs {
+    json: Option<Output>,
+    html: Option<Output>,
 }
 
 impl Run {
@@ -59,6 +69,9 @@ impl Run {
     pub(crate) fn start(common: &Common, scenario: &str, path: &str) -> Result<Self, String> {
         let clock = Clock::start();
         let common = common.clone();
+        let open = |path: &Option<PathBuf>| path.as_deref().map(Output::open).transpose();
+        let outputs =
+            Outputs { json: open(&common.loader.json)?, html: open(&common.loader.html)? };
         let default = format!("{DEFAULT_AUTHORITY}{path}");
         let url = Url::parse(common.url.as_ref().unwrap_or(&default), "ws")?;
         let mut target = Target::new(&url, &common.header, &common.subprotocol)?;
@@ -97,6 +110,7 @@ impl Run {
             url,
             target,
             loader_end: None,
+            outputs,
             cpus: own_cpus(),
             limit,
             common,
@@ -290,18 +304,17 @@ impl Run {
         self.progress.end();
         if let Some(server) = self.server.take() {
             let (log, problem) = server.stop();
-            crate::report::server_log::tell(&mut self.report, &log);
+            report::server_log::tell(&mut self.report, &log);
             self.report.problems.extend(problem);
         }
-        let series = crate::report::figures::series(&self.sampler.samples);
-        self.report.series = series;
+        self.report.series = report::figures::series(&self.sampler.samples);
         self.report.is_ok = self.report.problems.is_empty();
-        print!("{}", crate::report::table::render(&self.report));
-        if let Some(path) = &self.common.loader.json {
-            crate::report::write_json(&self.report, path)?;
+        print!("{}", report::table::render(&self.report));
+        if let Some(output) = self.outputs.json {
+            output.write(&report::json(&self.report)?)?;
         }
-        if let Some(path) = &self.common.loader.html {
-            crate::report::write_html(&self.report, path)?;
+        if let Some(output) = self.outputs.html {
+            output.write(&report::page::render(&self.report))?;
         }
         Ok(self.report.is_ok)
     }

@@ -46,6 +46,39 @@ fn what_cannot_be_started_or_watched_is_one_line() {
 }
 
 #[test]
+fn files_for_results_are_tried_before_the_run() {
+    let url = format!("ws://127.0.0.1:{}/", free_port());
+    for option in ["--json", "--html"] {
+        let file = "/nonexistent/folder/file";
+        let output = loadtest(&["connect", "-n", "1", "--hold", "0", "--url", &url, option, file]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("/nonexistent/folder/file: No such file"), "{said}");
+        assert_eq!(output.stdout, b"", "nothing was measured");
+    }
+    let (code, said) = stderr(&["floor", "--json", "/nonexistent/folder/file"]);
+    assert_eq!(
+        (code, said.contains("/nonexistent/folder/file: No such file")),
+        (1, true),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_run_that_fails_leaves_files_for_results_as_they_were() {
+    let (older, fresh) = (temporary("json"), temporary("html"));
+    std::fs::write(&older, "of a run before").expect("the folder is there");
+    let url = format!("ws://127.0.0.1:{}/", free_port());
+    let (json, html) = (older.to_string_lossy(), fresh.to_string_lossy());
+    let mut args = vec!["echo", "--url", &url, "--spawn", "/nonexistent/server"];
+    args.extend(["--json", &json, "--html", &html]);
+    assert_eq!(stderr(&args).0, 1);
+    assert_eq!(std::fs::read_to_string(&older).expect("it is there"), "of a run before");
+    assert!(!fresh.exists());
+    std::fs::remove_file(&older).expect("it is ours");
+}
+
+#[test]
 fn a_server_that_ends_is_quoted() {
     let url = format!("ws://127.0.0.1:{}/", free_port());
     let (code, text) = stderr(&["echo", "--url", &url, "--spawn", "ls /nonexistent/file"]);
