@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::stamp::STAMP_BYTES;
 use loadtest::units::{
-    Cpus, parse_count, parse_cpus, parse_duration, parse_header, parse_rate, parse_reply,
+    Cpus, parse_count, parse_cpus, parse_duration, parse_header, parse_nonzero_duration,
+    parse_rate, parse_reply,
 };
 
 /// What all scenarios have in common.
@@ -79,7 +81,7 @@ pub(crate) struct LoaderArgs {
     pub(crate) connecting: u64,
 
     /// From a connect to the end of its handshake, and from a message to its last receiver
-    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "10s")]
+    #[arg(long, value_name = "DUR", value_parser = parse_nonzero_duration, default_value = "10s")]
     pub(crate) timeout: Duration,
 
     /// Sleep so long between looks: fewer wake-ups for the server to pay, and so much more latency
@@ -97,4 +99,15 @@ pub(crate) struct LoaderArgs {
     /// What the report is called
     #[arg(long, value_name = "TEXT")]
     pub(crate) title: Option<String>,
+}
+
+/// Parses the size of a measured message, which has room for its stamp.
+pub(crate) fn parse_payload(text: &str) -> Result<usize, String> {
+    let bytes = loadtest::units::parse_size(text)?;
+    let is_enough = bytes >= STAMP_BYTES;
+    is_enough.then_some(bytes).ok_or_else(|| {
+        format!(
+            "{STAMP_BYTES} bytes are the least: each message carries its sender, number and time"
+        )
+    })
 }

@@ -15,15 +15,14 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::engine::{Command, table};
-use crate::options::{Common, LoaderArgs};
+use crate::options::{Common, LoaderArgs, parse_payload};
 use crate::report::figures;
 use crate::run::Run;
 use crate::scenario::broadcast::publisher::Shape;
 use crate::scenario::broadcast::room::{Published, Publishing, Room};
 use crate::scenario::pings;
-use crate::stamp::STAMP_BYTES;
 use crate::wire;
-use loadtest::units::{Cpus, parse_count, parse_cpus, parse_duration, parse_size};
+use loadtest::units::{Cpus, parse_count, parse_cpus, parse_duration, parse_nonzero_duration};
 
 /// What a preset stands for.
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +95,7 @@ pub(crate) struct PresetArgs {
     connecting: u64,
 
     /// How long to hold them [default: 1m for 100k, 2m for 1m]
-    #[arg(long, value_name = "DUR", value_parser = parse_duration)]
+    #[arg(long, value_name = "DUR", value_parser = parse_nonzero_duration)]
     hold: Option<Duration>,
 
     /// Broadcasts, back to back
@@ -105,11 +104,11 @@ pub(crate) struct PresetArgs {
     broadcasts: u64,
 
     /// Bytes of a broadcast; 20 at least
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "100")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_payload, default_value = "100")]
     size: usize,
 
     /// How long a handshake, or a broadcast to all, may take
-    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "2m")]
+    #[arg(long, value_name = "DUR", value_parser = parse_nonzero_duration, default_value = "2m")]
     timeout: Duration,
 
     /// What the loader's threads sleep between looks, so that waking them is not the server's work
@@ -170,7 +169,7 @@ pub(crate) fn run(args: &PresetArgs, preset: &Preset) -> Result<bool, String> {
 fn prove(run: &mut Run, args: &PresetArgs, connections: u64, hold: Duration) -> Result<(), String> {
     let shape = Shape {
         burst: 1,
-        size: args.size.max(STAMP_BYTES),
+        size: args.size,
         opcode: wire::TEXT,
         template: None,
         http: None,

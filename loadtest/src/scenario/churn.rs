@@ -9,14 +9,14 @@ use crate::engine::{Behaviour, Command, Crew, Leave, Net, Seeds};
 use crate::options::Common;
 use crate::report::figures;
 use crate::run::Run;
-use loadtest::units::parse_duration;
+use loadtest::units::parse_nonzero_duration;
 
 /// Connects by the clock at --connect-rate (1000 by default); each client stays until --connections
 /// of them are there at the same time. Throng's /room/loadtest is the default place.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ChurnArgs {
     /// How long they come
-    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "30s")]
+    #[arg(long, value_name = "DUR", value_parser = parse_nonzero_duration, default_value = "30s")]
     duration: Duration,
 
     /// How clients go

@@ -7,14 +7,13 @@ use clap::Args;
 use super::broadcast::publisher::Shape;
 use super::broadcast::room::{Published, Publishing, Room};
 use super::broadcast::subscriber::Outcome;
-use crate::options::Common;
+use crate::options::{Common, parse_payload};
 use crate::report::figures;
 use crate::report::model::Report;
 use crate::run::Run;
-use crate::stamp::STAMP_BYTES;
 use crate::template::Template;
 use crate::wire;
-use loadtest::units::{parse_duration, parse_rate, parse_share, parse_size};
+use loadtest::units::{parse_nonzero_duration, parse_rate, parse_share};
 
 /// Publishes by the clock, first while all read, then while a share of the receivers does not.
 /// Throng's /room/loadtest is the default place.
@@ -29,11 +28,11 @@ pub(crate) struct SlowArgs {
     rate: f64,
 
     /// Bytes of a payload; 20 at least
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "16KiB")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_payload, default_value = "16KiB")]
     size: usize,
 
     /// How long each of the two parts takes
-    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "10s")]
+    #[arg(long, value_name = "DUR", value_parser = parse_nonzero_duration, default_value = "10s")]
     duration: Duration,
 
     /// What a client sends: a text with {payload} in it
@@ -54,7 +53,7 @@ pub(crate) fn run(args: &SlowArgs) -> Result<bool, String> {
     let template = Template::with_payload(args.publish.as_deref())?;
     let shape = Shape {
         burst: 1,
-        size: args.size.max(STAMP_BYTES),
+        size: args.size,
         opcode: if template.is_some() { wire::TEXT } else { wire::BINARY },
         template,
         http: None,

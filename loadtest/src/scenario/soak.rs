@@ -10,22 +10,21 @@ use super::churn::{Churners, Leaving};
 use super::echo::{self, Echo, Form, Order, Pace};
 use crate::engine::{Command, Crew, Seeds};
 use crate::measure::memory::MemoryState;
-use crate::options::Common;
+use crate::options::{Common, parse_payload};
 use crate::report::figures;
 use crate::report::model::Report;
 use crate::run::Run;
-use crate::stamp::STAMP_BYTES;
 use crate::target::{Target, Url};
 use crate::template::Template;
 use crate::wire;
-use loadtest::units::{parse_duration, parse_rate, parse_size};
+use loadtest::units::{parse_nonzero_duration, parse_rate};
 
 /// Of --connections, 80 % listen in a room, 10 % echo, and 10 % are always coming and going.
 /// Throng's /room/loadtest and /echo are the default places.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct SoakArgs {
     /// How long
-    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "10m")]
+    #[arg(long, value_name = "DUR", value_parser = parse_nonzero_duration, default_value = "10m")]
     duration: Duration,
 
     /// Where messages come back [default: /echo at the host of --url]
@@ -45,7 +44,7 @@ pub(crate) struct SoakArgs {
     churn_rate: f64,
 
     /// Bytes of a payload; 20 at least
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "100")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_payload, default_value = "100")]
     size: usize,
 
     /// What a client sends: a text with {payload} in it
@@ -74,7 +73,7 @@ pub(crate) fn run(args: &SoakArgs) -> Result<bool, String> {
     let none = run.memory();
     let shape = Shape {
         burst: 1,
-        size: args.size.max(STAMP_BYTES),
+        size: args.size,
         opcode: wire::TEXT,
         template: Template::with_payload(args.publish.as_deref())?,
         http: None,
@@ -134,7 +133,7 @@ fn start_others(args: &SoakArgs, run: &Run, part: u64) -> Result<Others, String>
     })?;
     let pace = Pace::Every { interval_ns: 1e9 / args.echo_rate, burst: 1 };
     let form = Form {
-        size: args.size.max(STAMP_BYTES),
+        size: args.size,
         opcode: wire::TEXT,
         template: Template::with_payload(args.publish.as_deref())?,
     };
