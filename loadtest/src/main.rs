@@ -72,8 +72,10 @@ fn run(command: &Command) -> Result<bool, String> {
         Command::Slow(args) => scenario::slow::run(args),
         Command::Soak(args) => scenario::soak::run(args),
         Command::Compare { a, b } => {
-            let (a, b) = (report::read_json(a)?, report::read_json(b)?);
-            print!("{}", report::compare::render(&a, &b));
+            let (of_a, of_b) = (report::read_json(a)?, report::read_json(b)?);
+            let a = report::compare::Named { file: a, report: &of_a };
+            let b = report::compare::Named { file: b, report: &of_b };
+            print!("{}", report::compare::render(a, b));
             Ok(true)
         }
         Command::Floor(args) => measure_floor(args),

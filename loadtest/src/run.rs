@@ -15,13 +15,13 @@ use crate::measure::kernel::{self, KernelMemory};
 use crate::measure::memory::MemoryState;
 use crate::measure::process::resident_bytes;
 use crate::measure::sampler::Sampler;
-use crate::measure::window::Window;
+use crate::measure::window::{LoaderCpus, Place, Window};
 use crate::options::Common;
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::report;
-use crate::report::model::{Host, Report, SCHEMA};
-use crate::server::{Server, own_cpus, pin_this_thread};
+use crate::report::model::{Host, Report, SCHEMA, ServerFacts};
+use crate::server::{Server, allowed_cpus, pin_this_thread};
 use crate::signals;
 use crate::target::{Target, Url};
 use crate::template::Template;
@@ -54,7 +54,7 @@ pub(crate) struct Run {
     pub(crate) target: Target,
     pub(crate) loader_end: Option<LoaderEnd>,
     outputs: Outputs,
-    cpus: Vec<usize>,
+    place: Place,
     limit: usize,
 }
 
@@ -89,15 +89,19 @@ impl Run {
         if let Some(cpus) = &common.loader.cpus {
             pin_this_thread(cpus)?;
         }
+        let place = place(&common, server.as_ref(), &target);
         let pid = server.as_ref().map(|server| server.pid);
-        let title = format!("loadtest {scenario}, {} connections", common.loader.connections);
         let mut report = Report {
             schema: SCHEMA,
-            title: common.loader.title.clone().unwrap_or(title),
             scenario: scenario.to_owned(),
             command: std::env::args().collect(),
             started_unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs()),
             host: host(),
+            server: ServerFacts {
+                url: format!("ws://{}{}", url.authority, url.path),
+                address: target.address.to_string(),
+                ..ServerFacts::default()
+            },
             ..Report::default()
         };
         parameters(&mut report, &common);
@@ -111,7 +115,7 @@ impl Run {
             target,
             loader_end: None,
             outputs,
-            cpus: own_cpus(),
+            place,
             limit,
             common,
         })
@@ -123,7 +127,7 @@ impl Run {
 
     /// How many threads have room for this many connections.
     pub(crate) fn threads(&self, connections: u64) -> Result<usize, String> {
-        let wanted = self.common.loader.threads.map_or(self.cpus.len(), usize::from);
+        let wanted = self.common.loader.threads.map_or(self.place.loader.len(), usize::from);
         let wanted = wanted.min(connections.try_into().unwrap_or(usize::MAX));
         let connections = usize::try_from(connections).unwrap_or(usize::MAX);
         table::threads_for(connections, wanted, self.limit).ok_or_else(|| {
@@ -164,8 +168,7 @@ impl Run {
 
     /// Begins a measurement.
     pub(crate) fn window(&self) -> Window {
-        let server_cpus = self.common.server_cpus.as_ref().map_or(&[][..], |cpus| &cpus.0);
-        Window::begin(self.clock, self.server_pid(), &self.cpus, server_cpus)
+        Window::begin(self.clock, self.server_pid(), &self.place)
     }
 
     /// Finds out what the loader's end of a connection costs the kernel. To be done when all
@@ -299,9 +302,23 @@ impl Run {
         MemoryState { connections: 0, server_bytes: bytes, kernel: KernelMemory::read() }
     }
 
+    /// Names the server, while it runs, and the run.
+    fn name_all(&mut self) {
+        if let Some(server) = &self.server {
+            self.report.server.program = server.program();
+            self.report.server.backend = server.backend().map(str::to_owned);
+        }
+        let (scenario, loader) = (&self.report.scenario, &self.common.loader);
+        let backend = self.report.server.backend.as_ref();
+        let backend = backend.map(|backend| format!(", {backend}")).unwrap_or_default();
+        let title = format!("loadtest {scenario}, {} connections{backend}", loader.connections);
+        self.report.title = loader.title.clone().unwrap_or(title);
+    }
+
     /// Ends the run: prints and writes the report. Gives whether all has held.
     pub(crate) fn finish(mut self) -> Result<bool, String> {
         self.progress.end();
+        self.name_all();
         if let Some(server) = self.server.take() {
             let (log, problem) = server.stop();
             report::server_log::tell(&mut self.report, &log);
@@ -318,6 +335,27 @@ impl Run {
         }
         Ok(self.report.is_ok)
     }
+}
+
+/// On which CPUs both ends are. A server that is not watched may be on any of its machine.
+fn place(common: &Common, server: Option<&Server>, target: &Target) -> Place {
+    let loader = allowed_cpus(Pid::from_raw(0));
+    let given = common.server_cpus.as_ref().map(|cpus| cpus.0.clone());
+    let is_here = target.address.ip().is_loopback();
+    let may_be_on = match (&given, server) {
+        (Some(cpus), _) => cpus.clone(),
+        (None, Some(server)) => allowed_cpus(server.pid),
+        (None, None) => {
+            if is_here {
+                loader.clone()
+            } else {
+                Vec::new()
+            }
+        }
+    };
+    let is_shared = may_be_on.iter().any(|cpu| loader.contains(cpu));
+    let shared = if is_shared { LoaderCpus::Shared } else { LoaderCpus::Own };
+    Place { loader, server: given.unwrap_or_default(), shared }
 }
 
 /// What changes the figures of every scenario; no two runs that differ in it are compared.

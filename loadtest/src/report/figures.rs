@@ -1,11 +1,13 @@
 //! Figures that several scenarios report, computed in one place.
 
-use super::model::{Report, TimeSeries};
+use super::model::{Bound, Report, TimeSeries};
+use std::cmp::Reverse;
+
 use crate::engine::calibration::LoaderEnd;
 use crate::engine::tally::Tally;
 use crate::measure::memory::MemoryState;
 use crate::measure::sampler::Sample;
-use crate::measure::window::{IDLE_SHARE_MIN, Spent};
+use crate::measure::window::{IDLE_SHARE_MIN, LoaderCpus, Spent};
 
 /// Connections from which on memory per connection says something.
 pub(crate) const SLOPE_CONNECTIONS_MIN: u64 = 2000;
@@ -55,11 +57,30 @@ pub(crate) fn connections(
     let measured = "from the intended begin of the connect to the end of the handshake";
     report.latency(("connect_latency", "connect"), measured, &tally.connect);
     if tally.failed > 0 {
-        report.problem(format!("{} connections failed to open", tally.failed));
+        let reasons = reasons(tally, is_of_opening);
+        report.problem(format!("{} connections failed to open{reasons}", tally.failed));
     }
     if tally.lost > 0 {
-        report.problem(format!("{} connections were lost", tally.lost));
+        let reasons = reasons(tally, |kind| !is_of_opening(kind));
+        report.problem(format!("{} connections were lost{reasons}", tally.lost));
     }
+}
+
+/// Reasons that a problem names at most.
+const REASONS_MAX: usize = 3;
+
+/// Whether a kind of error is of connections that were not open yet.
+fn is_of_opening(kind: &str) -> bool {
+    kind.starts_with("connect: ") || kind.starts_with("handshake: ")
+}
+
+/// The errors behind a problem, the most frequent first, to be put behind it.
+fn reasons(tally: &Tally, is_wanted: impl Fn(&str) -> bool) -> String {
+    let mut wanted: Vec<_> = tally.errors.iter().filter(|(kind, _)| is_wanted(kind)).collect();
+    wanted.sort_by_key(|(_, count)| Reverse(**count));
+    let named = wanted.iter().take(REASONS_MAX);
+    let named: Vec<String> = named.map(|(kind, count)| format!("{count} x {kind}")).collect();
+    if named.is_empty() { String::new() } else { format!(": {}", named.join(", ")) }
 }
 
 /// What was used in a window in which `count` messages were handled.
@@ -82,19 +103,20 @@ pub(crate) fn spent(report: &mut Report, spent: &Spent, count: u64, what: &str) 
     let section = report.section("Loader");
     let per = spent.loader.total_ns() / 1e3 / count;
     section.tell("loader_cpu_us", &format!("its own CPU per {what}"), per, "us");
-    section.tell("loader_idle_percent", "idle share of its CPUs", spent.idle_share * 100.0, "%");
+    let idle = spent.idle_share.min(1.0 - spent.busiest_share).max(0.0) * 100.0;
+    section.tell("loader_idle_percent", "idle share of its CPUs", idle, "%");
     judge_loader(report, spent);
 }
 
-/// Whether figures of a window may be the loader's: one such window marks the report.
+/// Whether figures of a window may be the loader's too: one such window marks the report.
 pub(crate) fn judge_loader(report: &mut Report, spent: &Spent) {
-    if spent.idle_share < IDLE_SHARE_MIN {
-        report.is_loader_bound = true;
-        report.note(
-            "loader-bound: under 10 % of the loader's CPUs were idle, so throughput and latency \
-             may be the loader's; give it CPUs of its own (--cpus, --server-cpus)",
-        );
-    }
+    let is_thread_busy = 1.0 - spent.busiest_share < IDLE_SHARE_MIN;
+    let are_cpus_busy = spent.idle_share < IDLE_SHARE_MIN;
+    report.bind(match (is_thread_busy, are_cpus_busy, spent.cpus) {
+        (true, ..) | (_, true, LoaderCpus::Own) => Bound::Loader,
+        (false, true, LoaderCpus::Shared) => Bound::SharedCpus,
+        (false, false, _) => Bound::Server,
+    });
 }
 
 /// What an idle connection costs.
@@ -211,35 +233,70 @@ mod tests {
     use super::*;
     use crate::measure::process::CpuSpent;
 
-    fn report_of(idle_share: f64) -> Report {
+    fn report_of(idle_share: f64, cpus: LoaderCpus) -> Report {
         let server = Some(CpuSpent { user_ns: 1e6, system_ns: 3e6 });
         let loader = CpuSpent { user_ns: 2e6, system_ns: 0.0 };
-        let window =
-            Spent { seconds: 1.0, server, softirq_ns: Some(1e6), loader, idle_share, segments: 0 };
+        let window = Spent {
+            seconds: 1.0,
+            server,
+            softirq_ns: Some(1e6),
+            loader,
+            idle_share,
+            busiest_share: 0.5,
+            cpus,
+            segments: 0,
+        };
         let mut report = Report::default();
         spent(&mut report, &window, 1000, "echo");
         report
     }
 
     #[test]
-    fn under_a_tenth_idle_is_loader_bound_and_above_is_not() {
+    fn under_a_tenth_idle_is_loader_bound_where_the_cpus_are_its_own() {
         for (idle_share, is_bound) in [(0.09, true), (0.11, false), (0.0, true), (1.0, false)] {
-            let report = report_of(idle_share);
-            assert_eq!(report.is_loader_bound, is_bound, "{idle_share}");
-            assert_eq!(report.notes.len(), usize::from(is_bound), "{idle_share}");
+            for (cpus, bound) in
+                [(LoaderCpus::Own, Bound::Loader), (LoaderCpus::Shared, Bound::SharedCpus)]
+            {
+                let report = report_of(idle_share, cpus);
+                assert_eq!(report.is_loader_bound, is_bound, "{idle_share}");
+                let bound = if is_bound { bound } else { Bound::Server };
+                assert_eq!(report.bound, bound, "{idle_share}, {cpus:?}");
+            }
         }
     }
 
     #[test]
+    fn a_thread_that_has_no_time_left_is_the_bound_on_any_cpus() {
+        for cpus in [LoaderCpus::Own, LoaderCpus::Shared] {
+            let mut report = Report::default();
+            let busy = Spent { idle_share: 0.4, busiest_share: 0.95, cpus, ..Spent::default() };
+            judge_loader(&mut report, &busy);
+            assert_eq!(report.bound, Bound::Loader, "{cpus:?}");
+        }
+    }
+
+    #[test]
+    fn problems_name_the_errors_behind_them() {
+        let mut tally = Tally { failed: 6, lost: 1, ..Tally::default() };
+        for (kind, count) in [("connect: a", 1), ("handshake: b", 5), ("read: c", 1)] {
+            tally.errors.insert(kind.to_owned(), count);
+        }
+        let mut report = Report::default();
+        connections(&mut report, &tally, 7, 0, 0.0);
+        let failed = "6 connections failed to open: 5 x handshake: b, 1 x connect: a";
+        assert_eq!(report.problems, [failed, "1 connections were lost: 1 x read: c"]);
+    }
+
+    #[test]
     fn one_bound_window_marks_the_report_whatever_the_others_are() {
-        let mut report = report_of(0.05);
+        let mut report = report_of(0.05, LoaderCpus::Own);
         judge_loader(&mut report, &Spent { idle_share: 0.9, ..Spent::default() });
         assert!(report.is_loader_bound);
     }
 
     #[test]
     fn cpu_time_is_divided_by_what_was_handled() {
-        let report = report_of(0.5);
+        let report = report_of(0.5, LoaderCpus::Own);
         let figures = [
             ("server_cpu_us", 4.0),
             ("server_user_us", 1.0),

@@ -18,6 +18,8 @@ pub(crate) struct Report {
     /// Seconds since 1970 at its begin.
     pub(crate) started_unix_s: u64,
     pub(crate) host: Host,
+    #[serde(default)]
+    pub(crate) server: ServerFacts,
     /// What was asked for: runs that differ in it are not to be compared.
     #[serde(default)]
     pub(crate) parameters: BTreeMap<String, f64>,
@@ -25,13 +27,45 @@ pub(crate) struct Report {
     pub(crate) is_ok: bool,
     /// What has not held.
     pub(crate) problems: Vec<String>,
-    /// Whether under 10 % of the loader's CPUs were idle: then figures may be the loader's.
+    /// Whether under 10 % of the loader's CPUs were idle, as programs ask; `bound` says more.
     pub(crate) is_loader_bound: bool,
+    /// What else than the server its rates and times may be of.
+    #[serde(default)]
+    pub(crate) bound: Bound,
     /// How figures are to be read.
     pub(crate) notes: Vec<String>,
     pub(crate) sections: Vec<Section>,
     pub(crate) latencies: Vec<Latency>,
     pub(crate) series: Vec<TimeSeries>,
+}
+
+/// What else than the server rates and times may be of; the later ones are worse.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Bound {
+    /// The server alone, as far as is known.
+    #[default]
+    Server,
+    /// Of both ends together: they run on the same CPUs, which are used up.
+    SharedCpus,
+    /// The loader's: its own CPUs or one of its threads are used up.
+    Loader,
+}
+
+impl Bound {
+    /// What it means for who reads the figures.
+    pub(crate) fn meaning(self) -> Option<&'static str> {
+        match self {
+            Self::Server => None,
+            Self::SharedCpus => Some(
+                "shared CPUs: both ends together used them up, so rates and times are of both;                  what a message costs the server is its own",
+            ),
+            Self::Loader => Some(
+                "LOADER-BOUND: under 10 % of the loader's CPUs or of its busiest thread were idle,                  so rates and times may be its own; more --threads, or CPUs of its own (--cpus, \
+                 --server-cpus)",
+            ),
+        }
+    }
 }
 
 /// The machine.
@@ -41,6 +75,30 @@ pub(crate) struct Host {
     pub(crate) cpu_model: String,
     pub(crate) memory_bytes: u64,
     pub(crate) kernel: String,
+}
+
+/// What was measured.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct ServerFacts {
+    /// Where connections go.
+    pub(crate) url: String,
+    /// What the host of it stands for.
+    pub(crate) address: String,
+    /// What the process is called; `None` if none is watched.
+    pub(crate) program: Option<String>,
+    /// What it waits for the kernel with; `None` if none is watched.
+    pub(crate) backend: Option<String>,
+}
+
+impl ServerFacts {
+    /// All that is known, in one line.
+    pub(crate) fn line(&self) -> Option<String> {
+        let address = Some(&self.address).filter(|address| !self.url.contains(*address));
+        let parts = [Some(&self.url), address, self.program.as_ref(), self.backend.as_ref()];
+        let known = parts.into_iter().flatten().filter(|part| !part.is_empty());
+        let known: Vec<&str> = known.map(String::as_str).collect();
+        (!known.is_empty()).then(|| known.join(", "))
+    }
 }
 
 /// Figures that belong together.
@@ -129,6 +187,12 @@ impl Report {
     /// Something that was expected has not held.
     pub(crate) fn problem(&mut self, text: impl Into<String>) {
         self.problems.push(text.into());
+    }
+
+    /// Figures of a part are also of something else; the worst part counts.
+    pub(crate) fn bind(&mut self, bound: Bound) {
+        self.bound = self.bound.max(bound);
+        self.is_loader_bound = self.bound > Bound::Server;
     }
 
     pub(crate) fn note(&mut self, text: impl Into<String>) {

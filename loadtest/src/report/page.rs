@@ -3,7 +3,7 @@
 use loadtest::html::{self, Axis, Plot, Series, Table};
 
 use super::model::{Latency, Report, TimeSeries};
-use super::table::{COLUMNS, format_value, percentile_name};
+use super::table::{COLUMNS, format_value, percentile_name, verdict};
 
 /// Units that are drawn in another, with the factor.
 const DRAWN_UNITS: [(&str, &str, f64); 2] =
@@ -11,7 +11,7 @@ const DRAWN_UNITS: [(&str, &str, f64); 2] =
 
 /// Writes the whole report as one file that needs no other.
 pub(crate) fn render(report: &Report) -> String {
-    let mut tables = vec![verdict(report)];
+    let mut tables = vec![run(report)];
     tables.extend(report.sections.iter().filter(|section| !section.figures.is_empty()).map(
         |section| {
             let figures = section.figures.iter();
@@ -30,20 +30,17 @@ pub(crate) fn render(report: &Report) -> String {
 }
 
 /// What has held, on which machine; a figure of a busy loader must not be shown without that.
-fn verdict(report: &Report) -> Table {
+fn run(report: &Report) -> Table {
     let host = &report.host;
     let memory = format_value(host.memory_bytes as f64, "B");
-    let result = if report.is_ok { "all that was expected has held" } else { "NOT OK" };
     let mut rows = vec![
-        ("result".to_owned(), result.to_owned()),
         ("machine".to_owned(), format!("{} CPUs, {}, {memory}", host.cpus, host.cpu_model)),
         ("kernel".to_owned(), format!("Linux {}", host.kernel)),
+        ("server".to_owned(), report.server.line().unwrap_or_default()),
         ("command".to_owned(), report.command.join(" ")),
     ];
-    if report.is_loader_bound {
-        rows.push(("loader-bound".to_owned(), "under 10 % of its CPUs were idle".to_owned()));
-    }
-    rows.extend(report.problems.iter().map(|problem| ("problem".to_owned(), problem.clone())));
+    let verdict = verdict(report).into_iter();
+    rows.splice(..0, verdict.map(|line| ("result".to_owned(), line)));
     Table { title: "Run".to_owned(), rows }
 }
 
@@ -100,13 +97,14 @@ fn over_time(series: &TimeSeries) -> Plot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::model::Bound;
 
     #[test]
     fn a_page_has_the_figures_the_plots_and_what_did_not_hold() {
         let mut report = Report { title: "a <run>".to_owned(), ..Report::default() };
         report.section("Memory").cost("rss", "resident", 3_145_728.0, "B");
         report.problem("12 connections were lost");
-        report.is_loader_bound = true;
+        report.bind(Bound::Loader);
         let points = vec![(0.0, 0.0), (1.0, 2_097_152.0)];
         let (id, label, unit) = ("rss".to_owned(), "resident".to_owned(), "B".to_owned());
         report.series.push(TimeSeries { id, label, unit, points });
@@ -118,7 +116,7 @@ mod tests {
             ..Latency::default()
         });
         let page = render(&report);
-        let texts = ["a &lt;run&gt;", "3 MiB", "12 connections were lost", "loader-bound", "<svg"];
+        let texts = ["a &lt;run&gt;", "3 MiB", "12 connections were lost", "LOADER-BOUND", "<svg"];
         let more = ["it was noisy", "from here to there", "p99", "9 ms"];
         for text in texts.into_iter().chain(more) {
             assert!(page.contains(text), "{text} is missing in {page}");
