@@ -36,8 +36,9 @@ const AVAILABLE_BYTES_MIN: u64 = 1 << 30;
 /// How long all connects of a step may take together.
 const OPENING_MAX: Duration = Duration::from_secs(600);
 
-/// How long freed memory may take until it has gone back to the system.
-const SETTLE_TIME: Duration = Duration::from_millis(2500);
+/// How long freed memory may take until it has gone back to the system, but for what a burst has
+/// left.
+pub(crate) const SETTLE_TIME: Duration = Duration::from_millis(2500);
 
 /// Where Throng listens by default.
 const DEFAULT_AUTHORITY: &str = "ws://127.0.0.1:8080";
@@ -173,14 +174,19 @@ impl Run {
 
     /// Finds out what the loader's end of a connection costs the kernel. To be done when all
     /// connections are open: then the kernel has nothing left over that would make it look less.
-    pub(crate) fn calibrate(&mut self) {
+    pub(crate) fn calibrate(&mut self, connections: u64) {
+        if connections < report::memory::KERNEL_CONNECTIONS_MIN {
+            return;
+        }
         match calibration::loader_end(self.limit) {
             Ok(end) if end.bytes > 0.0 => self.loader_end = Some(end),
             Ok(_) => self.report.note(
                 "the loader's end of a connection is not shown: /proc/slabinfo is for root, or \
                  the kernel gave slabs back while it was measured",
             ),
-            Err(error) => self.report.note(format!("the kernel's share is not known: {error}")),
+            Err(why) => self.report.note(format!(
+                "the loader's end of a connection is not shown: measuring it failed, {why}"
+            )),
         }
     }
 
@@ -278,17 +284,17 @@ impl Run {
         Ok(())
     }
 
-    /// Memory, when what is to be freed has been.
+    /// Memory, when what is to be freed has been: the lowest within some time.
     pub(crate) fn settled_memory<B: Behaviour>(
         &mut self,
         crew: &Crew<B>,
+        time: Duration,
     ) -> Result<MemoryState, String> {
-        let mut lowest = u64::MAX;
-        let pid = self.server_pid();
+        let mut lowest: Option<u64> = None;
         self.progress.begin("settling", 0);
-        self.wait(SETTLE_TIME, crew, |_, _| {
-            let bytes = pid.and_then(|pid| resident_bytes(pid).ok()).unwrap_or(0);
-            lowest = lowest.min(bytes);
+        self.wait(time, crew, |run, _| {
+            let now = run.server_bytes();
+            lowest = lowest.zip(now).map(|(lowest, now)| lowest.min(now)).or(now);
             false
         })?;
         self.progress.end();
@@ -296,10 +302,14 @@ impl Run {
         Ok(MemoryState { connections, server_bytes: lowest, kernel: KernelMemory::read() })
     }
 
+    fn server_bytes(&self) -> Option<u64> {
+        self.server_pid().and_then(|pid| resident_bytes(pid).ok())
+    }
+
     /// Memory before anything is connected.
     pub(crate) fn memory(&self) -> MemoryState {
-        let bytes = self.server_pid().and_then(|pid| resident_bytes(pid).ok()).unwrap_or(0);
-        MemoryState { connections: 0, server_bytes: bytes, kernel: KernelMemory::read() }
+        let server_bytes = self.server_bytes();
+        MemoryState { connections: 0, server_bytes, kernel: KernelMemory::read() }
     }
 
     /// Names the server, while it runs, and the run.
@@ -324,7 +334,7 @@ impl Run {
             report::server_log::tell(&mut self.report, &log);
             self.report.problems.extend(problem);
         }
-        self.report.series = report::figures::series(&self.sampler.samples);
+        self.report.series = report::series::all(&self.sampler.samples);
         self.report.is_ok = self.report.problems.is_empty();
         print!("{}", report::table::render(&self.report));
         if let Some(output) = self.outputs.json {

@@ -6,7 +6,7 @@ use super::kernel::KernelMemory;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct MemoryState {
     pub(crate) connections: u64,
-    /// Of the server; 0 if none is watched.
-    pub(crate) server_bytes: u64,
+    /// Of the server; `None` if none is watched.
+    pub(crate) server_bytes: Option<u64>,
     pub(crate) kernel: KernelMemory,
 }

@@ -16,10 +16,10 @@ use clap::Args;
 
 use crate::engine::{Command, table};
 use crate::options::{Common, LoaderArgs, parse_payload};
-use crate::report::figures;
+use crate::report::figures::{self, Fates};
 use crate::run::Run;
 use crate::scenario::broadcast::publisher::Shape;
-use crate::scenario::broadcast::room::{Published, Publishing, Room};
+use crate::scenario::broadcast::room::{Filled, Published, Publishing, Rest, Room};
 use crate::scenario::pings;
 use crate::wire;
 use loadtest::units::{Cpus, parse_count, parse_cpus, parse_duration, parse_nonzero_duration};
@@ -98,6 +98,10 @@ pub(crate) struct PresetArgs {
     #[arg(long, value_name = "DUR", value_parser = parse_nonzero_duration)]
     hold: Option<Duration>,
 
+    /// How long freed memory may take before the lowest is read: of a burst it goes 10 s later
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "16s")]
+    settle: Duration,
+
     /// Broadcasts, back to back
     #[arg(long, value_name = "N", default_value = "3")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=1000))]
@@ -175,21 +179,27 @@ fn prove(run: &mut Run, args: &PresetArgs, connections: u64, hold: Duration) -> 
         http: None,
         timeout_ns: crate::clock::nanoseconds(args.timeout),
     };
+    let rest = Rest { pings_every: args.ping_interval, settle: args.settle };
     let none = run.memory();
     let mut room = Room::new(run, connections, 1, &shape, false)?;
-    let filled = room.fill(run, connections, &none)?;
+    let first_s = room.open_part(run, connections)?;
+    let part = room.memory(run, connections, rest)?;
+    let rest_s = room.open_rest(run, connections)?;
     room.crew.tell_all(|_| Command::ResetPings);
     let holding = run.window();
     run.hold(&room.crew, "holding", hold)?;
     let held = holding.end();
     let pings_counted = room.crew.count_pings();
+    let all = room.memory(run, connections, rest)?;
+    let filled = Filled::new([none, part, all], first_s + rest_s, rest);
     let what = Publishing { messages: args.broadcasts, rate: None, time: 10 * args.timeout };
     let published: Published = room.publish(run, 0, what)?;
     let open = room.crew.live().open;
-    run.calibrate();
+    run.calibrate(connections);
     let threads = room.crew.threads();
     let (tally, outcome) = room.finish()?;
-    figures::connections(&mut run.report, &tally, connections, open, filled.opening_s);
+    let fates = Fates { asked: connections, open_at_end: open, ..Fates::default() };
+    figures::connections(&mut run.report, &tally, fates, filled.opening_s);
     filled.report(run);
     figures::idle(&mut run.report, &held, open);
     pings::judge(&mut run.report, &pings_counted, hold, args.ping_interval);

@@ -3,8 +3,10 @@
 pub(crate) mod against;
 pub(crate) mod compare;
 pub(crate) mod figures;
+pub(crate) mod memory;
 pub(crate) mod model;
 pub(crate) mod page;
+pub(crate) mod series;
 pub(crate) mod server_log;
 pub(crate) mod table;
 

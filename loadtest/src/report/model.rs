@@ -106,6 +106,9 @@ impl ServerFacts {
 pub(crate) struct Section {
     pub(crate) title: String,
     pub(crate) figures: Vec<Figure>,
+    /// Labels of figures that could not be measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) not_known: Vec<String>,
 }
 
 /// One figure.
@@ -158,7 +161,7 @@ pub(crate) struct TimeSeries {
 impl Report {
     /// Adds a section and gives it to be filled.
     pub(crate) fn section(&mut self, title: &str) -> &mut Section {
-        self.sections.push(Section { title: title.to_owned(), figures: Vec::new() });
+        self.sections.push(Section { title: title.to_owned(), ..Section::default() });
         self.sections.last_mut().expect("one was just added")
     }
 
@@ -235,6 +238,11 @@ impl Section {
             unit: unit.to_owned(),
             better,
         });
+    }
+
+    /// Adds a figure that could not be measured; the label says what it takes.
+    pub(crate) fn not_known(&mut self, label: &str) {
+        self.not_known.push(label.to_owned());
     }
 
     /// Adds a figure that only describes.

@@ -3,7 +3,7 @@
 use loadtest::html::{self, Axis, Plot, Series, Table};
 
 use super::model::{Latency, Report, TimeSeries};
-use super::table::{COLUMNS, format_value, percentile_name, verdict};
+use super::table::{COLUMNS, format_value, percentile_name, rows, verdict};
 
 /// Units that are drawn in another, with the factor.
 const DRAWN_UNITS: [(&str, &str, f64); 2] =
@@ -12,13 +12,11 @@ const DRAWN_UNITS: [(&str, &str, f64); 2] =
 /// Writes the whole report as one file that needs no other.
 pub(crate) fn render(report: &Report) -> String {
     let mut tables = vec![run(report)];
-    tables.extend(report.sections.iter().filter(|section| !section.figures.is_empty()).map(
-        |section| {
-            let figures = section.figures.iter();
-            let rows = figures.map(|f| (f.label.clone(), format_value(f.value, &f.unit)));
-            Table { title: section.title.clone(), rows: rows.collect() }
-        },
-    ));
+    let sections = report.sections.iter().map(|section| Table {
+        title: section.title.clone(),
+        rows: rows(section).map(|(label, value)| (label.to_owned(), value)).collect(),
+    });
+    tables.extend(sections.filter(|table| !table.rows.is_empty()));
     tables.extend(report.latencies.iter().map(latency_table));
     if !report.notes.is_empty() {
         let rows = report.notes.iter().map(|note| ("note".to_owned(), note.clone()));

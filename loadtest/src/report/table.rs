@@ -20,7 +20,7 @@ pub(crate) fn render(report: &Report) -> String {
     if let Some(server) = report.server.line() {
         let _ = writeln!(text, "server: {server}");
     }
-    for section in report.sections.iter().filter(|section| !section.figures.is_empty()) {
+    for section in &report.sections {
         render_section(section, &mut text);
     }
     if !report.latencies.is_empty() {
@@ -44,11 +44,20 @@ pub(super) fn verdict(report: &Report) -> Vec<String> {
 }
 
 fn render_section(section: &Section, text: &mut String) {
-    let _ = writeln!(text, "\n{}", section.title);
-    for figure in &section.figures {
-        let value = format_value(figure.value, &figure.unit);
-        let _ = writeln!(text, "  {:<LABEL_COLUMNS$} {value:>14}", figure.label);
+    let mut rows = rows(section).peekable();
+    if rows.peek().is_some() {
+        let _ = writeln!(text, "\n{}", section.title);
     }
+    for (label, value) in rows {
+        let _ = writeln!(text, "  {label:<LABEL_COLUMNS$} {value:>14}");
+    }
+}
+
+/// Labels and values of a section, those that are not known last.
+pub(super) fn rows(section: &Section) -> impl Iterator<Item = (&str, String)> {
+    let figures = section.figures.iter();
+    let figures = figures.map(|f| (f.label.as_str(), format_value(f.value, &f.unit)));
+    figures.chain(section.not_known.iter().map(|label| (label.as_str(), "not known".to_owned())))
 }
 
 fn render_latencies(latencies: &[Latency], text: &mut String) {
@@ -135,7 +144,8 @@ mod tests {
     fn a_report_shows_its_figures_problems_and_bounds() {
         let mut report = Report { title: "a title".into(), ..Report::default() };
         report.section("Part").tell("a", "a label", 7.0, "");
-        for part in ["a title", "Part", "a label", " 7\n"] {
+        report.section("Other").not_known("another");
+        for part in ["a title", "Part", "a label", " 7\n", "Other", "another", " not known\n"] {
             assert!(render(&report).contains(part), "{part} in {}", render(&report));
         }
         report.problem("it broke");

@@ -11,7 +11,7 @@ use crate::engine::{Behaviour, Command, Crew, Net, Seeds};
 use crate::measure::histogram::Latencies;
 use crate::measure::sequence::{Faults, Sequences};
 use crate::options::{Common, parse_payload};
-use crate::report::figures;
+use crate::report::figures::{self, Fates};
 use crate::report::model::Report;
 use crate::run::Run;
 use crate::stamp::{Stamp, StampReader};
@@ -237,7 +237,8 @@ pub(crate) fn run(args: &ChatArgs) -> Result<bool, String> {
     let finished = crew.finish().map_err(|error| error.to_string())?;
     let mut all = Outcome::default();
     finished.outcomes.iter().for_each(|outcome| all.add(outcome));
-    figures::connections(&mut run.report, &finished.tally, count, open, 0.0);
+    let fates = Fates { asked: count, open_at_end: open, ..Fates::default() };
+    figures::connections(&mut run.report, &finished.tally, fates, 0.0);
     report(&mut run.report, &all, args, (said, delivered), spent.seconds);
     figures::spent(&mut run.report, &spent, delivered, "delivery");
     run.finish()

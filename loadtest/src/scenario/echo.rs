@@ -11,7 +11,7 @@ use crate::engine::{Behaviour, Command, Crew, Net, Seeds};
 use crate::measure::histogram::Latencies;
 use crate::options::{Common, parse_payload};
 use crate::report::against::{Against, Work};
-use crate::report::figures;
+use crate::report::figures::{self, Fates};
 use crate::report::model::Report;
 use crate::run::Run;
 use crate::stamp::{SENDERS_MAX, Stamp};
@@ -319,7 +319,8 @@ pub(crate) fn run(args: &EchoArgs) -> Result<bool, String> {
     let late_ns = nanoseconds(args.common.loader.timeout);
     let open = crew.live().open;
     let finished = crew.finish().map_err(|error| error.to_string())?;
-    figures::connections(&mut run.report, &finished.tally, count, open, 0.0);
+    let fates = Fates { asked: count, open_at_end: open, ..Fates::default() };
+    figures::connections(&mut run.report, &finished.tally, fates, 0.0);
     let mut all = Outcome::default();
     finished.outcomes.iter().for_each(|outcome| all.add(outcome));
     let echoed = after.messages - before.messages;

@@ -8,9 +8,10 @@ use super::broadcast::publisher::Shape;
 use super::broadcast::room::{Published, Publishing, Room};
 use super::broadcast::subscriber::Outcome;
 use crate::options::{Common, parse_payload};
-use crate::report::figures;
+use crate::report::figures::{self, Fates};
+use crate::report::memory;
 use crate::report::model::Report;
-use crate::run::Run;
+use crate::run::{Run, SETTLE_TIME};
 use crate::template::Template;
 use crate::wire;
 use loadtest::units::{parse_nonzero_duration, parse_rate, parse_share};
@@ -66,20 +67,23 @@ pub(crate) fn run(args: &SlowArgs) -> Result<bool, String> {
     let all_read = room.publish(&mut run, 0, what)?;
     room.deafen(args.share);
     let some_read = room.publish(&mut run, 1, what)?;
-    let highest = run.sampler.samples.iter().map(|sample| sample.server_bytes).max();
-    let memory = run.settled_memory(&room.crew)?;
+    let highest = run.sampler.samples.iter().map(|sample| sample.server_bytes).max().flatten();
+    let rest = run.settled_memory(&room.crew, SETTLE_TIME)?;
     let open = room.crew.live().open;
     let (tally, outcome) = room.finish()?;
     for (name, value) in [("rate", args.rate), ("share", args.share)] {
         run.report.parameter(name, value);
     }
     run.report.parameter("payload_bytes", shape.size as f64);
-    figures::connections(&mut run.report, &tally, count, open, filled.opening_s);
+    let fates = Fates { asked: count, open_at_end: open, ..Fates::default() };
+    figures::connections(&mut run.report, &tally, fates, filled.opening_s);
     report(&mut run.report, &outcome, [&all_read, &some_read]);
-    let section = run.report.section("Server memory");
-    section.tell("server_rss_before", "resident, all reading", filled.all.server_bytes as f64, "B");
-    section.cost("server_rss_highest", "  the highest", highest.unwrap_or(0) as f64, "B");
-    section.cost("server_rss_after", "  at the end", memory.server_bytes as f64, "B");
+    let moments = [
+        ("server_rss_before", "resident, all reading", filled.server_bytes()),
+        ("server_rss_highest", "  the highest", highest),
+        ("server_rss_after", "  at the end", rest.server_bytes),
+    ];
+    memory::moments(&mut run.report, moments);
     figures::judge_loader(&mut run.report, &all_read.spent);
     figures::spent(&mut run.report, &some_read.spent, some_read.delivered, "delivery");
     run.finish()

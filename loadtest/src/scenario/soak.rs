@@ -11,9 +11,10 @@ use super::echo::{self, Echo, Form, Order, Pace};
 use crate::engine::{Command, Crew, Seeds};
 use crate::measure::memory::MemoryState;
 use crate::options::{Common, parse_payload};
-use crate::report::figures;
+use crate::report::figures::{self, Fates};
+use crate::report::memory;
 use crate::report::model::Report;
-use crate::run::Run;
+use crate::run::{Run, SETTLE_TIME};
 use crate::target::{Target, Url};
 use crate::template::Template;
 use crate::wire;
@@ -86,12 +87,12 @@ pub(crate) fn run(args: &SoakArgs) -> Result<bool, String> {
     others.echoing.tell_all(|_| Command::Order(Order::Begin));
     let coming = (args.churn_rate * args.duration.as_secs_f64()).ceil() as u64;
     others.churning.open(coming, args.churn_rate);
-    let before = run.settled_memory(&room.crew)?;
+    let before = run.settled_memory(&room.crew, SETTLE_TIME)?;
     let now = run.clock.now_ns();
     others.echoing.tell_all(|_| Command::Order(Order::Measure(now)));
     let what = Publishing { messages: u64::MAX, rate: Some(args.rate), time: args.duration };
     let published = room.publish(&mut run, 0, what)?;
-    let after = run.settled_memory(&room.crew)?;
+    let after = run.settled_memory(&room.crew, SETTLE_TIME)?;
     others.echoing.tell_all(|_| Command::Order(Order::Stop));
     others.churning.tell_all(|_| Command::StopOpening);
     others.echoing.sync();
@@ -99,13 +100,17 @@ pub(crate) fn run(args: &SoakArgs) -> Result<bool, String> {
     let timeout = args.common.loader.timeout;
     run.wait(timeout, &others.echoing, |_, live| live.messages >= live.sent)?;
     let open = room.crew.live().open + others.echoing.live().open;
-    let came = others.churning.live().opened;
     let (mut tally, outcome) = room.finish()?;
     let echoing = others.echoing.finish().map_err(|error| error.to_string())?;
     let churning = others.churning.finish().map_err(|error| error.to_string())?;
     tally.add(&echoing.tally);
     tally.add(&churning.tally);
-    figures::connections(&mut run.report, &tally, listeners + part + came, open, 0.0);
+    let came = churning.tally.opened;
+    let let_go: u64 = churning.outcomes.iter().sum();
+    // Those that came last are still there.
+    let open_at_end = open + came.saturating_sub(let_go + churning.tally.lost);
+    let fates = Fates { asked: listeners + part + churning.tally.begun, open_at_end, let_go };
+    figures::connections(&mut run.report, &tally, fates, 0.0);
     filled.report(&mut run);
     for (name, rate) in [("echo_rate", args.echo_rate), ("churn_rate", args.churn_rate)] {
         run.report.parameter(name, rate);
@@ -152,15 +157,16 @@ fn report(
     seconds: f64,
 ) {
     let section = report.section("The others");
-    section.tell("came", "came and went", came as f64, "");
+    section.tell("came", "came, of those that come and go", came as f64, "");
     section.tell("echoes", "echoes", echoes.received as f64, "");
     section.cost("echoes_wrong", "replies with a wrong length or number", echoes.wrong as f64, "");
     section.cost("echoes_unanswered", "messages without a reply", echoes.unanswered as f64, "");
-    if before.server_bytes > 0 {
-        let grown = after.server_bytes as f64 - before.server_bytes as f64;
+    if let Some(grown) = memory::growth(before, after) {
         section.cost("server_rss_grown", "server, resident, grown meanwhile", grown, "B");
         let per_hour = grown * 3600.0 / seconds;
         section.cost("server_rss_per_hour", "  in an hour at this pace", per_hour, "B");
+    } else {
+        section.not_known(memory::SERVER_NOT_KNOWN);
     }
     let measured = "open loop: from the intended send time of the schedule to the reply";
     report.latency(("echo_latency", "echo"), measured, &echoes.latencies);

@@ -162,6 +162,12 @@ fn a_soak_has_all_groups() {
     assert_eq!(figure(&report, "lost"), 0.0);
     assert!(figure(&report, "echoes") > 100.0);
     assert!(figure(&report, "came") > 100.0);
+    // What has become of each is told.
+    let told = ["connections_open_at_end", "connections_let_go", "connections_lost"];
+    let told: f64 = told.iter().map(|id| figure(&report, id)).sum();
+    assert_eq!(figure(&report, "connections_opened"), told);
+    let never_open = figure(&report, "connections_failed");
+    assert_eq!(figure(&report, "connections_asked"), told + never_open);
 }
 
 #[test]
@@ -171,7 +177,7 @@ fn a_preset_proves_its_claim_with_the_server_that_it_starts() {
     for backend in ["epoll", "io_uring"] {
         let mut args = vec!["100k", "-n", "3000", "--hold", "2s", "--port", &port];
         args.extend(["--server", &program, "--backend", backend, "--workers", "3"]);
-        args.extend(["--ping-interval", "1s"]);
+        args.extend(["--ping-interval", "1s", "--settle", "1s"]);
         let (code, report) = measure(&args);
         assert_eq!(code, 0);
         assert_eq!(figure(&report, "connections_open_at_end"), 3000.0);
@@ -179,5 +185,9 @@ fn a_preset_proves_its_claim_with_the_server_that_it_starts() {
         assert_eq!(figure(&report, "pings_expected"), 2.0);
         assert_eq!(figure(&report, "workers"), 3.0);
         assert!(figure(&report, "server_rss_slope") > 0.0);
+        let read = "Memory, read after a round of pings, a broadcast and 1s";
+        let sections = report["sections"].as_array().expect("a report has sections");
+        assert!(sections.iter().any(|section| section["title"] == read), "{report}");
+        assert!(!report["notes"].to_string().contains("had not had a ping"), "{report}");
     }
 }

@@ -163,6 +163,23 @@ fn a_report_names_the_server_and_its_backend() {
 }
 
 #[test]
+fn what_is_not_known_of_a_server_is_neither_zero_nor_drawn() {
+    let server = Throng::start(&[]);
+    let (url, path) = (server.url("/room/a"), temporary("html"));
+    let html = path.to_string_lossy();
+    let args = ["slow", "-n", "10", "--duration", "500ms", "--url", &url, "--html", &html];
+    let output = loadtest(&args);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("not known\n"), "{said}");
+    assert!(!said.contains(" 0 B\n"), "{said}");
+    let page = std::fs::read_to_string(&path).expect("it was written");
+    std::fs::remove_file(&path).expect("it is ours");
+    let drawn = |plot: &str| page.contains(&format!("aria-label=\"{plot}\""));
+    assert!(drawn("open connections") && page.contains("not known"));
+    assert!(!drawn("server, resident") && !drawn("CPUs in use by the server"));
+}
+
+#[test]
 fn a_failure_ends_with_its_reason() {
     let url = format!("ws://127.0.0.1:{}/", free_port());
     let output = loadtest(&["connect", "-n", "3", "--url", &url, "--hold", "0"]);

@@ -12,7 +12,7 @@ use clap::Args;
 
 use crate::options::{Common, parse_payload};
 use crate::report::against::{Against, Work};
-use crate::report::figures;
+use crate::report::figures::{self, Fates};
 use crate::run::Run;
 use crate::target::Url;
 use crate::template::Template;
@@ -126,9 +126,10 @@ pub(crate) fn run(args: &BroadcastArgs) -> Result<bool, String> {
     };
     let published = room.publish(&mut run, 0, publishing)?;
     let open = room.crew.live().open;
-    run.calibrate();
+    run.calibrate(count);
     let (tally, outcome) = room.finish()?;
-    figures::connections(&mut run.report, &tally, count, open, memory.opening_s);
+    let fates = Fates { asked: count, open_at_end: open, ..Fates::default() };
+    figures::connections(&mut run.report, &tally, fates, memory.opening_s);
     memory.report(&mut run);
     if let Some((count, first)) = shape.http.as_ref().and_then(HttpOutlet::failures) {
         run.report.problem(format!("{count} posts failed, the first one: {first}"));
