@@ -16,8 +16,9 @@ use crate::template::Template;
 use crate::wire;
 use loadtest::units::{parse_nonzero_duration, parse_rate, parse_share};
 
-/// Publishes by the clock, first while all read, then while a share of the receivers does not.
-/// Throng's /room/loadtest is the default place.
+/// Publishes by the clock, first while all read, then while a share of the receivers does not. Those
+/// read again at the end, which shows whom the server has ended: the end of a connection waits
+/// behind what is not read. Throng's /room/loadtest is the default place.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct SlowArgs {
     /// The share that stops reading: 0.1 or 10%
@@ -69,6 +70,7 @@ pub(crate) fn run(args: &SlowArgs) -> Result<bool, String> {
     let some_read = room.publish(&mut run, 1, what)?;
     let highest = run.sampler.samples.iter().map(|sample| sample.server_bytes).max().flatten();
     let rest = run.settled_memory(&room.crew, SETTLE_TIME)?;
+    room.hear_again(&mut run)?;
     let open = room.crew.live().open;
     let (tally, outcome) = room.finish()?;
     for (name, value) in [("rate", args.rate), ("share", args.share)] {
@@ -92,7 +94,10 @@ pub(crate) fn run(args: &SlowArgs) -> Result<bool, String> {
 fn report(report: &mut Report, all: &Outcome, parts: [&Published; 2]) {
     let section = report.section("Slow receivers");
     section.tell("deaf", "stopped reading", all.deaf as f64, "");
-    section.tell("deaf_ended", "  ended by the server, as seen here", all.deaf_ended as f64, "");
+    section.tell("deaf_ended", "  ended by the server", all.deaf_ended as f64, "");
+    section.tell("deaf_kept", "  kept, with all when they read again", all.deaf_kept as f64, "");
+    let neither = all.deaf.saturating_sub(all.deaf_ended + all.deaf_kept);
+    section.tell("deaf_neither", "  open, and without all in time", neither as f64, "");
     let published: u64 = parts.iter().map(|part| part.messages).sum();
     section.tell("published", "messages published", published as f64, "");
     let section = report.section("The others");

@@ -214,6 +214,17 @@ impl Room {
         self.crew.sync();
     }
 
+    /// Lets them read again, until each has come to its end or to the last message.
+    pub(crate) fn hear_again(&self, run: &mut Run) -> Result<(), String> {
+        self.crew.tell_all(|_| Command::Order(Order::HearAgain));
+        run.progress.begin("reading what waited", 0);
+        let is_done = |_: &mut Run, _| self.ledger.unheard.load(Ordering::Acquire) == 0;
+        // Those of which nothing is known in time are told as such.
+        let _ = run.wait(self.timeout, &self.crew, is_done)?;
+        run.progress.end();
+        Ok(())
+    }
+
     fn counts(&self) -> (u64, u64, u64) {
         let get = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Acquire);
         let ledger = &self.ledger;
