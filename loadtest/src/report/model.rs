@@ -58,11 +58,13 @@ impl Bound {
         match self {
             Self::Server => None,
             Self::SharedCpus => Some(
-                "shared CPUs: both ends together used them up, so rates and times are of both;                  what a message costs the server is its own",
+                "both ends ran on the same CPUs, which were used up: rates and times are of both, \
+                 what a message costs the server is its own",
             ),
             Self::Loader => Some(
-                "LOADER-BOUND: under 10 % of the loader's CPUs or of its busiest thread were idle,                  so rates and times may be its own; more --threads, or CPUs of its own (--cpus, \
-                 --server-cpus)",
+                "LOADER-BOUND: under 10 % of the loader's CPUs or of its busiest thread were \
+                 idle, so rates and times may be its own; more --threads, or CPUs of its own \
+                 (--cpus, --server-cpus)",
             ),
         }
     }

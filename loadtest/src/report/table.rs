@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(verdict(&report), ["OK: all that was expected has held"]);
         report.bind(Bound::SharedCpus);
         let said = verdict(&report).join("\n");
-        assert!(said.contains("shared CPUs") && !said.contains("LOADER-BOUND"), "{said}");
+        assert!(said.contains("the same CPUs") && !said.contains("LOADER-BOUND"), "{said}");
         report.bind(Bound::Loader);
         report.bind(Bound::SharedCpus);
         assert_eq!(report.bound, Bound::Loader, "the worst part counts");
