@@ -13,8 +13,8 @@
 //! | 2 | `engine` | very many clients from few threads |
 //! | 1 | `floor` `measure` | the kernel alone; what is read from the kernel meanwhile |
 //! | 1 | `options` `server` `target` | what all can be told; the process; where to connect |
-//! | 0 | `clock` `html` `output` `place` `progress` `server_log` `signals` | what names nothing else |
-//! | 0 | `softirq` `stamp` `template` `units` `wire` | |
+//! | 0 | `clock` `html` `output` `place` `progress` `server_log` | what names nothing else |
+//! | 0 | `signals` `softirq` `stamp` `template` `units` `wire` | |
 
 #![allow(clippy::disallowed_methods, reason = "a measurement lives in real time")]
 

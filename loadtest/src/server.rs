@@ -211,8 +211,8 @@ fn tasks(pid: Pid) -> io::Result<Vec<Pid>> {
     Ok(ids.map(Pid::from_raw).collect())
 }
 
-/// Descriptors of a table that are looked at: servers wait with one of the first that they open, and
-/// behind it come very many connections.
+/// Descriptors of a table that are looked at: servers wait with one of the first that they open,
+/// and behind it come very many connections.
 const DESCRIPTORS_LOOKED_AT: usize = 256;
 
 fn has_descriptor(task: Pid, wanted: &str) -> bool {

@@ -77,8 +77,8 @@ mod tests {
             tell(&mut report, &["stopped pings=20899".to_owned()]);
             report.notes
         };
-        let expected = "pings: the server sent 20,899 until it stopped, clients answered 20,600 until \
-                        they went, 9,000 of them while held";
+        let expected = "pings: the server sent 20,899 until it stopped, clients answered 20,600 \
+                        until they went, 9,000 of them while held";
         assert_eq!(told(20_600.0), [expected]);
         let mut report = Report::default();
         report.section("a").tell("pings_answered", "", 5.0, "");

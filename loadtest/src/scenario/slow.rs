@@ -16,9 +16,9 @@ use crate::template::Template;
 use crate::wire;
 use loadtest::units::{parse_nonzero_duration, parse_rate, parse_share};
 
-/// Publishes by the clock, first while all read, then while a share of the receivers does not. Those
-/// read again at the end, which shows whom the server has ended: the end of a connection waits
-/// behind what is not read. Throng's /room/loadtest is the default place.
+/// Publishes by the clock, first while all read, then while a share of the receivers does not.
+/// Those read again at the end, which shows whom the server has ended: the end of a connection
+/// waits behind what is not read. Throng's /room/loadtest is the default place.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct SlowArgs {
     /// The share that stops reading: 0.1 or 10%
