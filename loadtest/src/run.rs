@@ -1,23 +1,27 @@
 //! What every scenario needs around it: the server, the crew, waiting, watching, the report.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use loadtest::units::Cpus;
 use nix::unistd::Pid;
 
-use crate::cli::Common;
 use crate::clock::{Clock, nanoseconds, seconds};
+use crate::engine::calibration::{self, LoaderEnd};
 use crate::engine::tally::LiveCounts;
 use crate::engine::{Behaviour, Crew, Opening, Seeds, table};
-use crate::measure::calibration::{self, LoaderEnd};
 use crate::measure::kernel::{self, KernelMemory};
+use crate::measure::memory::MemoryState;
 use crate::measure::process::resident_bytes;
 use crate::measure::sampler::Sampler;
-use crate::measure::window::Window;
+use crate::measure::window::{LoaderCpus, Place, Window};
+use crate::options::Common;
+use crate::output::Output;
 use crate::progress::Progress;
-use crate::report::model::{Host, Report, SCHEMA};
-use crate::server::{Server, own_cpus, pin_this_thread};
+use crate::report;
+use crate::report::model::{Host, Report, SCHEMA, ServerFacts};
+use crate::server::{Server, allowed_cpus, pin_this_thread};
 use crate::signals;
 use crate::target::{Target, Url};
 use crate::template::Template;
@@ -32,8 +36,9 @@ const AVAILABLE_BYTES_MIN: u64 = 1 << 30;
 /// How long all connects of a step may take together.
 const OPENING_MAX: Duration = Duration::from_secs(600);
 
-/// How long freed memory may take until it has gone back to the system.
-const SETTLE_TIME: Duration = Duration::from_millis(2500);
+/// How long freed memory may take until it has gone back to the system, but for what a burst has
+/// left.
+pub(crate) const SETTLE_TIME: Duration = Duration::from_millis(2500);
 
 /// Where Throng listens by default.
 const DEFAULT_AUTHORITY: &str = "ws://127.0.0.1:8080";
@@ -49,17 +54,15 @@ pub(crate) struct Run {
     pub(crate) url: Url,
     pub(crate) target: Target,
     pub(crate) loader_end: Option<LoaderEnd>,
-    cpus: Vec<usize>,
+    outputs: Outputs,
+    place: Place,
     limit: usize,
 }
 
-/// Memory at one moment.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct MemoryState {
-    pub(crate) connections: u64,
-    /// Of the server; 0 if none is watched.
-    pub(crate) server_bytes: u64,
-    pub(crate) kernel: KernelMemory,
+/// Where the report is written.
+struct Outputs {
+    json: Option<Output>,
+    html: Option<Output>,
 }
 
 impl Run {
@@ -67,6 +70,9 @@ impl Run {
     pub(crate) fn start(common: &Common, scenario: &str, path: &str) -> Result<Self, String> {
         let clock = Clock::start();
         let common = common.clone();
+        let open = |path: &Option<PathBuf>| path.as_deref().map(Output::open).transpose();
+        let outputs =
+            Outputs { json: open(&common.loader.json)?, html: open(&common.loader.html)? };
         let default = format!("{DEFAULT_AUTHORITY}{path}");
         let url = Url::parse(common.url.as_ref().unwrap_or(&default), "ws")?;
         let mut target = Target::new(&url, &common.header, &common.subprotocol)?;
@@ -84,15 +90,19 @@ impl Run {
         if let Some(cpus) = &common.loader.cpus {
             pin_this_thread(cpus)?;
         }
+        let place = place(&common, server.as_ref(), &target);
         let pid = server.as_ref().map(|server| server.pid);
-        let title = format!("loadtest {scenario}, {} connections", common.loader.connections);
         let mut report = Report {
             schema: SCHEMA,
-            title: common.loader.title.clone().unwrap_or(title),
             scenario: scenario.to_owned(),
             command: std::env::args().collect(),
             started_unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs()),
             host: host(),
+            server: ServerFacts {
+                url: format!("ws://{}{}", url.authority, url.path),
+                address: target.address.to_string(),
+                ..ServerFacts::default()
+            },
             ..Report::default()
         };
         parameters(&mut report, &common);
@@ -105,7 +115,8 @@ impl Run {
             url,
             target,
             loader_end: None,
-            cpus: own_cpus(),
+            outputs,
+            place,
             limit,
             common,
         })
@@ -117,7 +128,7 @@ impl Run {
 
     /// How many threads have room for this many connections.
     pub(crate) fn threads(&self, connections: u64) -> Result<usize, String> {
-        let wanted = self.common.loader.threads.map_or(self.cpus.len(), usize::from);
+        let wanted = self.common.loader.threads.map_or(self.place.loader.len(), usize::from);
         let wanted = wanted.min(connections.try_into().unwrap_or(usize::MAX));
         let connections = usize::try_from(connections).unwrap_or(usize::MAX);
         table::threads_for(connections, wanted, self.limit).ok_or_else(|| {
@@ -158,20 +169,24 @@ impl Run {
 
     /// Begins a measurement.
     pub(crate) fn window(&self) -> Window {
-        let server_cpus = self.common.server_cpus.as_ref().map_or(&[][..], |cpus| &cpus.0);
-        Window::begin(self.clock, self.server_pid(), &self.cpus, server_cpus)
+        Window::begin(self.clock, self.server_pid(), &self.place)
     }
 
     /// Finds out what the loader's end of a connection costs the kernel. To be done when all
     /// connections are open: then the kernel has nothing left over that would make it look less.
-    pub(crate) fn calibrate(&mut self) {
+    pub(crate) fn calibrate(&mut self, connections: u64) {
+        if connections < report::memory::KERNEL_CONNECTIONS_MIN {
+            return;
+        }
         match calibration::loader_end(self.limit) {
             Ok(end) if end.bytes > 0.0 => self.loader_end = Some(end),
             Ok(_) => self.report.note(
                 "the loader's end of a connection is not shown: /proc/slabinfo is for root, or \
                  the kernel gave slabs back while it was measured",
             ),
-            Err(error) => self.report.note(format!("the kernel's share is not known: {error}")),
+            Err(why) => {
+                self.report.note(format!("the loader's end of a connection is not shown: {why}"))
+            }
         }
     }
 
@@ -269,17 +284,17 @@ impl Run {
         Ok(())
     }
 
-    /// Memory, when what is to be freed has been.
+    /// Memory, when what is to be freed has been: the lowest within some time.
     pub(crate) fn settled_memory<B: Behaviour>(
         &mut self,
         crew: &Crew<B>,
+        time: Duration,
     ) -> Result<MemoryState, String> {
-        let mut lowest = u64::MAX;
-        let pid = self.server_pid();
+        let mut lowest: Option<u64> = None;
         self.progress.begin("settling", 0);
-        self.wait(SETTLE_TIME, crew, |_, _| {
-            let bytes = pid.and_then(|pid| resident_bytes(pid).ok()).unwrap_or(0);
-            lowest = lowest.min(bytes);
+        self.wait(time, crew, |run, _| {
+            let now = run.server_bytes();
+            lowest = lowest.zip(now).map(|(lowest, now)| lowest.min(now)).or(now);
             false
         })?;
         self.progress.end();
@@ -287,32 +302,70 @@ impl Run {
         Ok(MemoryState { connections, server_bytes: lowest, kernel: KernelMemory::read() })
     }
 
+    fn server_bytes(&self) -> Option<u64> {
+        self.server_pid().and_then(|pid| resident_bytes(pid).ok())
+    }
+
     /// Memory before anything is connected.
     pub(crate) fn memory(&self) -> MemoryState {
-        let bytes = self.server_pid().and_then(|pid| resident_bytes(pid).ok()).unwrap_or(0);
-        MemoryState { connections: 0, server_bytes: bytes, kernel: KernelMemory::read() }
+        let server_bytes = self.server_bytes();
+        MemoryState { connections: 0, server_bytes, kernel: KernelMemory::read() }
+    }
+
+    /// Names the server, while it runs, and the run.
+    fn name_all(&mut self) {
+        if let Some(server) = &self.server {
+            self.report.server.program = server.program();
+            self.report.server.backend = server.backend().map(str::to_owned);
+        }
+        let (scenario, loader) = (&self.report.scenario, &self.common.loader);
+        let backend = self.report.server.backend.as_ref();
+        let backend = backend.map(|backend| format!(", {backend}")).unwrap_or_default();
+        let title = format!("loadtest {scenario}, {} connections{backend}", loader.connections);
+        self.report.title = loader.title.clone().unwrap_or(title);
     }
 
     /// Ends the run: prints and writes the report. Gives whether all has held.
     pub(crate) fn finish(mut self) -> Result<bool, String> {
         self.progress.end();
+        self.name_all();
         if let Some(server) = self.server.take() {
             let (log, problem) = server.stop();
-            crate::report::server_log::tell(&mut self.report, &log);
+            report::server_log::tell(&mut self.report, &log);
             self.report.problems.extend(problem);
         }
-        let series = crate::report::figures::series(&self.sampler.samples);
-        self.report.series = series;
+        self.report.series = report::series::all(&self.sampler.samples);
         self.report.is_ok = self.report.problems.is_empty();
-        print!("{}", crate::report::table::render(&self.report));
-        if let Some(path) = &self.common.loader.json {
-            crate::report::write_json(&self.report, path)?;
+        print!("{}", report::table::render(&self.report));
+        if let Some(output) = self.outputs.json {
+            output.write(&report::json(&self.report)?)?;
         }
-        if let Some(path) = &self.common.loader.html {
-            crate::report::write_html(&self.report, path)?;
+        if let Some(output) = self.outputs.html {
+            output.write(&report::page::render(&self.report))?;
         }
         Ok(self.report.is_ok)
     }
+}
+
+/// On which CPUs both ends are. A server that is not watched may be on any of its machine.
+fn place(common: &Common, server: Option<&Server>, target: &Target) -> Place {
+    let loader = allowed_cpus(Pid::from_raw(0));
+    let given = common.server_cpus.as_ref().map(|cpus| cpus.0.clone());
+    let is_here = target.address.ip().is_loopback();
+    let may_be_on = match (&given, server) {
+        (Some(cpus), _) => cpus.clone(),
+        (None, Some(server)) => allowed_cpus(server.pid),
+        (None, None) => {
+            if is_here {
+                loader.clone()
+            } else {
+                Vec::new()
+            }
+        }
+    };
+    let is_shared = may_be_on.iter().any(|cpu| loader.contains(cpu));
+    let shared = if is_shared { LoaderCpus::Shared } else { LoaderCpus::Own };
+    Place { loader, server: given.unwrap_or_default(), shared }
 }
 
 /// What changes the figures of every scenario; no two runs that differ in it are compared.

@@ -107,6 +107,24 @@ impl Server {
         if self.child.is_some() { self.has_ended().is_none() } else { kill(self.pid, None).is_ok() }
     }
 
+    /// What the process is called.
+    pub(crate) fn program(&self) -> Option<String> {
+        let name = fs::read_to_string(format!("/proc/{}/comm", self.pid)).ok()?;
+        Some(name.trim_end().to_owned())
+    }
+
+    /// What it waits for the kernel with, as its descriptors tell.
+    pub(crate) fn backend(&self) -> Option<&'static str> {
+        let tables = tasks(self.pid).ok()?;
+        let has = |wanted: &str| tables.iter().any(|task| has_descriptor(*task, wanted));
+        match (has("anon_inode:[io_uring]"), has("anon_inode:[eventpoll]")) {
+            (true, false) => Some("io_uring"),
+            (true, true) => Some("io_uring and epoll"),
+            (false, true) => Some("epoll"),
+            (false, false) => None,
+        }
+    }
+
     /// Stops it, if it was started here; gives the last lines that it said, and what was wrong
     /// with its end.
     pub(crate) fn stop(mut self) -> (Vec<String>, Option<String>) {
@@ -193,6 +211,18 @@ fn tasks(pid: Pid) -> io::Result<Vec<Pid>> {
     Ok(ids.map(Pid::from_raw).collect())
 }
 
+/// Descriptors of a table that are looked at: servers wait with one of the first that they open,
+/// and behind it come very many connections.
+const DESCRIPTORS_LOOKED_AT: usize = 256;
+
+fn has_descriptor(task: Pid, wanted: &str) -> bool {
+    let descriptors = fs::read_dir(format!("/proc/{task}/fd")).into_iter().flatten();
+    let mut links = descriptors
+        .take(DESCRIPTORS_LOOKED_AT)
+        .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    links.any(|link| link.as_os_str() == wanted)
+}
+
 /// Does something while this thread is on some CPUs; what it starts stays there.
 fn on_cpus<T>(cpus: Option<&Cpus>, run: impl FnOnce() -> T) -> Result<T, String> {
     let Some(cpus) = cpus else { return Ok(run()) };
@@ -210,9 +240,9 @@ pub(crate) fn pin_this_thread(cpus: &Cpus) -> Result<(), String> {
         .map_err(|error| format!("cannot run on CPUs {:?}: {error}; see `nproc`", cpus.0))
 }
 
-/// The CPUs that this thread may run on.
-pub(crate) fn own_cpus() -> Vec<usize> {
-    let set = sched_getaffinity(Pid::from_raw(0)).unwrap_or_default();
+/// The CPUs that a process may run on; 0 is this thread.
+pub(crate) fn allowed_cpus(pid: Pid) -> Vec<usize> {
+    let set = sched_getaffinity(pid).unwrap_or_default();
     (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).collect()
 }
 

@@ -35,6 +35,12 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     millis.map(Duration::from_millis).ok_or_else(wrong)
 }
 
+/// As [`parse_duration`], without 0: in no time nothing can be measured.
+pub fn parse_nonzero_duration(text: &str) -> Result<Duration, String> {
+    let duration = parse_duration(text)?;
+    if duration.is_zero() { Err("a duration above 0 is needed".into()) } else { Ok(duration) }
+}
+
 /// Parses a number per second: `0.5`, `1000`; 0 is as fast as possible.
 pub fn parse_rate(text: &str) -> Result<f64, String> {
     let rate = text.parse().ok().filter(|rate| (0.0..=1e7).contains(rate));
@@ -116,6 +122,8 @@ mod tests {
         assert_eq!(parse_size("64KiB"), Ok(65_536));
         assert_eq!(parse_duration("25s"), Ok(Duration::from_secs(25)));
         assert_eq!(parse_duration("0"), Ok(Duration::ZERO));
+        assert_eq!(parse_nonzero_duration("1ms"), Ok(Duration::from_millis(1)));
+        assert!(parse_nonzero_duration("0").is_err() && parse_nonzero_duration("0s").is_err());
         assert_eq!(parse_count("100k"), Ok(100_000));
         assert_eq!(parse_count("1m"), Ok(1_000_000));
         for bad in ["", "x", "-1", "1x", "99999999999999999999"] {

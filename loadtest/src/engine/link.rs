@@ -18,13 +18,22 @@ pub(crate) enum State {
     Gone,
 }
 
+/// Whether a connection is read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hearing {
+    Always,
+    /// Its owner has stopped to.
+    Deaf,
+    /// Its owner had stopped to for a while, so that the server may have ended it.
+    Again,
+}
+
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) socket: TcpStream,
     pub(crate) state: State,
-    /// Its owner has stopped to read from it.
-    pub(crate) is_deaf: bool,
+    pub(crate) hearing: Hearing,
     /// Pings since the last reset.
     pub(crate) pings: u16,
     /// Its number among all connections of the crew.
@@ -51,7 +60,7 @@ pub(crate) struct Extra {
 impl Link {
     pub(crate) fn new(socket: TcpStream, id: u32, intended_ns: u64) -> Self {
         let extra = Some(Box::new(Extra { intended_ns, ..Extra::default() }));
-        Self { socket, state: State::Connecting, is_deaf: false, pings: 0, id, extra }
+        Self { socket, state: State::Connecting, hearing: Hearing::Always, pings: 0, id, extra }
     }
 
     pub(crate) fn extra(&self) -> Option<&Extra> {

@@ -4,6 +4,7 @@
 //! a descriptor table of its own. What the connections are for is a [`Behaviour`]; what is to
 //! be done next comes as a [`Command`] from the conducting thread. Nothing here knows a scenario.
 
+pub(crate) mod calibration;
 mod frames;
 mod link;
 mod net;
@@ -15,7 +16,6 @@ mod thread;
 mod timer;
 
 pub(crate) use net::{Leave, Net, Opening};
-pub(crate) use sources::make_close_reset;
 
 use std::io;
 use std::sync::Arc;
@@ -261,9 +261,4 @@ impl<O> Handle<O> {
         let _ = self.commands.send(command);
         let _ = self.waker.wake();
     }
-}
-
-/// Begins to connect as a client with this number does.
-pub(crate) fn connect_from(to: std::net::SocketAddr, id: u32) -> io::Result<mio::net::TcpStream> {
-    sources::connect(to, id)
 }

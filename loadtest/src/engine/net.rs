@@ -9,7 +9,7 @@ use std::time::Duration;
 use mio::{Interest, Registry, Token};
 use slab::Slab;
 
-use super::link::{Link, State};
+use super::link::{Hearing, Link, State};
 use super::ramp::Ramp;
 use super::sources;
 use super::tally::{Live, Tally};
@@ -24,6 +24,9 @@ const OUTGOING_BYTES_MAX: usize = 1 << 20;
 /// Frames of so many bytes leave by themselves, as copying them behind others costs more than a
 /// write does.
 const AT_ONCE_BYTES: usize = 4096;
+
+/// What a connection's events are about.
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// Connects begun in one go, before what has happened to others is looked at.
 const BEGUN_AT_ONCE: usize = 256;
@@ -123,9 +126,17 @@ impl Net {
         open.map(|(key, _)| key).collect()
     }
 
-    /// Stops to read from a connection, for good.
+    /// Stops to read from a connection.
     pub(crate) fn make_deaf(&mut self, key: usize) {
-        self.links[key].is_deaf = true;
+        self.links[key].hearing = Hearing::Deaf;
+    }
+
+    /// Reads from one again: an end that waits behind what was not read is only seen then.
+    pub(crate) fn hear_again(&mut self, key: usize) -> io::Result<()> {
+        let link = &mut self.links[key];
+        link.hearing = Hearing::Again;
+        // The poll has told of what is there already, and tells of it once more.
+        self.registry.reregister(&mut link.socket, Token(key), INTEREST)
     }
 
     /// Sends one message; false if the connection is not open.
@@ -222,8 +233,7 @@ impl Net {
         let address = self.opening.target.address;
         let mut socket = sources::connect(address, id)?;
         let entry = self.links.vacant_entry();
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        self.registry.register(&mut socket, Token(entry.key()), interest)?;
+        self.registry.register(&mut socket, Token(entry.key()), INTEREST)?;
         self.deadlines.push_back((now_ns + self.opening.timeout_ns, entry.key(), id));
         entry.insert(Link::new(socket, id, intended_ns));
         Ok(())
@@ -314,10 +324,15 @@ impl Net {
             State::Open => {
                 self.open -= 1;
                 // One that does not read is expected to be ended.
-                self.tally.lost += u64::from(why.is_some() && !link.is_deaf);
+                let has_read = link.hearing == Hearing::Always;
+                self.tally.lost += u64::from(why.is_some() && has_read);
             }
             State::Closing => self.closing -= 1,
         }
+        let why = match link.hearing {
+            Hearing::Always => why,
+            Hearing::Deaf | Hearing::Again => why.map(|_| "ended by the server while not reading"),
+        };
         self.graves.push((key, matches!(state, State::Open | State::Closing)));
         if let Some(why) = why.filter(|_| state != State::Closing) {
             self.tally.count_error(why);

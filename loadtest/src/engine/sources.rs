@@ -10,10 +10,10 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// Connections from one source address. The default range has 28,232 ports, and the kernel looks
 /// for a free one the longer the fewer are left.
-const PER_SOURCE: u32 = 4000;
+pub(super) const PER_SOURCE: u32 = 4000;
 
 /// Source addresses: 127.1.0.1 to 127.249.255.254 at most, more than 2^32 connections need.
-fn source(id: u32) -> IpAddr {
+pub(super) fn source(id: u32) -> IpAddr {
     let number = id / PER_SOURCE;
     let [_, high, middle, low] = number.to_be_bytes();
     Ipv4Addr::new(127, 1 + high % 249, middle, 1 + low % 254).into()

@@ -9,7 +9,7 @@ use loadtest::place::Memory;
 use mio::event::Event;
 use mio::{Events, Poll, Token};
 
-use super::link::State;
+use super::link::{Hearing, State};
 use super::net::{Net, Opening, describe};
 use super::tally::{Live, Tally};
 use super::timer::Alarm;
@@ -180,9 +180,9 @@ impl<B: Behaviour> LoaderThread<B> {
             if link.state == State::Gone {
                 return;
             }
-            if link.is_deaf {
+            if link.hearing == Hearing::Deaf {
                 if is_over {
-                    self.net.end(key, Some("ended by the server while not reading"));
+                    self.end(key, "closed by the server");
                 }
                 return;
             }

@@ -1,4 +1,4 @@
-//! A report as one page: tables and plots that a person would show to others.
+//! A report as one page, for a person to show to others: a few numbers, plots, and all in tables.
 //!
 //! The page never needs anything beside itself: no script, no font, no image.
 
@@ -13,6 +13,30 @@ use std::fmt::Write;
 use text::escape;
 
 const STYLE: &str = include_str!("style.css");
+
+/// What a page has, from top to bottom.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// What was measured.
+    pub title: String,
+    /// Whether it has held, and why not.
+    pub verdict: Vec<String>,
+    /// The few numbers that matter most.
+    pub headlines: Vec<Headline>,
+    /// Lines over axes.
+    pub plots: Vec<Plot>,
+    /// Everything, for who looks for it.
+    pub tables: Vec<Table>,
+}
+
+/// A number in large type.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Headline {
+    /// With its unit.
+    pub value: String,
+    /// What it is.
+    pub label: String,
+}
 
 /// A column of names and values.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,19 +84,27 @@ pub struct Series {
 
 /// The whole page, in HTML with inline SVG. All texts are escaped.
 #[must_use]
-pub fn page(title: &str, tables: &[Table], plots: &[Plot]) -> String {
-    let title = escape(title);
-    let mut page = format!(
+pub fn render(page: &Page) -> String {
+    let title = escape(&page.title);
+    let mut html = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
          <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
          <h1>{title}</h1>\n"
     );
-    section(&mut page, "tables", tables.iter().map(table));
-    section(&mut page, "plots", plots.iter().map(plot::figure));
-    page.push_str("</main>\n</body>\n</html>\n");
-    page
+    let verdict = page.verdict.iter().map(|line| format!("<p>{}</p>\n", escape(line)));
+    section(&mut html, "verdict", verdict);
+    section(&mut html, "headlines", page.headlines.iter().map(headline));
+    section(&mut html, "plots", page.plots.iter().map(plot::figure));
+    section(&mut html, "tables", page.tables.iter().map(table));
+    html.push_str("</main>\n</body>\n</html>\n");
+    html
+}
+
+fn headline(headline: &Headline) -> String {
+    let (value, label) = (escape(&headline.value), escape(&headline.label));
+    format!("<p><strong>{value}</strong> {label}</p>\n")
 }
 
 fn section(page: &mut String, class: &str, parts: impl ExactSizeIterator<Item = String>) {
@@ -100,6 +132,11 @@ mod tests {
 
     const HOSTILE: &str = "<script>alert(\"1\" & '2')</script>";
 
+    fn page(title: &str, tables: &[Table], plots: &[Plot]) -> String {
+        let (tables, plots) = (tables.to_vec(), plots.to_vec());
+        render(&Page { title: title.into(), tables, plots, ..Page::default() })
+    }
+
     fn plot(x_axis: Axis, points: &[&[(f64, f64)]]) -> Plot {
         let series =
             points.iter().map(|points| Series { name: HOSTILE.into(), points: points.to_vec() });
@@ -115,12 +152,17 @@ mod tests {
     #[test]
     fn every_text_is_escaped() {
         let row = (HOSTILE.to_owned(), HOSTILE.to_owned());
-        let tables = [Table { title: HOSTILE.into(), rows: vec![row] }];
         let line: &[(f64, f64)] = &[(0.0, 1.0), (1.0, 2.0)];
-        let page = page(HOSTILE, &tables, &[plot(Axis::Linear, &[line, line])]);
+        let page = render(&Page {
+            title: HOSTILE.into(),
+            verdict: vec![HOSTILE.into()],
+            headlines: vec![Headline { value: HOSTILE.into(), label: HOSTILE.into() }],
+            plots: vec![plot(Axis::Linear, &[line, line])],
+            tables: vec![Table { title: HOSTILE.into(), rows: vec![row] }],
+        });
         assert!(!page.contains("<script"), "{page}");
         assert!(!page.contains("\"1\""), "{page}");
-        assert!(page.matches("&lt;script&gt;alert(&quot;1&quot; &amp; &#39;2&#39;)").count() >= 9);
+        assert!(page.matches("&lt;script&gt;alert(&quot;1&quot; &amp; &#39;2&#39;)").count() >= 12);
     }
 
     #[test]
@@ -131,6 +173,20 @@ mod tests {
             assert!(!page.contains(outside), "{outside}");
         }
         assert!(page.contains("prefers-color-scheme: dark"));
+    }
+
+    #[test]
+    fn numbers_come_first_then_plots_then_tables() {
+        let page = render(&Page {
+            title: "a".into(),
+            verdict: vec!["it has held".into()],
+            headlines: vec![Headline { value: "7 B".into(), label: "each".into() }],
+            plots: vec![plot(Axis::Linear, &[])],
+            tables: vec![Table { title: "b".into(), rows: Vec::new() }],
+        });
+        let order = ["<h1>", "it has held", "<strong>7 B</strong> each", "<svg", "<table>"];
+        let at = order.map(|part| page.find(part).expect("it is there"));
+        assert!(at.is_sorted(), "{at:?}");
     }
 
     #[test]

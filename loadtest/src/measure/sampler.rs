@@ -20,17 +20,18 @@ const MANY_CONNECTIONS: u64 = 100_000;
 const SLABS_NS: u64 = 10_000_000_000;
 
 /// One moment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sample {
     pub(crate) at_s: f64,
     pub(crate) connections: u64,
     /// Messages until then.
     pub(crate) messages: u64,
-    /// CPUs that the server used since the sample before; 1 is one CPU.
-    pub(crate) server_cpus: f64,
+    /// CPUs that the server used since the sample before; 1 is one CPU. `None` if none is watched.
+    pub(crate) server_cpus: Option<f64>,
     pub(crate) loader_cpus: f64,
-    pub(crate) server_bytes: u64,
-    pub(crate) slab_bytes: u64,
+    pub(crate) server_bytes: Option<u64>,
+    /// `None` where they may not be read.
+    pub(crate) slab_bytes: Option<u64>,
     pub(crate) tcp_bytes: u64,
     pub(crate) available_bytes: u64,
 }
@@ -109,10 +110,10 @@ impl Sampler {
             at_s: seconds(now),
             connections,
             messages,
-            server_cpus: server.since(self.last.1).total_ns() / since,
+            server_cpus: self.server.map(|_| server.since(self.last.1).total_ns() / since),
             loader_cpus: loader.since(self.last.2).total_ns() / since,
-            server_bytes: self.server.and_then(|pid| resident_bytes_about(pid).ok()).unwrap_or(0),
-            slab_bytes: memory.slab_bytes,
+            server_bytes: self.server.and_then(|pid| resident_bytes_about(pid).ok()),
+            slab_bytes: Some(memory.slab_bytes).filter(|bytes| *bytes > 0),
             tcp_bytes: memory.tcp_bytes,
             available_bytes: memory.available_bytes,
         });

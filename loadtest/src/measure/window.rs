@@ -18,9 +18,29 @@ pub(crate) struct Window {
     softirq: Option<(SoftirqThreads, u64)>,
     loader: CpuTime,
     threads: Vec<(u32, u64)>,
-    cpus: Vec<usize>,
+    place: Place,
     ticks: CpuTicks,
     segments: u64,
+}
+
+/// On which CPUs both ends are.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// Those that the loader may run on.
+    pub(crate) loader: Vec<usize>,
+    /// Those that were given to the server; none were if it is empty.
+    pub(crate) server: Vec<usize>,
+    pub(crate) shared: LoaderCpus,
+}
+
+/// Whose the loader's CPUs are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LoaderCpus {
+    /// The server may run on none of them.
+    #[default]
+    Own,
+    /// The server may run on some of them.
+    Shared,
 }
 
 /// What was used.
@@ -32,22 +52,18 @@ pub(crate) struct Spent {
     /// By the softirq threads of the server's CPUs; `None` if they are not known.
     pub(crate) softirq_ns: Option<f64>,
     pub(crate) loader: CpuSpent,
-    /// How much of its CPUs was left to the loader: of the CPUs that it may run on, or of the time
-    /// of its busiest thread, whichever is less.
+    /// How much was left of the CPUs that the loader may run on.
     pub(crate) idle_share: f64,
+    /// How much of the time its busiest thread was on one of them.
+    pub(crate) busiest_share: f64,
+    pub(crate) cpus: LoaderCpus,
     /// Segments with data that this machine's connections sent.
     pub(crate) segments: u64,
 }
 
 impl Window {
-    /// Begins; `cpus` are those that the loader may run on, `server_cpus` those of the server.
-    pub(crate) fn begin(
-        clock: Clock,
-        server: Option<Pid>,
-        cpus: &[usize],
-        server_cpus: &[usize],
-    ) -> Self {
-        let softirq = match server_cpus {
+    pub(crate) fn begin(clock: Clock, server: Option<Pid>, place: &Place) -> Self {
+        let softirq = match place.server.as_slice() {
             [] => None,
             cpus => SoftirqThreads::of(cpus),
         };
@@ -58,8 +74,8 @@ impl Window {
             server: server.and_then(|pid| Some((pid, CpuTime::of(pid).ok()?))),
             loader: CpuTime::of(Pid::this()).unwrap_or_default(),
             threads: own_threads(),
-            cpus: cpus.to_vec(),
-            ticks: CpuTicks::read(cpus),
+            place: place.clone(),
+            ticks: CpuTicks::read(&place.loader),
             segments: tcp_data_segments(),
         }
     }
@@ -72,11 +88,19 @@ impl Window {
         let softirq = self.softirq.as_ref();
         let softirq_ns = softirq.map(|(of, before)| of.ns().saturating_sub(*before) as f64);
         let loader = CpuTime::of(Pid::this()).unwrap_or_default().since(self.loader);
-        let busiest = busiest(&self.threads, &own_threads()) as f64 / ns as f64;
-        let idle = CpuTicks::read(&self.cpus).idle_share_since(self.ticks);
-        let idle_share = idle.min(1.0 - busiest).max(0.0);
+        let busiest_share = busiest(&self.threads, &own_threads()) as f64 / ns as f64;
+        let idle_share = CpuTicks::read(&self.place.loader).idle_share_since(self.ticks);
         let segments = tcp_data_segments().saturating_sub(self.segments);
-        Spent { seconds: seconds(ns), server, softirq_ns, loader, idle_share, segments }
+        Spent {
+            seconds: seconds(ns),
+            server,
+            softirq_ns,
+            loader,
+            idle_share,
+            busiest_share,
+            cpus: self.place.shared,
+            segments,
+        }
     }
 }
 

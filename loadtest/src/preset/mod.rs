@@ -14,16 +14,15 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::{Common, LoaderArgs};
 use crate::engine::{Command, table};
-use crate::report::figures;
+use crate::options::{Common, LoaderArgs, parse_payload};
+use crate::report::figures::{self, Fates};
 use crate::run::Run;
 use crate::scenario::broadcast::publisher::Shape;
-use crate::scenario::broadcast::room::{Published, Publishing, Room};
+use crate::scenario::broadcast::room::{Filled, Published, Publishing, Rest, Room};
 use crate::scenario::pings;
-use crate::stamp::STAMP_BYTES;
 use crate::wire;
-use loadtest::units::{Cpus, parse_count, parse_cpus, parse_duration, parse_size};
+use loadtest::units::{Cpus, parse_count, parse_cpus, parse_duration, parse_nonzero_duration};
 
 /// What a preset stands for.
 #[derive(Clone, Copy, Debug)]
@@ -96,8 +95,12 @@ pub(crate) struct PresetArgs {
     connecting: u64,
 
     /// How long to hold them [default: 1m for 100k, 2m for 1m]
-    #[arg(long, value_name = "DUR", value_parser = parse_duration)]
+    #[arg(long, value_name = "DUR", value_parser = parse_nonzero_duration)]
     hold: Option<Duration>,
+
+    /// How long freed memory may take before the lowest is read: of a burst it goes 10 s later
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "16s")]
+    settle: Duration,
 
     /// Broadcasts, back to back
     #[arg(long, value_name = "N", default_value = "3")]
@@ -105,11 +108,11 @@ pub(crate) struct PresetArgs {
     broadcasts: u64,
 
     /// Bytes of a broadcast; 20 at least
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "100")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_payload, default_value = "100")]
     size: usize,
 
     /// How long a handshake, or a broadcast to all, may take
-    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "2m")]
+    #[arg(long, value_name = "DUR", value_parser = parse_nonzero_duration, default_value = "2m")]
     timeout: Duration,
 
     /// What the loader's threads sleep between looks, so that waking them is not the server's work
@@ -170,27 +173,33 @@ pub(crate) fn run(args: &PresetArgs, preset: &Preset) -> Result<bool, String> {
 fn prove(run: &mut Run, args: &PresetArgs, connections: u64, hold: Duration) -> Result<(), String> {
     let shape = Shape {
         burst: 1,
-        size: args.size.max(STAMP_BYTES),
+        size: args.size,
         opcode: wire::TEXT,
         template: None,
         http: None,
         timeout_ns: crate::clock::nanoseconds(args.timeout),
     };
+    let rest = Rest { pings_every: args.ping_interval, settle: args.settle };
     let none = run.memory();
     let mut room = Room::new(run, connections, 1, &shape, false)?;
-    let filled = room.fill(run, connections, &none)?;
+    let first_s = room.open_part(run, connections)?;
+    let part = room.memory(run, connections, rest)?;
+    let rest_s = room.open_rest(run, connections)?;
     room.crew.tell_all(|_| Command::ResetPings);
     let holding = run.window();
     run.hold(&room.crew, "holding", hold)?;
     let held = holding.end();
     let pings_counted = room.crew.count_pings();
+    let all = room.memory(run, connections, rest)?;
+    let filled = Filled::new([none, part, all], first_s + rest_s, rest);
     let what = Publishing { messages: args.broadcasts, rate: None, time: 10 * args.timeout };
     let published: Published = room.publish(run, 0, what)?;
     let open = room.crew.live().open;
-    run.calibrate();
+    run.calibrate(connections);
     let threads = room.crew.threads();
     let (tally, outcome) = room.finish()?;
-    figures::connections(&mut run.report, &tally, connections, open, filled.opening_s);
+    let fates = Fates { asked: connections, open_at_end: open, ..Fates::default() };
+    figures::connections(&mut run.report, &tally, fates, filled.opening_s);
     filled.report(run);
     figures::idle(&mut run.report, &held, open);
     pings::judge(&mut run.report, &pings_counted, hold, args.ping_interval);

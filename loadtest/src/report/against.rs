@@ -11,8 +11,8 @@ use clap::{Args, ValueEnum};
 use loadtest::floor::{COALESCED, Calls, Cost, Floor, WARM_UP_WRITES};
 
 use super::model::{Host, Report};
-use crate::cli::{Common, LoaderArgs};
 use crate::measure::window::Spent;
+use crate::options::{Common, LoaderArgs};
 
 /// A floor to compare with.
 #[derive(Clone, Debug, Args)]

@@ -18,6 +18,8 @@ pub(crate) struct Report {
     /// Seconds since 1970 at its begin.
     pub(crate) started_unix_s: u64,
     pub(crate) host: Host,
+    #[serde(default)]
+    pub(crate) server: ServerFacts,
     /// What was asked for: runs that differ in it are not to be compared.
     #[serde(default)]
     pub(crate) parameters: BTreeMap<String, f64>,
@@ -25,13 +27,47 @@ pub(crate) struct Report {
     pub(crate) is_ok: bool,
     /// What has not held.
     pub(crate) problems: Vec<String>,
-    /// Whether under 10 % of the loader's CPUs were idle: then figures may be the loader's.
+    /// Whether under 10 % of the loader's CPUs were idle, as programs ask; `bound` says more.
     pub(crate) is_loader_bound: bool,
+    /// What else than the server its rates and times may be of.
+    #[serde(default)]
+    pub(crate) bound: Bound,
     /// How figures are to be read.
     pub(crate) notes: Vec<String>,
     pub(crate) sections: Vec<Section>,
     pub(crate) latencies: Vec<Latency>,
     pub(crate) series: Vec<TimeSeries>,
+}
+
+/// What else than the server rates and times may be of; the later ones are worse.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Bound {
+    /// The server alone, as far as is known.
+    #[default]
+    Server,
+    /// Of both ends together: they run on the same CPUs, which are used up.
+    SharedCpus,
+    /// The loader's: its own CPUs or one of its threads are used up.
+    Loader,
+}
+
+impl Bound {
+    /// What it means for who reads the figures.
+    pub(crate) fn meaning(self) -> Option<&'static str> {
+        match self {
+            Self::Server => None,
+            Self::SharedCpus => Some(
+                "both ends ran on the same CPUs, which were used up: rates and times are of both, \
+                 what a message costs the server is its own",
+            ),
+            Self::Loader => Some(
+                "LOADER-BOUND: under 10 % of the loader's CPUs or of its busiest thread were \
+                 idle, so rates and times may be its own; more --threads, or CPUs of its own \
+                 (--cpus, --server-cpus)",
+            ),
+        }
+    }
 }
 
 /// The machine.
@@ -43,11 +79,38 @@ pub(crate) struct Host {
     pub(crate) kernel: String,
 }
 
+/// What was measured.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct ServerFacts {
+    /// Where connections go.
+    pub(crate) url: String,
+    /// What the host of it stands for.
+    pub(crate) address: String,
+    /// What the process is called; `None` if none is watched.
+    pub(crate) program: Option<String>,
+    /// What it waits for the kernel with; `None` if none is watched.
+    pub(crate) backend: Option<String>,
+}
+
+impl ServerFacts {
+    /// All that is known, in one line.
+    pub(crate) fn line(&self) -> Option<String> {
+        let address = Some(&self.address).filter(|address| !self.url.contains(*address));
+        let parts = [Some(&self.url), address, self.program.as_ref(), self.backend.as_ref()];
+        let known = parts.into_iter().flatten().filter(|part| !part.is_empty());
+        let known: Vec<&str> = known.map(String::as_str).collect();
+        (!known.is_empty()).then(|| known.join(", "))
+    }
+}
+
 /// Figures that belong together.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Section {
     pub(crate) title: String,
     pub(crate) figures: Vec<Figure>,
+    /// Labels of figures that could not be measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) not_known: Vec<String>,
 }
 
 /// One figure.
@@ -100,7 +163,7 @@ pub(crate) struct TimeSeries {
 impl Report {
     /// Adds a section and gives it to be filled.
     pub(crate) fn section(&mut self, title: &str) -> &mut Section {
-        self.sections.push(Section { title: title.to_owned(), figures: Vec::new() });
+        self.sections.push(Section { title: title.to_owned(), ..Section::default() });
         self.sections.last_mut().expect("one was just added")
     }
 
@@ -129,6 +192,12 @@ impl Report {
     /// Something that was expected has not held.
     pub(crate) fn problem(&mut self, text: impl Into<String>) {
         self.problems.push(text.into());
+    }
+
+    /// Figures of a part are also of something else; the worst part counts.
+    pub(crate) fn bind(&mut self, bound: Bound) {
+        self.bound = self.bound.max(bound);
+        self.is_loader_bound = self.bound > Bound::Server;
     }
 
     pub(crate) fn note(&mut self, text: impl Into<String>) {
@@ -171,6 +240,11 @@ impl Section {
             unit: unit.to_owned(),
             better,
         });
+    }
+
+    /// Adds a figure that could not be measured; the label says what it takes.
+    pub(crate) fn not_known(&mut self, label: &str) {
+        self.not_known.push(label.to_owned());
     }
 
     /// Adds a figure that only describes.

@@ -1,9 +1,9 @@
 //! A report as a page that a person shows to others.
 
-use loadtest::html::{self, Axis, Plot, Series, Table};
+use loadtest::html::{self, Axis, Headline, Page, Plot, Series, Table};
 
 use super::model::{Latency, Report, TimeSeries};
-use super::table::{COLUMNS, format_value, percentile_name};
+use super::table::{COLUMNS, format_value, percentile_name, rows, verdict};
 
 /// Units that are drawn in another, with the factor.
 const DRAWN_UNITS: [(&str, &str, f64); 2] =
@@ -11,14 +11,12 @@ const DRAWN_UNITS: [(&str, &str, f64); 2] =
 
 /// Writes the whole report as one file that needs no other.
 pub(crate) fn render(report: &Report) -> String {
-    let mut tables = vec![verdict(report)];
-    tables.extend(report.sections.iter().filter(|section| !section.figures.is_empty()).map(
-        |section| {
-            let figures = section.figures.iter();
-            let rows = figures.map(|f| (f.label.clone(), format_value(f.value, &f.unit)));
-            Table { title: section.title.clone(), rows: rows.collect() }
-        },
-    ));
+    let mut tables = vec![run(report)];
+    let sections = report.sections.iter().map(|section| Table {
+        title: section.title.clone(),
+        rows: rows(section).map(|(label, value)| (label.to_owned(), value)).collect(),
+    });
+    tables.extend(sections.filter(|table| !table.rows.is_empty()));
     tables.extend(report.latencies.iter().map(latency_table));
     if !report.notes.is_empty() {
         let rows = report.notes.iter().map(|note| ("note".to_owned(), note.clone()));
@@ -26,24 +24,59 @@ pub(crate) fn render(report: &Report) -> String {
     }
     let mut plots = latencies(&report.latencies);
     plots.extend(report.series.iter().filter(|series| series.points.len() > 1).map(over_time));
-    html::page(&report.title, &tables, &plots)
+    html::render(&Page {
+        title: report.title.clone(),
+        verdict: verdict(report),
+        headlines: headlines(report),
+        plots,
+        tables,
+    })
 }
 
-/// What has held, on which machine; a figure of a busy loader must not be shown without that.
-fn verdict(report: &Report) -> Table {
+/// Numbers on top.
+const HEADLINES: usize = 3;
+
+/// Latencies, the one that says most first.
+const LATENCIES: [&str; 5] =
+    ["some_read", "last_latency", "delivery_latency", "echo_latency", "connect_latency"];
+
+/// The figures that say most of a run, whichever it has.
+fn headlines(report: &Report) -> Vec<Headline> {
+    let figure = |id: &str, label: Option<&str>| {
+        let mut figures = report.sections.iter().flat_map(|section| &section.figures);
+        let figure = figures.find(|figure| figure.id == id)?;
+        let label = label.unwrap_or(&figure.label).trim().to_owned();
+        Some(Headline { value: format_value(figure.value, &figure.unit), label })
+    };
+    let latency = || {
+        let of = |id: &&str| report.latencies.iter().find(|latency| latency.id == **id);
+        let latency = LATENCIES.iter().find_map(of)?;
+        let (_, us) = latency.percentiles.iter().find(|(percentile, _)| *percentile >= 99.0)?;
+        let label = format!("{}, p99", latency.label);
+        Some(Headline { value: format_value(*us, "us"), label })
+    };
+    let all = [
+        figure("server_rss_slope", Some("resident per connection")),
+        figure("delivery_rate", None),
+        figure("echo_rate", None),
+        latency(),
+        figure("server_cpu_us", Some("server CPU for each")),
+        figure("connections_open_at_end", Some("connections open at the end")),
+        figure("connect_rate", None),
+    ];
+    all.into_iter().flatten().take(HEADLINES).collect()
+}
+
+/// What ran, and where.
+fn run(report: &Report) -> Table {
     let host = &report.host;
     let memory = format_value(host.memory_bytes as f64, "B");
-    let result = if report.is_ok { "all that was expected has held" } else { "NOT OK" };
     let mut rows = vec![
-        ("result".to_owned(), result.to_owned()),
         ("machine".to_owned(), format!("{} CPUs, {}, {memory}", host.cpus, host.cpu_model)),
         ("kernel".to_owned(), format!("Linux {}", host.kernel)),
         ("command".to_owned(), report.command.join(" ")),
     ];
-    if report.is_loader_bound {
-        rows.push(("loader-bound".to_owned(), "under 10 % of its CPUs were idle".to_owned()));
-    }
-    rows.extend(report.problems.iter().map(|problem| ("problem".to_owned(), problem.clone())));
+    rows.extend(report.server.line().map(|line| ("server".to_owned(), line)));
     Table { title: "Run".to_owned(), rows }
 }
 
@@ -100,25 +133,33 @@ fn over_time(series: &TimeSeries) -> Plot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::model::Bound;
 
     #[test]
     fn a_page_has_the_figures_the_plots_and_what_did_not_hold() {
         let mut report = Report { title: "a <run>".to_owned(), ..Report::default() };
-        report.section("Memory").cost("rss", "resident", 3_145_728.0, "B");
+        let section = report.section("Memory");
+        section.cost("rss", "resident", 3_145_728.0, "B");
+        section.cost("server_rss_slope", "  slope", 184.0, "B");
+        section.gain("connections_open_at_end", "open", 7.0, "");
         report.problem("12 connections were lost");
-        report.is_loader_bound = true;
+        report.bind(Bound::Loader);
         let points = vec![(0.0, 0.0), (1.0, 2_097_152.0)];
         let (id, label, unit) = ("rss".to_owned(), "resident".to_owned(), "B".to_owned());
         report.series.push(TimeSeries { id, label, unit, points });
         report.note("it was noisy");
         report.latencies.push(Latency {
+            id: "delivery_latency".to_owned(),
             label: "delivery".to_owned(),
             measured: "from here to there".to_owned(),
             percentiles: vec![(50.0, 1000.0), (99.0, 9000.0)],
             ..Latency::default()
         });
+        let of = headlines(&report);
+        let of: Vec<&str> = of.iter().map(|headline| headline.value.as_str()).collect();
+        assert_eq!(of, ["184 B", "9 ms", "7"]);
         let page = render(&report);
-        let texts = ["a &lt;run&gt;", "3 MiB", "12 connections were lost", "loader-bound", "<svg"];
+        let texts = ["a &lt;run&gt;", "3 MiB", "12 connections were lost", "LOADER-BOUND", "<svg"];
         let more = ["it was noisy", "from here to there", "p99", "9 ms"];
         for text in texts.into_iter().chain(more) {
             assert!(page.contains(text), "{text} is missing in {page}");

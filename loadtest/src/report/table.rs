@@ -17,7 +17,10 @@ pub(crate) fn render(report: &Report) -> String {
     let memory = format_value(host.memory_bytes as f64, "B");
     let _ =
         writeln!(text, "{} CPUs, {}, {memory}, Linux {}", host.cpus, host.cpu_model, host.kernel);
-    for section in report.sections.iter().filter(|section| !section.figures.is_empty()) {
+    if let Some(server) = report.server.line() {
+        let _ = writeln!(text, "server: {server}");
+    }
+    for section in &report.sections {
         render_section(section, &mut text);
     }
     if !report.latencies.is_empty() {
@@ -26,22 +29,35 @@ pub(crate) fn render(report: &Report) -> String {
     for note in &report.notes {
         let _ = writeln!(text, "\nnote: {note}");
     }
-    text.push('\n');
-    for problem in &report.problems {
-        let _ = writeln!(text, "PROBLEM: {problem}");
-    }
-    let verdict = if report.is_ok { "OK: all that was expected has held" } else { "NOT OK" };
-    let _ =
-        writeln!(text, "{verdict}{}", if report.is_loader_bound { "; LOADER-BOUND" } else { "" });
+    let _ = writeln!(text, "\n{}", verdict(report).join("\n"));
     text
 }
 
-fn render_section(section: &Section, text: &mut String) {
-    let _ = writeln!(text, "\n{}", section.title);
-    for figure in &section.figures {
-        let value = format_value(figure.value, &figure.unit);
-        let _ = writeln!(text, "  {:<LABEL_COLUMNS$} {value:>14}", figure.label);
+/// What else figures may be of, whether all has held, and last what has not.
+pub(super) fn verdict(report: &Report) -> Vec<String> {
+    let mut lines: Vec<String> = report.bound.meaning().map(str::to_owned).into_iter().collect();
+    match report.problems.as_slice() {
+        [] => lines.push("OK: all that was expected has held".to_owned()),
+        problems => lines.extend(problems.iter().map(|problem| format!("NOT OK: {problem}"))),
     }
+    lines
+}
+
+fn render_section(section: &Section, text: &mut String) {
+    let mut rows = rows(section).peekable();
+    if rows.peek().is_some() {
+        let _ = writeln!(text, "\n{}", section.title);
+    }
+    for (label, value) in rows {
+        let _ = writeln!(text, "  {label:<LABEL_COLUMNS$} {value:>14}");
+    }
+}
+
+/// Labels and values of a section, those that are not known last.
+pub(super) fn rows(section: &Section) -> impl Iterator<Item = (&str, String)> {
+    let figures = section.figures.iter();
+    let figures = figures.map(|f| (f.label.as_str(), format_value(f.value, &f.unit)));
+    figures.chain(section.not_known.iter().map(|label| (label.as_str(), "not known".to_owned())))
 }
 
 fn render_latencies(latencies: &[Latency], text: &mut String) {
@@ -109,6 +125,7 @@ fn plain(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::model::Bound;
 
     #[test]
     fn values_are_readable() {
@@ -125,13 +142,31 @@ mod tests {
 
     #[test]
     fn a_report_shows_its_figures_problems_and_bounds() {
-        let mut report =
-            Report { title: "a title".into(), is_loader_bound: true, ..Report::default() };
+        let mut report = Report { title: "a title".into(), ..Report::default() };
         report.section("Part").tell("a", "a label", 7.0, "");
-        report.problem("it broke");
-        let text = render(&report);
-        for part in ["a title", "Part", "a label", " 7\n", "PROBLEM: it broke", "LOADER-BOUND"] {
-            assert!(text.contains(part), "{part} in {text}");
+        report.section("Other").not_known("another");
+        for part in ["a title", "Part", "a label", " 7\n", "Other", "another", " not known\n"] {
+            assert!(render(&report).contains(part), "{part} in {}", render(&report));
         }
+        report.problem("it broke");
+        report.problem("it broke again");
+        report.note("a note");
+        report.bind(Bound::Loader);
+        let text = render(&report);
+        let last: Vec<&str> = text.lines().rev().take(3).collect();
+        assert!(last[2].starts_with("LOADER-BOUND: under 10 %"), "{text}");
+        assert_eq!(last[..2], ["NOT OK: it broke again", "NOT OK: it broke"]);
+    }
+
+    #[test]
+    fn used_up_cpus_of_both_ends_are_not_called_the_loaders() {
+        let mut report = Report::default();
+        assert_eq!(verdict(&report), ["OK: all that was expected has held"]);
+        report.bind(Bound::SharedCpus);
+        let said = verdict(&report).join("\n");
+        assert!(said.contains("the same CPUs") && !said.contains("LOADER-BOUND"), "{said}");
+        report.bind(Bound::Loader);
+        report.bind(Bound::SharedCpus);
+        assert_eq!(report.bound, Bound::Loader, "the worst part counts");
     }
 }

@@ -7,17 +7,17 @@ use std::time::Duration;
 use clap::Args;
 
 use super::schedule::Schedule;
-use crate::cli::Common;
 use crate::engine::{Behaviour, Command, Crew, Net, Seeds};
 use crate::measure::histogram::Latencies;
 use crate::measure::sequence::{Faults, Sequences};
-use crate::report::figures;
+use crate::options::{Common, parse_payload};
+use crate::report::figures::{self, Fates};
 use crate::report::model::Report;
 use crate::run::Run;
-use crate::stamp::{STAMP_BYTES, Stamp, StampReader};
+use crate::stamp::{Stamp, StampReader};
 use crate::template::Template;
 use crate::wire;
-use loadtest::units::{parse_duration, parse_rate, parse_size};
+use loadtest::units::{parse_nonzero_duration, parse_rate};
 
 /// Clients are in rooms of --room-size and send by the clock, one after the other. {room} in --url,
 /// --on-open and --publish is the room's number. Throng's /room/chat-{room} is the default place.
@@ -33,11 +33,11 @@ pub(crate) struct ChatArgs {
     rate: f64,
 
     /// Bytes of a payload; 20 at least
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "100")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_payload, default_value = "100")]
     size: usize,
 
     /// How long they talk
-    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "10s")]
+    #[arg(long, value_name = "DUR", value_parser = parse_nonzero_duration, default_value = "10s")]
     duration: Duration,
 
     /// What a client sends: a text with {payload} in it
@@ -93,7 +93,7 @@ impl Chatters {
         Self {
             room_size: args.room_size,
             interval_ns,
-            size: args.size.max(STAMP_BYTES),
+            size: args.size,
             template: args.publish.as_ref().map(|text| {
                 let mut template = Template::new(text);
                 template.set_room_size(args.room_size);
@@ -237,7 +237,8 @@ pub(crate) fn run(args: &ChatArgs) -> Result<bool, String> {
     let finished = crew.finish().map_err(|error| error.to_string())?;
     let mut all = Outcome::default();
     finished.outcomes.iter().for_each(|outcome| all.add(outcome));
-    figures::connections(&mut run.report, &finished.tally, count, open, 0.0);
+    let fates = Fates { asked: count, open_at_end: open, ..Fates::default() };
+    figures::connections(&mut run.report, &finished.tally, fates, 0.0);
     report(&mut run.report, &all, args, (said, delivered), spent.seconds);
     figures::spent(&mut run.report, &spent, delivered, "delivery");
     run.finish()
@@ -274,7 +275,7 @@ fn report(
     (said, delivered): (u64, u64),
     seconds: f64,
 ) {
-    report.parameter("payload_bytes", args.size.max(STAMP_BYTES) as f64);
+    report.parameter("payload_bytes", args.size as f64);
     report.parameter("room_size", f64::from(args.room_size));
     report.parameter("rate", args.rate);
     let section = report.section("Chat");

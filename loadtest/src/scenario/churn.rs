@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::Common;
 use crate::engine::{Behaviour, Command, Crew, Leave, Net, Seeds};
-use crate::report::figures;
-use crate::run::Run;
-use loadtest::units::parse_duration;
+use crate::options::Common;
+use crate::report::figures::{self, Fates};
+use crate::report::memory;
+use crate::run::{Run, SETTLE_TIME};
+use loadtest::units::parse_nonzero_duration;
 
 /// Connects by the clock at --connect-rate (1000 by default); each client stays until --connections
 /// of them are there at the same time. Throng's /room/loadtest is the default place.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ChurnArgs {
     /// How long they come
-    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "30s")]
+    #[arg(long, value_name = "DUR", value_parser = parse_nonzero_duration, default_value = "30s")]
     duration: Duration,
 
     /// How clients go
@@ -123,10 +124,12 @@ pub(crate) fn run(args: &ChurnArgs) -> Result<bool, String> {
     let longest = lifetime + 2 * args.common.loader.timeout + Duration::from_secs(1);
     run.wait(longest, &crew, |_, live| live.open + live.opening + live.closing == 0)?;
     let opened = crew.live().opened;
-    let rest = run.settled_memory(&crew)?;
+    let rest = run.settled_memory(&crew, SETTLE_TIME)?;
     let open = crew.live().open;
     let finished = crew.finish().map_err(|error| error.to_string())?;
-    figures::connections(&mut run.report, &finished.tally, count, open, 0.0);
+    let left: u64 = finished.outcomes.iter().sum();
+    let fates = Fates { asked: count, open_at_end: open, let_go: left };
+    figures::connections(&mut run.report, &finished.tally, fates, 0.0);
     run.report.parameter("rate", rate);
     let unanswered = finished.tally.closes - finished.tally.closes_answered;
     let section = run.report.section("Churn");
@@ -136,11 +139,12 @@ pub(crate) fn run(args: &ChurnArgs) -> Result<bool, String> {
     section.tell("closes", "close frames that we sent", finished.tally.closes as f64, "");
     section.cost("closes_unanswered", "  not answered by the server's", unanswered as f64, "");
     section.tell("lifetime_seconds", "each stays", lifetime.as_secs_f64(), "s");
-    section.gain("left", "let go by us", finished.outcomes.iter().sum::<u64>() as f64, "");
-    if none.server_bytes > 0 {
-        section.tell("server_rss_none", "server, resident, before", none.server_bytes as f64, "B");
-        let left = rest.server_bytes as f64 - none.server_bytes as f64;
-        section.cost("server_rss_left", "  left behind when all have gone", left, "B");
+    section.gain("left", "let go by us", left as f64, "");
+    if let (Some(before), Some(growth)) = (none.server_bytes, memory::growth(&none, &rest)) {
+        section.tell("server_rss_none", "server, resident, before", before as f64, "B");
+        section.cost("server_rss_left", "  left behind when all have gone", growth, "B");
+    } else {
+        section.not_known(memory::SERVER_NOT_KNOWN);
     }
     figures::spent(&mut run.report, &spent, came, "connection that came and went");
     if unanswered > 0 {

@@ -5,10 +5,11 @@ use std::time::Duration;
 use clap::Args;
 
 use super::pings;
-use crate::cli::Common;
 use crate::engine::{Behaviour, Command, Crew, Net, Seeds};
-use crate::report::figures;
-use crate::run::Run;
+use crate::options::Common;
+use crate::report::figures::{self, Fates};
+use crate::report::memory::{self, States};
+use crate::run::{Run, SETTLE_TIME};
 use loadtest::units::parse_duration;
 
 /// Opens connections at `--connect-rate`, or flat out, and holds them. Throng's /room/loadtest is
@@ -56,26 +57,28 @@ pub(crate) fn run(args: &ConnectArgs) -> Result<bool, String> {
     let mut crew: Crew<Listener> = run.crew(seeds, listeners)?;
     let none = run.memory();
     run.open(&mut crew, count / 3)?;
-    let part = run.settled_memory(&crew)?;
+    let part = run.settled_memory(&crew, SETTLE_TIME)?;
     let opening = run.window();
     let already = crew.live().opened;
     let opening_s = run.open(&mut crew, count - count / 3)?;
     let opened = opening.end();
-    let all = run.settled_memory(&crew)?;
+    let all = run.settled_memory(&crew, SETTLE_TIME)?;
     crew.tell_all(|_| Command::ResetPings);
     let holding = run.window();
     run.hold(&crew, "holding", args.hold)?;
     let held = holding.end();
     let counts = crew.count_pings();
     let open = crew.live().open;
-    run.calibrate();
+    run.calibrate(count);
     let finished = crew.finish().map_err(|error| error.to_string())?;
     let opened_in_window = finished.tally.opened - already;
-    figures::connections(&mut run.report, &finished.tally, count, open, 0.0);
+    let fates = Fates { asked: count, open_at_end: open, ..Fates::default() };
+    figures::connections(&mut run.report, &finished.tally, fates, 0.0);
     let section = run.report.sections.last_mut().expect("connections were just added");
     let rate = opened_in_window as f64 / opening_s.max(1e-9);
     section.gain("connect_rate", "connect rate, with handshakes", rate, "/s");
-    figures::memory(&mut run.report, &none, Some(&part), &all, run.loader_end);
+    let after = format!("opening and {SETTLE_TIME:?}, before pings");
+    memory::tell(&mut run.report, &States { none, part, all, after }, run.loader_end);
     figures::idle(&mut run.report, &held, open);
     if !args.pings_every.is_zero() {
         pings::judge(&mut run.report, &counts, args.hold, args.pings_every);

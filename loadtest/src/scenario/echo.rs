@@ -6,18 +6,18 @@ use clap::Args;
 
 use super::schedule::Schedule;
 use super::stamped::StampedFrame;
-use crate::cli::Common;
 use crate::clock::nanoseconds;
 use crate::engine::{Behaviour, Command, Crew, Net, Seeds};
 use crate::measure::histogram::Latencies;
+use crate::options::{Common, parse_payload};
 use crate::report::against::{Against, Work};
-use crate::report::figures;
+use crate::report::figures::{self, Fates};
 use crate::report::model::Report;
 use crate::run::Run;
-use crate::stamp::{SENDERS_MAX, STAMP_BYTES, Stamp};
+use crate::stamp::{SENDERS_MAX, Stamp};
 use crate::template::Template;
 use crate::wire;
-use loadtest::units::{parse_duration, parse_rate, parse_size};
+use loadtest::units::{parse_duration, parse_nonzero_duration, parse_rate};
 
 /// Closed loop: each client keeps --depth messages under way. Open loop, with --rate: messages
 /// leave by the clock, whatever came back. Throng's /echo is the default place.
@@ -40,11 +40,11 @@ pub(crate) struct EchoArgs {
     burst: u32,
 
     /// Bytes of a message; 20 at least
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "100")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_payload, default_value = "100")]
     size: usize,
 
     /// How long to measure
-    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "10s")]
+    #[arg(long, value_name = "DUR", value_parser = parse_nonzero_duration, default_value = "10s")]
     duration: Duration,
 
     /// How long to send before it counts
@@ -70,7 +70,7 @@ impl EchoArgs {
     fn form(&self) -> Result<Form, String> {
         let template = Template::with_payload(self.publish.as_deref())?;
         let opcode = if self.binary { wire::BINARY } else { wire::TEXT };
-        Ok(Form { size: self.size.max(STAMP_BYTES), opcode, template })
+        Ok(Form { size: self.size, opcode, template })
     }
 
     fn pace(&self, threads: usize) -> Result<Pace, String> {
@@ -319,7 +319,8 @@ pub(crate) fn run(args: &EchoArgs) -> Result<bool, String> {
     let late_ns = nanoseconds(args.common.loader.timeout);
     let open = crew.live().open;
     let finished = crew.finish().map_err(|error| error.to_string())?;
-    figures::connections(&mut run.report, &finished.tally, count, open, 0.0);
+    let fates = Fates { asked: count, open_at_end: open, ..Fates::default() };
+    figures::connections(&mut run.report, &finished.tally, fates, 0.0);
     let mut all = Outcome::default();
     finished.outcomes.iter().for_each(|outcome| all.add(outcome));
     let echoed = after.messages - before.messages;
@@ -348,7 +349,7 @@ impl Outcome {
 
 fn report(report: &mut Report, all: &Outcome, echoed: u64, seconds: f64, args: &EchoArgs) {
     let section = report.section("Echo");
-    let size = args.size.max(STAMP_BYTES) as f64;
+    let size = args.size as f64;
     section.tell("message_bytes", "bytes of a message", size, "B");
     section.gain("echo_rate", "echoes", echoed as f64 / seconds, "/s");
     section.tell("echoes", "echoes in the measured time", echoed as f64, "");

@@ -12,7 +12,7 @@ pub(crate) fn judge(report: &mut Report, counts: &[u64], held: Duration, interva
     let all: u64 = (0..).zip(counts).map(|(pings, clients): (u64, _)| pings * clients).sum();
     let section = report.section("Pings while held");
     section.tell("pings_expected", "expected by each client, at least", expected as f64, "");
-    section.tell("pings_held", "all clients together had", all as f64, "");
+    section.tell("pings_held", "all clients together, while held", all as f64, "");
     section.cost("clients_short_of_pings", "clients that had fewer", fewer as f64, "");
     if fewer > 0 {
         report.problem(format!("{fewer} of {clients} clients had fewer than {expected} pings"));

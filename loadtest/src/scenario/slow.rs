@@ -7,17 +7,18 @@ use clap::Args;
 use super::broadcast::publisher::Shape;
 use super::broadcast::room::{Published, Publishing, Room};
 use super::broadcast::subscriber::Outcome;
-use crate::cli::Common;
-use crate::report::figures;
+use crate::options::{Common, parse_payload};
+use crate::report::figures::{self, Fates};
+use crate::report::memory;
 use crate::report::model::Report;
-use crate::run::Run;
-use crate::stamp::STAMP_BYTES;
+use crate::run::{Run, SETTLE_TIME};
 use crate::template::Template;
 use crate::wire;
-use loadtest::units::{parse_duration, parse_rate, parse_share, parse_size};
+use loadtest::units::{parse_nonzero_duration, parse_rate, parse_share};
 
 /// Publishes by the clock, first while all read, then while a share of the receivers does not.
-/// Throng's /room/loadtest is the default place.
+/// Those read again at the end, which shows whom the server has ended: the end of a connection
+/// waits behind what is not read. Throng's /room/loadtest is the default place.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct SlowArgs {
     /// The share that stops reading: 0.1 or 10%
@@ -29,11 +30,11 @@ pub(crate) struct SlowArgs {
     rate: f64,
 
     /// Bytes of a payload; 20 at least
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "16KiB")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_payload, default_value = "16KiB")]
     size: usize,
 
     /// How long each of the two parts takes
-    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "10s")]
+    #[arg(long, value_name = "DUR", value_parser = parse_nonzero_duration, default_value = "10s")]
     duration: Duration,
 
     /// What a client sends: a text with {payload} in it
@@ -54,7 +55,7 @@ pub(crate) fn run(args: &SlowArgs) -> Result<bool, String> {
     let template = Template::with_payload(args.publish.as_deref())?;
     let shape = Shape {
         burst: 1,
-        size: args.size.max(STAMP_BYTES),
+        size: args.size,
         opcode: if template.is_some() { wire::TEXT } else { wire::BINARY },
         template,
         http: None,
@@ -67,20 +68,24 @@ pub(crate) fn run(args: &SlowArgs) -> Result<bool, String> {
     let all_read = room.publish(&mut run, 0, what)?;
     room.deafen(args.share);
     let some_read = room.publish(&mut run, 1, what)?;
-    let highest = run.sampler.samples.iter().map(|sample| sample.server_bytes).max();
-    let memory = run.settled_memory(&room.crew)?;
+    let highest = run.sampler.samples.iter().map(|sample| sample.server_bytes).max().flatten();
+    let rest = run.settled_memory(&room.crew, SETTLE_TIME)?;
+    room.hear_again(&mut run)?;
     let open = room.crew.live().open;
     let (tally, outcome) = room.finish()?;
     for (name, value) in [("rate", args.rate), ("share", args.share)] {
         run.report.parameter(name, value);
     }
     run.report.parameter("payload_bytes", shape.size as f64);
-    figures::connections(&mut run.report, &tally, count, open, filled.opening_s);
+    let fates = Fates { asked: count, open_at_end: open, ..Fates::default() };
+    figures::connections(&mut run.report, &tally, fates, filled.opening_s);
     report(&mut run.report, &outcome, [&all_read, &some_read]);
-    let section = run.report.section("Server memory");
-    section.tell("server_rss_before", "resident, all reading", filled.all.server_bytes as f64, "B");
-    section.cost("server_rss_highest", "  the highest", highest.unwrap_or(0) as f64, "B");
-    section.cost("server_rss_after", "  at the end", memory.server_bytes as f64, "B");
+    let moments = [
+        ("server_rss_before", "resident, all reading", filled.server_bytes()),
+        ("server_rss_highest", "  the highest", highest),
+        ("server_rss_after", "  at the end", rest.server_bytes),
+    ];
+    memory::moments(&mut run.report, moments);
     figures::judge_loader(&mut run.report, &all_read.spent);
     figures::spent(&mut run.report, &some_read.spent, some_read.delivered, "delivery");
     run.finish()
@@ -89,7 +94,10 @@ pub(crate) fn run(args: &SlowArgs) -> Result<bool, String> {
 fn report(report: &mut Report, all: &Outcome, parts: [&Published; 2]) {
     let section = report.section("Slow receivers");
     section.tell("deaf", "stopped reading", all.deaf as f64, "");
-    section.tell("deaf_ended", "  ended by the server, as seen here", all.deaf_ended as f64, "");
+    section.tell("deaf_ended", "  ended by the server", all.deaf_ended as f64, "");
+    section.tell("deaf_kept", "  kept, with all when they read again", all.deaf_kept as f64, "");
+    let neither = all.deaf.saturating_sub(all.deaf_ended + all.deaf_kept);
+    section.tell("deaf_neither", "  open, and without all in time", neither as f64, "");
     let published: u64 = parts.iter().map(|part| part.messages).sum();
     section.tell("published", "messages published", published as f64, "");
     let section = report.section("The others");

@@ -8,23 +8,24 @@ use super::broadcast::publisher::Shape;
 use super::broadcast::room::{Publishing, Room};
 use super::churn::{Churners, Leaving};
 use super::echo::{self, Echo, Form, Order, Pace};
-use crate::cli::Common;
 use crate::engine::{Command, Crew, Seeds};
-use crate::report::figures;
+use crate::measure::memory::MemoryState;
+use crate::options::{Common, parse_payload};
+use crate::report::figures::{self, Fates};
+use crate::report::memory;
 use crate::report::model::Report;
-use crate::run::{MemoryState, Run};
-use crate::stamp::STAMP_BYTES;
+use crate::run::{Run, SETTLE_TIME};
 use crate::target::{Target, Url};
 use crate::template::Template;
 use crate::wire;
-use loadtest::units::{parse_duration, parse_rate, parse_size};
+use loadtest::units::{parse_nonzero_duration, parse_rate};
 
 /// Of --connections, 80 % listen in a room, 10 % echo, and 10 % are always coming and going.
 /// Throng's /room/loadtest and /echo are the default places.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct SoakArgs {
     /// How long
-    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "10m")]
+    #[arg(long, value_name = "DUR", value_parser = parse_nonzero_duration, default_value = "10m")]
     duration: Duration,
 
     /// Where messages come back [default: /echo at the host of --url]
@@ -44,7 +45,7 @@ pub(crate) struct SoakArgs {
     churn_rate: f64,
 
     /// Bytes of a payload; 20 at least
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "100")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_payload, default_value = "100")]
     size: usize,
 
     /// What a client sends: a text with {payload} in it
@@ -73,7 +74,7 @@ pub(crate) fn run(args: &SoakArgs) -> Result<bool, String> {
     let none = run.memory();
     let shape = Shape {
         burst: 1,
-        size: args.size.max(STAMP_BYTES),
+        size: args.size,
         opcode: wire::TEXT,
         template: Template::with_payload(args.publish.as_deref())?,
         http: None,
@@ -86,12 +87,12 @@ pub(crate) fn run(args: &SoakArgs) -> Result<bool, String> {
     others.echoing.tell_all(|_| Command::Order(Order::Begin));
     let coming = (args.churn_rate * args.duration.as_secs_f64()).ceil() as u64;
     others.churning.open(coming, args.churn_rate);
-    let before = run.settled_memory(&room.crew)?;
+    let before = run.settled_memory(&room.crew, SETTLE_TIME)?;
     let now = run.clock.now_ns();
     others.echoing.tell_all(|_| Command::Order(Order::Measure(now)));
     let what = Publishing { messages: u64::MAX, rate: Some(args.rate), time: args.duration };
     let published = room.publish(&mut run, 0, what)?;
-    let after = run.settled_memory(&room.crew)?;
+    let after = run.settled_memory(&room.crew, SETTLE_TIME)?;
     others.echoing.tell_all(|_| Command::Order(Order::Stop));
     others.churning.tell_all(|_| Command::StopOpening);
     others.echoing.sync();
@@ -99,13 +100,17 @@ pub(crate) fn run(args: &SoakArgs) -> Result<bool, String> {
     let timeout = args.common.loader.timeout;
     run.wait(timeout, &others.echoing, |_, live| live.messages >= live.sent)?;
     let open = room.crew.live().open + others.echoing.live().open;
-    let came = others.churning.live().opened;
     let (mut tally, outcome) = room.finish()?;
     let echoing = others.echoing.finish().map_err(|error| error.to_string())?;
     let churning = others.churning.finish().map_err(|error| error.to_string())?;
     tally.add(&echoing.tally);
     tally.add(&churning.tally);
-    figures::connections(&mut run.report, &tally, listeners + part + came, open, 0.0);
+    let came = churning.tally.opened;
+    let let_go: u64 = churning.outcomes.iter().sum();
+    // Those that came last are still there.
+    let open_at_end = open + came.saturating_sub(let_go + churning.tally.lost);
+    let fates = Fates { asked: listeners + part + churning.tally.begun, open_at_end, let_go };
+    figures::connections(&mut run.report, &tally, fates, 0.0);
     filled.report(&mut run);
     for (name, rate) in [("echo_rate", args.echo_rate), ("churn_rate", args.churn_rate)] {
         run.report.parameter(name, rate);
@@ -133,7 +138,7 @@ fn start_others(args: &SoakArgs, run: &Run, part: u64) -> Result<Others, String>
     })?;
     let pace = Pace::Every { interval_ns: 1e9 / args.echo_rate, burst: 1 };
     let form = Form {
-        size: args.size.max(STAMP_BYTES),
+        size: args.size,
         opcode: wire::TEXT,
         template: Template::with_payload(args.publish.as_deref())?,
     };
@@ -152,15 +157,16 @@ fn report(
     seconds: f64,
 ) {
     let section = report.section("The others");
-    section.tell("came", "came and went", came as f64, "");
+    section.tell("came", "came, of those that come and go", came as f64, "");
     section.tell("echoes", "echoes", echoes.received as f64, "");
     section.cost("echoes_wrong", "replies with a wrong length or number", echoes.wrong as f64, "");
     section.cost("echoes_unanswered", "messages without a reply", echoes.unanswered as f64, "");
-    if before.server_bytes > 0 {
-        let grown = after.server_bytes as f64 - before.server_bytes as f64;
+    if let Some(grown) = memory::growth(before, after) {
         section.cost("server_rss_grown", "server, resident, grown meanwhile", grown, "B");
         let per_hour = grown * 3600.0 / seconds;
         section.cost("server_rss_per_hour", "  in an hour at this pace", per_hour, "B");
+    } else {
+        section.not_known(memory::SERVER_NOT_KNOWN);
     }
     let measured = "open loop: from the intended send time of the schedule to the reply";
     report.latency(("echo_latency", "echo"), measured, &echoes.latencies);

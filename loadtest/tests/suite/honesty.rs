@@ -12,10 +12,10 @@ const CLIENTS: usize = 10;
 /// A second of a stopped server, less what a busy machine may take from it.
 const STOPPED_US: f64 = 950_000.0;
 
-/// Stops a server for a second, some time after so many clients have come to it.
-fn stop_for_a_second(server: &Throng, clients: usize, after: Duration) {
-    let without = server.sockets();
-    while server.sockets() < without + clients {
+/// Stops a server for a second, some time after all clients have come to it, which had so many
+/// sockets without them.
+fn stop_for_a_second(server: &Throng, without: usize, after: Duration) {
+    while server.sockets() < without + CLIENTS {
         thread::sleep(Duration::from_millis(5));
     }
     thread::sleep(after);
@@ -30,8 +30,9 @@ fn a_second_without_the_server_shows_in_an_open_loop() {
     let url = server.url("/echo");
     let mut args = vec!["echo", "-n", "10", "--rate", "500", "--url", &url];
     args.extend(["--duration", "4s", "--warm-up", "100ms"]);
+    let without = server.sockets();
     let (code, report) = thread::scope(|scope| {
-        scope.spawn(|| stop_for_a_second(&server, CLIENTS, Duration::from_millis(1000)));
+        scope.spawn(|| stop_for_a_second(&server, without, Duration::from_millis(1000)));
         measure(&args)
     });
     assert_eq!(code, 0);
@@ -54,8 +55,9 @@ fn a_second_without_the_server_shows_in_a_broadcast_by_the_clock() {
     let url = server.url("/room/a");
     let mut args = vec!["broadcast", "-n", "10", "--rate", "100", "--url", &url];
     args.extend(["--duration", "4s"]);
+    let without = server.sockets();
     let (code, report) = thread::scope(|scope| {
-        scope.spawn(|| stop_for_a_second(&server, CLIENTS, Duration::from_millis(1000)));
+        scope.spawn(|| stop_for_a_second(&server, without, Duration::from_millis(1000)));
         measure(&args)
     });
     assert_eq!(code, 0);

@@ -151,6 +151,44 @@ fn those_that_read_get_all_while_others_do_not_read() {
     assert!(figure(&report, "published") >= 400.0);
 }
 
+fn slow_readers_that_the_server_ends_are_seen(backend: &str) {
+    let port = free_port();
+    let program = throng_program().display();
+    let server = format!("{program} --listen 127.0.0.1:{port} --backend {backend}");
+    let url = format!("ws://127.0.0.1:{port}/room/a");
+    // Of 160 messages that the two get, some 40 fill the sockets at both ends.
+    let mut args = vec!["slow", "-n", "5", "--share", "50%", "--rate", "40", "--url", &url];
+    args.extend(["--size", "256KiB", "--duration", "4s", "--spawn", &server, "--threads", "1"]);
+    let (_, report) = measure(&args);
+    assert_eq!(figure(&report, "server.closed_slow"), 2.0);
+    assert_eq!((figure(&report, "deaf"), figure(&report, "deaf_ended")), (2.0, 2.0));
+    assert_eq!(figure(&report, "connections_open_at_end"), 3.0);
+    assert_eq!(figure(&report, "connections_lost"), 0.0);
+}
+
+#[test]
+fn slow_readers_that_epoll_ends_are_seen() {
+    slow_readers_that_the_server_ends_are_seen("epoll");
+}
+
+#[test]
+fn slow_readers_that_io_uring_ends_are_seen() {
+    slow_readers_that_the_server_ends_are_seen("io_uring");
+}
+
+#[test]
+fn slow_readers_that_the_server_keeps_have_all_when_they_read_again() {
+    let server = Throng::start(&[]);
+    let url = server.url("/room/a");
+    let mut args = vec!["slow", "-n", "20", "--share", "20%", "--rate", "20", "--url", &url];
+    args.extend(["--size", "1KiB", "--duration", "1s"]);
+    let (code, report) = measure(&args);
+    assert_eq!(code, 0);
+    let fates = ["deaf", "deaf_ended", "deaf_kept", "deaf_neither"];
+    assert_eq!(fates.map(|id| figure(&report, id)), [4.0, 0.0, 4.0, 0.0]);
+    assert_eq!(figure(&report, "unknown_messages"), 0.0);
+}
+
 #[test]
 fn a_soak_has_all_groups() {
     let server = Throng::start(&[]);
@@ -162,6 +200,12 @@ fn a_soak_has_all_groups() {
     assert_eq!(figure(&report, "lost"), 0.0);
     assert!(figure(&report, "echoes") > 100.0);
     assert!(figure(&report, "came") > 100.0);
+    // What has become of each is told.
+    let told = ["connections_open_at_end", "connections_let_go", "connections_lost"];
+    let told: f64 = told.iter().map(|id| figure(&report, id)).sum();
+    assert_eq!(figure(&report, "connections_opened"), told);
+    let never_open = figure(&report, "connections_failed");
+    assert_eq!(figure(&report, "connections_asked"), told + never_open);
 }
 
 #[test]
@@ -171,7 +215,7 @@ fn a_preset_proves_its_claim_with_the_server_that_it_starts() {
     for backend in ["epoll", "io_uring"] {
         let mut args = vec!["100k", "-n", "3000", "--hold", "2s", "--port", &port];
         args.extend(["--server", &program, "--backend", backend, "--workers", "3"]);
-        args.extend(["--ping-interval", "1s"]);
+        args.extend(["--ping-interval", "1s", "--settle", "1s"]);
         let (code, report) = measure(&args);
         assert_eq!(code, 0);
         assert_eq!(figure(&report, "connections_open_at_end"), 3000.0);
@@ -179,5 +223,9 @@ fn a_preset_proves_its_claim_with_the_server_that_it_starts() {
         assert_eq!(figure(&report, "pings_expected"), 2.0);
         assert_eq!(figure(&report, "workers"), 3.0);
         assert!(figure(&report, "server_rss_slope") > 0.0);
+        let read = "Memory, read after a round of pings, a broadcast and 1s";
+        let sections = report["sections"].as_array().expect("a report has sections");
+        assert!(sections.iter().any(|section| section["title"] == read), "{report}");
+        assert!(!report["notes"].to_string().contains("had not had a ping"), "{report}");
     }
 }

@@ -10,16 +10,15 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::Common;
+use crate::options::{Common, parse_payload};
 use crate::report::against::{Against, Work};
-use crate::report::figures;
+use crate::report::figures::{self, Fates};
 use crate::run::Run;
-use crate::stamp::STAMP_BYTES;
 use crate::target::Url;
 use crate::template::Template;
 use crate::wire;
 use http::HttpOutlet;
-use loadtest::units::{parse_count, parse_duration, parse_header, parse_rate, parse_size};
+use loadtest::units::{parse_count, parse_header, parse_nonzero_duration, parse_rate};
 use publisher::Shape;
 use room::{Publishing, Room};
 
@@ -42,11 +41,11 @@ pub(crate) struct BroadcastArgs {
     publishers: u16,
 
     /// Bytes of a payload; 20 at least
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "100")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_payload, default_value = "100")]
     size: usize,
 
     /// How long to publish
-    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "10s")]
+    #[arg(long, value_name = "DUR", value_parser = parse_nonzero_duration, default_value = "10s")]
     duration: Duration,
 
     // Why: `loadtest::floor::WARM_UP_WRITES`.
@@ -90,7 +89,7 @@ impl BroadcastArgs {
     fn shape(&self) -> Result<Shape, String> {
         Ok(Shape {
             burst: self.burst,
-            size: self.size.max(STAMP_BYTES),
+            size: self.size,
             opcode: if self.binary { wire::BINARY } else { wire::TEXT },
             template: Template::with_payload(self.publish.as_deref())?,
             http: self.http()?,
@@ -127,9 +126,10 @@ pub(crate) fn run(args: &BroadcastArgs) -> Result<bool, String> {
     };
     let published = room.publish(&mut run, 0, publishing)?;
     let open = room.crew.live().open;
-    run.calibrate();
+    run.calibrate(count);
     let (tally, outcome) = room.finish()?;
-    figures::connections(&mut run.report, &tally, count, open, memory.opening_s);
+    let fates = Fates { asked: count, open_at_end: open, ..Fates::default() };
+    figures::connections(&mut run.report, &tally, fates, memory.opening_s);
     memory.report(&mut run);
     if let Some((count, first)) = shape.http.as_ref().and_then(HttpOutlet::failures) {
         run.report.problem(format!("{count} posts failed, the first one: {first}"));

@@ -10,10 +10,12 @@ use super::subscriber::{Order, Outcome, Subscribers};
 use crate::clock::nanoseconds;
 use crate::engine::tally::Tally;
 use crate::engine::{Command, Crew, Seeds};
+use crate::measure::memory::MemoryState;
 use crate::measure::window::Spent;
 use crate::report::figures;
+use crate::report::memory::{self, SLOPE_CONNECTIONS_MIN, States};
 use crate::report::model::Report;
-use crate::run::{MemoryState, Run};
+use crate::run::{Run, SETTLE_TIME};
 
 /// What certainly fits into one segment on loopback.
 const SEGMENT_BYTES_SURE: u64 = 32 * 1024;
@@ -29,11 +31,18 @@ pub(crate) struct Room {
 
 /// Memory with none, a third and all of the subscribers, each after the same traffic.
 pub(crate) struct Filled {
-    none: MemoryState,
-    part: MemoryState,
-    pub(crate) all: MemoryState,
+    states: States,
     /// Seconds that opening took, without what was done in between.
     pub(crate) opening_s: f64,
+}
+
+/// What goes before memory is read, beside a broadcast.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rest {
+    /// Each client has had a ping, which come so often; zero is not to wait for it.
+    pub(crate) pings_every: Duration,
+    /// How long what is to be freed may take.
+    pub(crate) settle: Duration,
 }
 
 /// What to publish.
@@ -75,30 +84,71 @@ impl Room {
         Ok(Self { crew, ledger, burst: shape.burst, timeout })
     }
 
-    /// Opens a third, then the rest, and looks at the memory after a broadcast to each.
+    /// Opens a third, then the rest, and looks at the memory of each.
     pub(crate) fn fill(
         &mut self,
         run: &mut Run,
         count: u64,
         none: &MemoryState,
     ) -> Result<Filled, String> {
-        let first = (count / 3).max(self.ledger.publishers() as u64 * self.crew.threads() as u64);
-        let first = first.min(count);
-        let first_s = run.open(&mut self.crew, first)?;
-        self.greet(run)?;
-        let part = self.memory(run, count)?;
-        let rest_s = run.open(&mut self.crew, count - first)?;
-        self.greet(run)?;
-        let all = self.memory(run, count)?;
-        Ok(Filled { none: *none, part, all, opening_s: first_s + rest_s })
+        let first_s = self.open_part(run, count)?;
+        let part = self.memory(run, count, Rest::SHORT)?;
+        let rest_s = self.open_rest(run, count)?;
+        let all = self.memory(run, count, Rest::SHORT)?;
+        Ok(Filled::new([*none, part, all], first_s + rest_s, Rest::SHORT))
     }
 
-    /// Few connections say nothing about memory, so nothing is waited for.
-    fn memory(&self, run: &mut Run, count: u64) -> Result<MemoryState, String> {
-        if count < figures::SLOPE_CONNECTIONS_MIN {
+    /// Opens a third of `count`; gives the seconds that it took.
+    pub(crate) fn open_part(&mut self, run: &mut Run, count: u64) -> Result<f64, String> {
+        let publishers = self.ledger.publishers() as u64 * self.crew.threads() as u64;
+        let first = (count / 3).max(publishers).min(count);
+        run.open(&mut self.crew, first)
+    }
+
+    /// Opens what is missing to `count`; gives the seconds that it took.
+    pub(crate) fn open_rest(&mut self, run: &mut Run, count: u64) -> Result<f64, String> {
+        let missing = count - self.crew.asked();
+        run.open(&mut self.crew, missing)
+    }
+
+    /// Memory after a broadcast and some rest. Few connections say nothing about it, so nothing is
+    /// waited for.
+    pub(crate) fn memory(
+        &mut self,
+        run: &mut Run,
+        count: u64,
+        rest: Rest,
+    ) -> Result<MemoryState, String> {
+        if count < SLOPE_CONNECTIONS_MIN {
+            self.greet(run)?;
             return Ok(MemoryState { connections: self.crew.live().open, ..run.memory() });
         }
-        run.settled_memory(&self.crew)
+        self.await_pings(run, rest.pings_every)?;
+        self.greet(run)?;
+        run.settled_memory(&self.crew, rest.settle)
+    }
+
+    /// Waits until each open client has had a ping since the last reset.
+    fn await_pings(&self, run: &mut Run, every: Duration) -> Result<(), String> {
+        if every.is_zero() {
+            return Ok(());
+        }
+        let look_ns = nanoseconds(every / 20).clamp(100_000_000, 1_000_000_000);
+        let mut look_at_ns = 0;
+        run.progress.begin("waiting for pings", 0);
+        let have_all = run.wait(2 * every + PINGS_LATE, &self.crew, |run, _| {
+            let now = run.clock.now_ns();
+            if now < look_at_ns {
+                return false;
+            }
+            look_at_ns = now + look_ns;
+            self.crew.count_pings().first().is_none_or(|without| *without == 0)
+        })?;
+        run.progress.end();
+        if !have_all {
+            run.report.note("memory was read although some clients had not had a ping");
+        }
+        Ok(())
     }
 
     /// One write to all, which does not count.
@@ -164,6 +214,17 @@ impl Room {
         self.crew.sync();
     }
 
+    /// Lets them read again, until each has come to its end or to the last message.
+    pub(crate) fn hear_again(&self, run: &mut Run) -> Result<(), String> {
+        self.crew.tell_all(|_| Command::Order(Order::HearAgain));
+        run.progress.begin("reading what waited", 0);
+        let is_done = |_: &mut Run, _| self.ledger.unheard.load(Ordering::Acquire) == 0;
+        // Those of which nothing is known in time are told as such.
+        let _ = run.wait(self.timeout, &self.crew, is_done)?;
+        run.progress.end();
+        Ok(())
+    }
+
     fn counts(&self) -> (u64, u64, u64) {
         let get = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Acquire);
         let ledger = &self.ledger;
@@ -201,10 +262,37 @@ impl Room {
 /// No step takes longer.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
+/// How much later than twice their interval pings may be.
+const PINGS_LATE: Duration = Duration::from_secs(10);
+
+impl Rest {
+    /// What suffices to see that a broadcast leaves little behind.
+    const SHORT: Self = Self { pings_every: Duration::ZERO, settle: SETTLE_TIME };
+
+    fn describe(self, connections: u64) -> String {
+        let settle = self.settle;
+        match (connections < SLOPE_CONNECTIONS_MIN, self.pings_every.is_zero()) {
+            (true, _) => "a broadcast".to_owned(),
+            (false, true) => format!("a broadcast and {settle:?}"),
+            (false, false) => format!("a round of pings, a broadcast and {settle:?}"),
+        }
+    }
+}
+
 impl Filled {
+    /// Of states with no, some and all connections.
+    pub(crate) fn new([none, part, all]: [MemoryState; 3], opening_s: f64, rest: Rest) -> Self {
+        let after = rest.describe(all.connections);
+        Self { states: States { none, part, all, after }, opening_s }
+    }
+
+    /// Bytes of the server with all connections.
+    pub(crate) fn server_bytes(&self) -> Option<u64> {
+        self.states.all.server_bytes
+    }
+
     pub(crate) fn report(&self, run: &mut Run) {
-        let end = run.loader_end;
-        figures::memory(&mut run.report, &self.none, Some(&self.part), &self.all, end);
+        memory::tell(&mut run.report, &self.states, run.loader_end);
     }
 }
 

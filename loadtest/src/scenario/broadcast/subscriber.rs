@@ -17,6 +17,8 @@ pub(crate) enum Order {
     Publish(Plan),
     /// A share of the clients stops reading.
     Deafen(f64),
+    /// They read again, to find out whether the server has ended them.
+    HearAgain,
 }
 
 /// What a subscriber's thread has found.
@@ -34,6 +36,8 @@ pub(crate) struct Outcome {
     pub(crate) deaf: u64,
     /// Those of them that the server has ended.
     pub(crate) deaf_ended: u64,
+    /// Those that had all when they read again.
+    pub(crate) deaf_kept: u64,
 }
 
 /// Who is on a connection.
@@ -45,6 +49,8 @@ enum Role {
     Publisher(u16),
     /// Has stopped reading.
     Deaf,
+    /// Had stopped reading, and has all that was published.
+    Back,
 }
 
 /// The clients of one thread.
@@ -111,7 +117,7 @@ impl Subscribers {
         match self.roles[key] {
             Role::Receiver => true,
             Role::Publisher(own) => usize::from(own) != publisher || !self.is_for_others_only,
-            Role::Deaf => false,
+            Role::Deaf | Role::Back => false,
         }
     }
 
@@ -120,7 +126,7 @@ impl Subscribers {
         match self.roles[key] {
             Role::Receiver => true,
             Role::Publisher(_) => !self.is_for_others_only,
-            Role::Deaf => false,
+            Role::Deaf | Role::Back => false,
         }
     }
 
@@ -147,7 +153,27 @@ impl Subscribers {
             self.roles[key] = Role::Deaf;
             net.make_deaf(key);
             self.ledger.remove_receiver();
+            self.ledger.unheard.fetch_add(1, Ordering::AcqRel);
             self.outcome.deaf += 1;
+        }
+    }
+
+    fn hear_again(&mut self, net: &mut Net) {
+        for key in net.open_keys() {
+            if self.roles[key] == Role::Deaf && net.hear_again(key).is_err() {
+                // What becomes of it stays unknown.
+                net.make_deaf(key);
+            }
+        }
+    }
+
+    /// A message came to one that had stopped reading: it is back with the last of all.
+    fn heard(&mut self, key: usize, stamp: Stamp) {
+        let published = self.ledger.next_number(stamp.sender as usize);
+        if self.roles[key] == Role::Deaf && stamp.number + 1 == published {
+            self.roles[key] = Role::Back;
+            self.ledger.unheard.fetch_sub(1, Ordering::AcqRel);
+            self.outcome.deaf_kept += 1;
         }
     }
 }
@@ -179,6 +205,9 @@ impl Behaviour for Subscribers {
             return;
         };
         let publisher = stamp.sender as usize;
+        if matches!(self.roles[key], Role::Deaf | Role::Back) {
+            return self.heard(key, stamp);
+        }
         if !self.is_due(key, publisher) {
             net.tally.unknown += 1;
             return;
@@ -203,9 +232,14 @@ impl Behaviour for Subscribers {
     }
 
     fn gone(&mut self, _net: &mut Net, key: usize) {
-        if self.roles[key] == Role::Deaf {
-            self.outcome.deaf_ended += 1;
-            return;
+        match self.roles[key] {
+            Role::Deaf => {
+                self.ledger.unheard.fetch_sub(1, Ordering::AcqRel);
+                self.outcome.deaf_ended += 1;
+                return;
+            }
+            Role::Back => return,
+            Role::Receiver | Role::Publisher(_) => {}
         }
         self.end_sequences(key);
         if self.is_counted(key) {
@@ -223,6 +257,7 @@ impl Behaviour for Subscribers {
                 publisher.begin(plan, net.clock.now_ns());
             }
             Order::Deafen(share) => self.deafen(net, share),
+            Order::HearAgain => self.hear_again(net),
         }
     }
 
@@ -261,5 +296,6 @@ impl Outcome {
         }
         self.deaf += other.deaf;
         self.deaf_ended += other.deaf_ended;
+        self.deaf_kept += other.deaf_kept;
     }
 }
