@@ -1,6 +1,7 @@
 //! What a protocol may touch beside what it knows of a connection.
 
 use std::any::Any;
+use std::time::Duration;
 
 use super::asks::{Asks, Ticket};
 use crate::hub::{Hub, Membership};
@@ -52,6 +53,8 @@ pub enum Step {
     Subscribe(String),
     /// A message to the connection.
     Send(Kind, Vec<u8>),
+    /// To be called again in that time.
+    Wake(Duration),
 }
 
 impl Staged {
@@ -84,6 +87,12 @@ impl Context<'_> {
         } else {
             self.staged.0.push(Step::Send(kind, payload.to_vec()));
         }
+    }
+
+    /// Has [`crate::protocol::Protocol::due`] called once in that time, and not when it was to be
+    /// called before.
+    pub fn wake_in(&mut self, span: Duration) {
+        self.staged.0.push(Step::Wake(span));
     }
 
     /// Asks those outside, who answer by [`crate::server::Questions`]: see

@@ -37,6 +37,9 @@ pub trait Protocols: 'static {
         answer: Answer,
     ) -> Flow;
 
+    /// As [`crate::protocol::Protocol::due`].
+    fn due(setups: &Self::Setups, spoken: &mut Self::Spoken, cx: &mut Context<'_>) -> Flow;
+
     /// As [`crate::protocol::Protocol::message`].
     fn message(
         setups: &Self::Setups,
@@ -124,6 +127,19 @@ macro_rules! protocols {
                 match spoken {
                     $($spoken::$variant(conn) => {
                         <$protocol as Protocol>::answer(&setups.$field, conn, cx, ticket, answer)
+                    })+
+                }
+            }
+
+            fn due(
+                setups: &$setups,
+                spoken: &mut $spoken,
+                cx: &mut $crate::protocol::Context<'_>,
+            ) -> $crate::protocol::Flow {
+                use $crate::protocol::Protocol;
+                match spoken {
+                    $($spoken::$variant(conn) => {
+                        <$protocol as Protocol>::due(&setups.$field, conn, cx)
                     })+
                 }
             }

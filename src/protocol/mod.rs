@@ -59,6 +59,11 @@ pub trait Protocol {
         Flow::Next
     }
 
+    /// The moment has come that it has set by [`Context::wake_in`].
+    fn due(_setup: &Self::Setup, _conn: &mut Self::Conn, _cx: &mut Context<'_>) -> Flow {
+        Flow::Next
+    }
+
     /// A message has come.
     fn message(
         setup: &Self::Setup,

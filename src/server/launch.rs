@@ -14,14 +14,16 @@ use std::thread;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::capacity::{self, Room, Tables};
+use super::handle::Control;
 use super::listeners::{Bound, Share};
 use super::{Server, StartError, Stopper, descriptors, memory, pinning};
 use crate::config::{Backend, Config, Pin};
 use crate::driver::{Driver, EventWaker, Tuning, epoll, uring};
 use crate::id::WorkerId;
 use crate::limits::REFUSALS_MAX;
+use crate::protocol::Protocols;
 use crate::stats::Counters;
-use crate::worker::{Mail, Shared, Worker, mailboxes};
+use crate::worker::{Mail, Shared, Worker, mailboxes_and_control};
 
 /// The last word of a worker.
 #[derive(Debug)]
@@ -37,7 +39,7 @@ enum Seed {
 }
 
 /// What a worker's thread is given.
-struct Plan {
+struct Plan<L: Protocols> {
     id: WorkerId,
     /// How many of them there are.
     workers: usize,
@@ -50,7 +52,7 @@ struct Plan {
     /// Descriptors that survive the parting of the tables.
     keep: Vec<RawFd>,
     mail: Mail<EventWaker>,
-    shared: Arc<Shared>,
+    shared: Arc<Shared<L>>,
     counters: Arc<Counters>,
     connections_max: usize,
 }
@@ -66,8 +68,9 @@ struct Line {
 }
 
 /// What is the same for every attempt to start.
-struct Launch {
+struct Launch<L: Protocols> {
     config: Config,
+    setups: Arc<L::Setups>,
     workers: usize,
     tables: Tables,
     room: Room,
@@ -78,18 +81,20 @@ struct Launch {
 /// A server whose workers listen.
 struct Started {
     stopper: Stopper,
+    control: Control,
     counters: Vec<Arc<Counters>>,
     exits: Receiver<Exit>,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
 /// Starts the workers, on another backend if they cannot have the first one.
-pub(super) fn launch(
+pub(super) fn launch<L: Protocols>(
     config: Config,
+    setups: L::Setups,
     backend: Backend,
     fallback: Option<Backend>,
 ) -> Result<Server, StartError> {
-    let mut launch = Launch::prepare(config)?;
+    let mut launch = Launch::<L>::prepare(config, setups)?;
     let (started, backend) = match (launch.start(backend), fallback) {
         (Err(error @ StartError::Ring { .. }), Some(fallback)) => {
             tracing::warn!("backend epoll, because {error}");
@@ -98,12 +103,13 @@ pub(super) fn launch(
         (result, _) => (result?, backend),
     };
     launch.bound.let_go();
-    let Started { stopper, counters, exits, threads } = started;
-    Ok(Server { stopper, counters, bound: launch.bound, backend, exits, threads })
+    let Started { stopper, control, counters, exits, threads } = started;
+    let Launch { bound, connections_max, .. } = launch;
+    Ok(Server { stopper, control, counters, connections_max, bound, backend, exits, threads })
 }
 
-impl Launch {
-    fn prepare(mut config: Config) -> Result<Self, StartError> {
+impl<L: Protocols> Launch<L> {
+    fn prepare(mut config: Config, setups: L::Setups) -> Result<Self, StartError> {
         config.memory.get_or_insert_with(memory::default_budget);
         let limit = descriptors::raise_limit();
         let tables = descriptors::try_parting().map_err(StartError::Worker)?;
@@ -121,21 +127,26 @@ impl Launch {
         }
         let connections_max = connections_max(&config, room.all, workers);
         let bound = Bound::bind(&config)?;
-        Ok(Self { config, workers, tables, room, connections_max, bound })
+        let setups = Arc::new(setups);
+        Ok(Self { config, setups, workers, tables, room, connections_max, bound })
     }
 
     fn start(&self, backend: Backend) -> Result<Started, StartError> {
         let seeds = (0..self.workers).map(|_| Seed::new(backend)).collect::<io::Result<Vec<_>>>();
         let seeds = seeds.map_err(StartError::Worker)?;
         let wakers: Arc<[EventWaker]> = seeds.iter().map(Seed::waker).collect();
-        let mail = mailboxes(&wakers, self.config.mailbox_capacity);
+        let waker = EventWaker::new().map_err(StartError::Worker)?;
+        let capacity = self.config.mailbox_capacity;
+        let (mail, control) = mailboxes_and_control(&wakers, waker.clone(), capacity);
         let counters: Vec<Arc<Counters>> = (0..self.workers).map(|_| Arc::default()).collect();
-        let shared = Arc::new(Shared::new(self.config.clone(), self.connections_max));
+        let setups = Arc::clone(&self.setups);
+        let shared = Shared::<L>::with_setups(self.config.clone(), self.connections_max, setups);
+        let shared = Arc::new(shared);
         let shares = self.bound.shares(self.workers).map_err(StartError::Worker)?;
         let cpus = pinning::cpus_of_workers(&self.config.pin, self.workers);
         let mut plans = Vec::new();
         for (id, ((seed, mail), share)) in seeds.into_iter().zip(mail).zip(shares).enumerate() {
-            let keep = keep(&seed, &wakers, &share);
+            let keep = keep(&seed, &wakers, &waker, &share);
             plans.push(Plan {
                 id: WorkerId(id as u16),
                 workers: self.workers,
@@ -151,17 +162,18 @@ impl Launch {
                 connections_max: self.room.each.min(self.connections_max),
             });
         }
-        let stopper = Stopper { shared, wakers };
+        let stopper = Stopper { is_stopping: Arc::clone(&shared.is_stopping), wakers };
+        let control = Control::new(control, waker);
         let (exit_sender, exits) = bounded(self.workers);
         let threads = spawn(plans, &stopper, &exit_sender, self.tables)?;
-        stopper.shared.note_memory_at_start();
-        Ok(Started { stopper, counters, exits, threads })
+        shared.note_memory_at_start();
+        Ok(Started { stopper, control, counters, exits, threads })
     }
 }
 
 /// Starts the threads and waits until all of them listen.
-fn spawn(
-    plans: Vec<Plan>,
+fn spawn<L: Protocols>(
+    plans: Vec<Plan<L>>,
     stopper: &Stopper,
     exits: &Sender<Exit>,
     tables: Tables,
@@ -226,8 +238,8 @@ fn connections_max(config: &Config, possible: usize, workers: usize) -> usize {
     }
 }
 
-fn keep(seed: &Seed, wakers: &[EventWaker], share: &Share) -> Vec<RawFd> {
-    let wakers = wakers.iter().map(AsRawFd::as_raw_fd);
+fn keep(seed: &Seed, wakers: &[EventWaker], control: &EventWaker, share: &Share) -> Vec<RawFd> {
+    let wakers = wakers.iter().chain([control]).map(AsRawFd::as_raw_fd);
     wakers.chain(share.descriptors()).chain(seed.descriptor()).collect()
 }
 
@@ -254,7 +266,7 @@ impl Seed {
     }
 }
 
-impl Plan {
+impl<L: Protocols> Plan<L> {
     /// Descriptors that the thread will own, in its own table.
     fn own_descriptors(&self) -> Vec<RawFd> {
         let seed = self.seed.as_ref().and_then(Seed::descriptor);

@@ -8,6 +8,7 @@ pub mod cgroup;
 mod close_range;
 mod descriptors;
 mod error;
+mod handle;
 mod launch;
 mod listeners;
 pub mod log;
@@ -20,18 +21,20 @@ mod unix_path;
 
 pub use descriptors::try_parting;
 pub use error::StartError;
+pub use handle::{Asked, Busy, Handle, Questions};
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::Receiver;
 
 use crate::config::{Backend, Config, ListenAddr};
 use crate::driver::{EventWaker, Wake, uring};
+use crate::protocol::{Builtin, Protocols, Setups};
 use crate::stats::{Counters, Counts};
-use crate::worker::Shared;
+use handle::Control;
 use launch::Exit;
 use listeners::Bound;
 
@@ -40,6 +43,8 @@ use listeners::Bound;
 #[derive(Debug)]
 pub struct Server {
     stopper: Stopper,
+    control: Control,
+    connections_max: usize,
     counters: Vec<Arc<Counters>>,
     bound: Bound,
     backend: Backend,
@@ -50,20 +55,29 @@ pub struct Server {
 /// Stops a server from elsewhere.
 #[derive(Clone, Debug)]
 pub struct Stopper {
-    shared: Arc<Shared>,
+    is_stopping: Arc<AtomicBool>,
     wakers: Arc<[EventWaker]>,
 }
 
 impl Server {
-    /// Starts a server; it listens when this returns.
+    /// Starts a server that speaks what is built in; it listens when this returns.
     ///
     /// # Errors
     ///
     /// What the operator has to mend, in a line.
     pub fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_with::<Builtin>(config, Setups::default())
+    }
+
+    /// Starts a server that speaks this list of protocols ([`crate::protocols!`] writes one).
+    ///
+    /// # Errors
+    ///
+    /// As for [`Server::start`].
+    pub fn start_with<L: Protocols>(config: Config, setups: L::Setups) -> Result<Self, StartError> {
         let (backend, fallback) = choose(config.backend)?;
         let may_choose = config.backend == Backend::Auto;
-        let server = launch::launch(config, backend, fallback)?;
+        let server = launch::launch::<L>(config, setups, backend, fallback)?;
         if may_choose && server.backend == Backend::IoUring {
             tracing::info!("backend io_uring, because this kernel has and permits what it needs");
         }
@@ -91,7 +105,7 @@ impl Server {
     /// Connections that fit.
     #[must_use]
     pub fn connections_max(&self) -> usize {
-        self.stopper.shared.connections_max
+        self.connections_max
     }
 
     /// How large it is, for people: `2 workers, room for 40 connections`.
@@ -124,6 +138,18 @@ impl Server {
     /// Wakes every worker and tells it nothing, for tests of what a wake may not do.
     pub fn wake(&self) {
         self.stopper.wakers.iter().for_each(Wake::wake);
+    }
+
+    /// What publishes, from any thread.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.control.handle()
+    }
+
+    /// What connections ask, for a thread that answers.
+    #[must_use]
+    pub fn questions(&self) -> Questions {
+        self.control.questions()
     }
 
     /// What stops this server, from any thread.
@@ -188,7 +214,7 @@ impl Drop for Server {
 impl Stopper {
     /// As [`Server::stop`].
     pub fn stop(&self) {
-        self.shared.is_stopping.store(true, Ordering::Release);
+        self.is_stopping.store(true, Ordering::Release);
         self.wakers.iter().for_each(Wake::wake);
     }
 }

@@ -142,8 +142,22 @@ impl<W: Wake, L: Protocols> Core<W, L> {
             self.subscribe(conn, topic);
         }
         let flow = self.visit(conn).map_or(Flow::Next, |mut visit| visit.open(request));
+        self.carry_out_call(conn, flow);
+    }
+
+    /// Does what a call to a protocol has left to be done.
+    pub(super) fn carry_out_call(&mut self, conn: ConnId, flow: Flow) {
         if flow != Flow::Next || !self.parts.said.staged.is_empty() {
             self.carry_out_staged(conn, flow);
+        }
+        self.touch_if_queued(conn);
+    }
+
+    fn touch_if_queued(&mut self, conn: ConnId) {
+        if let Some(connection) = self.table.get_mut(conn)
+            && connection.queue.is_some()
+        {
+            self.parts.out.touch(conn, connection);
         }
     }
 
@@ -154,6 +168,9 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         for step in steps.drain(..) {
             match step {
                 Step::Subscribe(topic) => self.subscribe(conn, &topic),
+                Step::Wake(span) => {
+                    self.parts.life.wakes.set(conn, span, self.parts.clock.now);
+                }
                 Step::Send(kind, payload) => {
                     if let Some(mut visit) = self.visit(conn) {
                         visit.send(kind, &payload);
@@ -164,18 +181,19 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         }
         self.parts.said.staged.give_back(steps);
         match flow {
-            Flow::Next => self.park(conn, false),
-            Flow::Park => self.park(conn, self.parts.said.asks.is_asking(conn)),
+            Flow::Next => {}
+            Flow::Park => self.park(conn),
             Flow::Close(code, reason) => self.begin_close(conn, code, reason),
         }
     }
 
-    fn park(&mut self, conn: ConnId, is_parked: bool) {
-        if let Some(connection) = self.table.get_mut(conn) {
-            connection.clear(flag::PARKED);
-            if is_parked && connection.is_open() {
-                connection.set(flag::PARKED);
-            }
+    /// Messages wait, if there is any question whose answer they can wait for.
+    fn park(&mut self, conn: ConnId) {
+        if self.parts.said.asks.is_asking(conn)
+            && let Some(connection) = self.table.get_mut(conn)
+            && connection.is_open()
+        {
+            connection.set(flag::PARKED);
         }
     }
 

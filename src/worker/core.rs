@@ -20,7 +20,7 @@ use crate::driver::Wake;
 use crate::hub::Hub;
 use crate::id::ConnId;
 use crate::limits::RESERVED_CONNECTIONS_MAX;
-use crate::protocol::{Asks, Builtin, Protocols, Setups, Staged};
+use crate::protocol::{Asks, Builtin, Protocols, Staged};
 use crate::session::{Compressor, Scratch};
 use crate::stats::Counters;
 use crate::wire::deflate::Deflater;
@@ -35,13 +35,13 @@ pub struct Shared<L: Protocols = Builtin> {
     /// The bound of the above.
     pub connections_max: usize,
     /// The server stops: set it, then wake every worker.
-    pub is_stopping: AtomicBool,
+    pub is_stopping: Arc<AtomicBool>,
     /// What `Config::memory_in_use` said when all was ready.
     memory_at_start: AtomicUsize,
     /// In which rooms there are members who get compressed messages.
     pub(super) deflating: Deflating,
     /// What the connections of each protocol have in common.
-    pub(super) setups: L::Setups,
+    pub(super) setups: Arc<L::Setups>,
 }
 
 impl Shared<Builtin> {
@@ -49,19 +49,19 @@ impl Shared<Builtin> {
     /// built in.
     #[must_use]
     pub fn new(config: Config, connections_max: usize) -> Self {
-        Self::with_setups(config, connections_max, Setups::default())
+        Self::with_setups(config, connections_max, Arc::default())
     }
 }
 
 impl<L: Protocols> Shared<L> {
     /// For a server that speaks this list.
     #[must_use]
-    pub fn with_setups(config: Config, connections_max: usize, setups: L::Setups) -> Self {
+    pub fn with_setups(config: Config, connections_max: usize, setups: Arc<L::Setups>) -> Self {
         Self {
             config,
             connections: AtomicUsize::new(0),
             connections_max,
-            is_stopping: AtomicBool::new(false),
+            is_stopping: Arc::default(),
             memory_at_start: AtomicUsize::new(0),
             deflating: Deflating::default(),
             setups,
@@ -255,6 +255,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         consider(parts.life.timers.until_next(now));
         consider(parts.life.unfinished.next_look(now));
         consider(parts.life.asked.next_look(now));
+        consider(parts.life.wakes.until_next(now));
         consider(parts.memory.shedding.next_look(now));
         nearest
     }

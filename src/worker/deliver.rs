@@ -118,6 +118,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         let is_deflating = session.window_bits() > 0;
         connection.spoken = None;
         connection.clear(flag::PARKED);
+        self.parts.life.wakes.forget(conn);
         if !self.parts.said.asks.is_empty() {
             self.parts.said.asks.forget(conn);
         }

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::driver::Wake;
 use crate::id::ConnId;
 use crate::limits::{CLOSE_COST, FRAME_COST, PINGS_PER_TURN, QUESTION_COST, SEND_COST, TIMER_COST};
-use crate::protocol::Protocols;
+use crate::protocol::{Flow, Protocols};
 use crate::wire::{CloseCode, Form};
 
 /// Timers' entries that are not worth weeding.
@@ -35,12 +35,25 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         }
         self.look_at_unfinished();
         self.look_at_questions();
+        self.wake_protocols();
     }
 
     fn is_due(&mut self, conn: ConnId, tick: Tick) -> bool {
         let Some(connection) = self.table.get_mut(conn) else { return false };
         let Parts { life, clock, .. } = &mut self.parts;
         life.is_due(conn, connection, tick, clock.now)
+    }
+
+    /// Calls the protocols that want to be called now.
+    fn wake_protocols(&mut self) {
+        while let Some(conn) = self.parts.life.wakes.next(self.parts.clock.now) {
+            self.parts.budget.pay(TIMER_COST);
+            let flow = self.visit(conn).map_or(Flow::Next, |mut visit| visit.due());
+            self.carry_out_call(conn, flow);
+            if self.parts.is_spent() {
+                return;
+            }
+        }
     }
 
     /// Of each connection one entry of the timers counts. Others are of those that have gone since,

@@ -9,6 +9,7 @@ use super::parked::Deadlines;
 use super::table::{Connection, flag};
 use super::timers::{Tick, Timers};
 use super::unfinished::Unfinished;
+use super::wakes::Wakes;
 use crate::config::Config;
 use crate::id::ConnId;
 use crate::wire::Encoded;
@@ -23,6 +24,8 @@ pub(super) struct Life {
     pub(super) questions: Vec<(Question, ConnId)>,
     /// Sessions in the middle of a message.
     pub(super) unfinished: Unfinished,
+    /// When protocols want to be called.
+    pub(super) wakes: Wakes,
     /// Until when questions may be answered.
     pub(super) asked: Deadlines,
     pub(super) cohorts: Cohorts,
@@ -57,6 +60,7 @@ impl Life {
             questions: Vec::new(),
             unfinished: Unfinished::default(),
             asked: Deadlines::default(),
+            wakes: Wakes::default(),
             cohorts,
             pings,
             checks,

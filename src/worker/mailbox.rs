@@ -181,7 +181,8 @@ impl<W: Wake> Mail<W> {
         posted
     }
 
-    /// Sends questions to whoever answers them; gives them back if there is nobody.
+    /// Sends questions to whoever answers them; gives them back if there is nobody, or no room:
+    /// they never wait here, so those outside cannot keep a worker waiting.
     ///
     /// # Errors
     ///
@@ -191,9 +192,12 @@ impl<W: Wake> Mail<W> {
         if control == self.addresses.len() {
             return Err(questions);
         }
-        let mut posted = Posted::default();
-        self.send(control, Envelope::Ask(self.id, questions), &mut posted);
-        Ok(posted)
+        let address = &self.addresses[control];
+        match put(address, Envelope::Ask(self.id, questions)) {
+            Ok(()) => Ok(Posted { envelopes: 1, wakes: u64::from(address.ring()), full: 0 }),
+            Err(Envelope::Ask(_, questions)) => Err(questions),
+            Err(_) => unreachable!("what was put comes back"),
+        }
     }
 
     /// Sends an envelope to one worker, behind everything that waits for it.

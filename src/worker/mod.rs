@@ -32,6 +32,7 @@ mod trim;
 mod unfinished;
 mod visit;
 mod waiters;
+mod wakes;
 
 /// What [`doorbell`] and [`waiters`] are built on; a test builds them on loom's.
 mod atomic {

@@ -73,9 +73,12 @@ impl<W: Wake, L: Protocols> Core<W, L> {
     /// goes on.
     fn go_on_answered(&mut self, conn: ConnId) {
         while let Some((ticket, answer)) = self.parts.said.asks.next_answer(conn) {
+            if let Some(connection) = self.table.get_mut(conn) {
+                connection.clear(flag::PARKED);
+            }
             let flow =
                 self.visit(conn).map_or(Flow::Next, |mut visit| visit.answer(ticket, answer));
-            self.carry_out_staged(conn, flow);
+            self.carry_out_call(conn, flow);
         }
         while self.table.get_mut(conn).is_some_and(|connection| !connection.has(flag::PARKED))
             && let Some((kind, payload)) = self.parts.said.asks.next_message(conn)
@@ -83,7 +86,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
             self.parts.budget.pay(FRAME_COST + payload.len());
             let flow =
                 self.visit(conn).map_or(Flow::Next, |mut visit| visit.message(kind, &payload));
-            self.carry_out_staged(conn, flow);
+            self.carry_out_call(conn, flow);
         }
         let Some(connection) = self.table.get_mut(conn) else { return };
         let is_over = !connection.has(flag::PARKED);

@@ -91,7 +91,9 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
             .parts
             .budget
             .pay(connection.queue.as_ref().map_or(0, Outgoing::runs) * FRAME_COST);
-        let held = connection.memory() + self.driver.sending(conn);
+        let held = connection.memory()
+            + self.driver.sending(conn)
+            + self.core.parts.said.asks.memory(conn);
         if held >= self.core.parts.memory.shedding.threshold {
             *goal = goal.saturating_sub(held);
             self.core.parts.budget.pay(CLOSE_COST);

@@ -285,6 +285,11 @@ impl<W: Wake, L: Protocols> Visit<'_, W, L> {
         self.call(|setups, spoken, cx| L::open(setups, spoken, cx, request))
     }
 
+    /// Tells the protocol that the moment has come that it has set.
+    pub(super) fn due(&mut self) -> Flow {
+        self.call(L::due)
+    }
+
     /// Tells the protocol what became of a question.
     pub(super) fn answer(&mut self, ticket: Ticket, answer: Answer) -> Flow {
         self.call(|setups, spoken, cx| L::answer(setups, spoken, cx, ticket, answer))

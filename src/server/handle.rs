@@ -1,0 +1,160 @@
+//! Those who stand outside: they publish, and answer what connections ask.
+//!
+//! Together they are one more participant of the workers' mail, behind a lock that no worker takes.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::driver::EventWaker;
+use crate::id::{ConnId, WorkerId};
+use crate::protocol::{Answer, Body, Question, Ticket};
+use crate::wire::{Encoded, Kind};
+use crate::worker::{Envelope, Mail, Posted, Publication};
+
+/// The mail of those outside.
+#[derive(Clone, Debug)]
+pub(super) struct Control(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    mail: Mutex<Mail<EventWaker>>,
+    waker: EventWaker,
+}
+
+/// Publishes, from any thread.
+#[derive(Clone, Debug)]
+pub struct Handle(Control);
+
+/// Some worker does not keep up: nothing was published, try again in a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Busy;
+
+/// What connections ask. Where several threads have one, each question is told to one of them.
+#[derive(Debug)]
+pub struct Questions {
+    control: Control,
+    /// Of the last envelope.
+    next: VecDeque<(WorkerId, Question)>,
+}
+
+/// A question, to be answered once; nobody answers one that is dropped.
+#[derive(Debug)]
+pub struct Asked {
+    control: Control,
+    worker: WorkerId,
+    conn: ConnId,
+    ticket: Ticket,
+    body: Option<Body>,
+    is_answered: bool,
+}
+
+impl fmt::Display for Busy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a worker does not keep up")
+    }
+}
+
+impl std::error::Error for Busy {}
+
+impl Control {
+    pub(super) fn new(mail: Mail<EventWaker>, waker: EventWaker) -> Self {
+        Self(Arc::new(Inner { mail: Mutex::new(mail), waker }))
+    }
+
+    pub(super) fn handle(&self) -> Handle {
+        Handle(self.clone())
+    }
+
+    pub(super) fn questions(&self) -> Questions {
+        Questions { control: self.clone(), next: VecDeque::new() }
+    }
+
+    /// A thread that panicked with the lock has left nothing half done that matters to others.
+    fn mail(&self) -> MutexGuard<'_, Mail<EventWaker>> {
+        self.0.mail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Handle {
+    /// Publishes a message to all who are subscribed to a topic, on every worker. Messages of one
+    /// thread come to each of them in their order.
+    ///
+    /// # Errors
+    ///
+    /// If some worker does not keep up.
+    pub fn publish(&self, topic: &str, kind: Kind, payload: &[u8]) -> Result<(), Busy> {
+        let mut mail = self.0.mail();
+        let _: Posted = mail.forward_all();
+        if mail.is_congested() {
+            return Err(Busy);
+        }
+        let mut frames = Encoded::default();
+        frames.push(kind, payload);
+        let _: Posted = mail.post(&Publication { room: topic.into(), frames: Arc::new(frames) });
+        Ok(())
+    }
+}
+
+impl Questions {
+    /// The next question; nothing if none has come in that time, or if the thread was woken for
+    /// something else: ask again.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel's interface fails.
+    pub fn next(&mut self, timeout: Duration) -> io::Result<Option<Asked>> {
+        if let Some(asked) = self.take() {
+            return Ok(Some(asked));
+        }
+        let may_sleep = self.control.mail().may_sleep();
+        if may_sleep {
+            self.control.0.waker.wait(timeout)?;
+        }
+        self.control.mail().wake_up();
+        Ok(self.take())
+    }
+
+    fn take(&mut self) -> Option<Asked> {
+        if self.next.is_empty() {
+            let mut mail = self.control.mail();
+            let _: Posted = mail.forward_all();
+            if let Some(Envelope::Ask(worker, questions)) = mail.receive() {
+                self.next.extend(questions.into_iter().map(|question| (worker, question)));
+            }
+        }
+        let (worker, Question { conn, ticket, body }) = self.next.pop_front()?;
+        let control = self.control.clone();
+        Some(Asked { control, worker, conn, ticket, body: Some(body), is_answered: false })
+    }
+}
+
+impl Asked {
+    /// What is asked, if it is of this type.
+    #[must_use]
+    pub fn body<T: Any>(&self) -> Option<&T> {
+        self.body.as_ref()?.downcast_ref()
+    }
+
+    /// Answers.
+    pub fn answer(mut self, body: impl Any + Send) {
+        self.send(Some(Box::new(body)));
+    }
+
+    fn send(&mut self, answer: Answer) {
+        self.is_answered = true;
+        let envelope = Envelope::Answer(self.conn, self.ticket, answer);
+        self.control.mail().send(self.worker.index(), envelope, &mut Posted::default());
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.send(None);
+        }
+    }
+}

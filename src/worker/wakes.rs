@@ -1,0 +1,105 @@
+//! When protocols want to be called again for a connection.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::timers::{Tick, Timers};
+use crate::id::ConnId;
+
+/// One moment for each connection that has one. A worker has none of this until it is needed.
+#[derive(Debug, Default)]
+pub(super) struct Wakes(Option<Box<Inner>>);
+
+#[derive(Debug)]
+struct Inner {
+    timers: Timers,
+    /// Entries of the timers mean nothing but for what stands here.
+    at: HashMap<ConnId, Tick>,
+    due: Vec<(ConnId, Tick)>,
+}
+
+impl Wakes {
+    /// Sets the moment of a connection, in place of the one that it had.
+    pub(super) fn set(&mut self, conn: ConnId, delay: Duration, now: Instant) {
+        let inner = self.0.get_or_insert_with(|| {
+            let (at, due) = (HashMap::new(), Vec::new());
+            Box::new(Inner { timers: Timers::new(now), at, due })
+        });
+        let tick = inner.timers.tick_after(now, delay);
+        if inner.at.insert(conn, tick) != Some(tick) {
+            inner.timers.enter(conn, tick);
+        }
+        // One that moves its moment all the time leaves an entry behind each time.
+        if inner.timers.len() > 2 * inner.at.len() + ENTRIES_KEPT {
+            let Inner { timers, at, .. } = &mut **inner;
+            timers.weed(|conn, tick| at.get(&conn) == Some(&tick));
+        }
+    }
+
+    /// A connection is gone.
+    pub(super) fn forget(&mut self, conn: ConnId) {
+        if let Some(inner) = &mut self.0 {
+            inner.at.remove(&conn);
+            if inner.at.is_empty() {
+                self.0 = None;
+            }
+        }
+    }
+
+    /// The next connection whose moment has come.
+    pub(super) fn next(&mut self, now: Instant) -> Option<ConnId> {
+        let inner = self.0.as_deref_mut()?;
+        if inner.due.is_empty() {
+            inner.timers.expire(now, &mut inner.due);
+        }
+        while let Some((conn, tick)) = inner.due.pop() {
+            if inner.at.get(&conn) == Some(&tick) {
+                inner.at.remove(&conn);
+                return Some(conn);
+            }
+        }
+        None
+    }
+
+    pub(super) fn until_next(&self, now: Instant) -> Option<Duration> {
+        let inner = self.0.as_deref()?;
+        if inner.due.is_empty() { inner.timers.until_next(now) } else { Some(Duration::ZERO) }
+    }
+}
+
+/// Timers' entries that are not worth weeding.
+const ENTRIES_KEPT: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::{Driver, sim};
+
+    #[test]
+    fn each_has_the_last_moment_that_it_has_set_and_who_is_gone_has_none() {
+        let start = sim::Net::new(1).driver().now();
+        let mut wakes = Wakes::default();
+        let conn = |index| ConnId { index, generation: 0 };
+        for round in 0..1000 {
+            for index in 0..3 {
+                wakes.set(
+                    conn(index),
+                    Duration::from_millis(100 * u64::from(index) + 30 + round),
+                    start,
+                );
+            }
+        }
+        assert!(wakes.0.as_ref().is_some_and(|inner| inner.timers.len() < 1000));
+        wakes.forget(conn(1));
+        let mut seen = Vec::new();
+        for step in 0..200_u64 {
+            let now = start + Duration::from_millis(20 * step);
+            while let Some(conn) = wakes.next(now) {
+                seen.push((conn.index, 20 * step));
+            }
+        }
+        assert!(matches!(seen[..], [(0, 1020..1100), (2, 1220..1300)]), "{seen:?}");
+        [0, 2].into_iter().for_each(|index| wakes.forget(conn(index)));
+        assert!(wakes.0.is_none() && wakes.until_next(start).is_none());
+    }
+}
