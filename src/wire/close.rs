@@ -14,6 +14,8 @@ impl CloseCode {
     /// The peer broke the protocol.
     pub const PROTOCOL_ERROR: Self = Self(1002);
     /// A message whose bytes are not what its type says.
+    pub const UNSUPPORTED_DATA: Self = Self(1003);
+    /// See RFC 6455, 7.4.1.
     pub const INVALID_PAYLOAD: Self = Self(1007);
     /// The peer broke a rule of ours.
     pub const POLICY: Self = Self(1008);
