@@ -130,7 +130,7 @@ impl Launch {
         let wakers: Arc<[EventWaker]> = seeds.iter().map(Seed::waker).collect();
         let mail = mailboxes(&wakers, self.config.mailbox_capacity);
         let counters: Vec<Arc<Counters>> = (0..self.workers).map(|_| Arc::default()).collect();
-        let shared = Arc::new(Shared::new(self.config.clone(), self.connections_max));
+        let shared = Arc::new(Shared::new(self.config.clone(), self.workers, self.connections_max));
         let shares = self.bound.shares(self.workers).map_err(StartError::Worker)?;
         let cpus = pinning::cpus_of_workers(&self.config.pin, self.workers);
         let mut plans = Vec::new();

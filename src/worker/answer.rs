@@ -125,11 +125,7 @@ impl<W: Wake> Core<W> {
             Endpoint::Room(name) => {
                 // What was published before the join is not for the one who joins.
                 self.deliver_before_join(name);
-                let membership = self.parts.hub.join(name, conn, session.window_bits());
-                if session.window_bits() > 0 {
-                    self.parts.shared.deflating.join(name);
-                }
-                Role::Room(membership)
+                Role::Room(self.parts.hub.join(name, conn, session.window_bits()))
             }
         };
         let place = self.parts.life.cohorts.join(conn.index, self.parts.life.pings.as_ref());

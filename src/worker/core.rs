@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use super::budget::Budget;
 use super::clock::Clock;
-use super::deflating::Deflating;
 use super::held::Stalls;
 use super::life::Life;
 use super::mailbox::{Mail, Posted};
@@ -17,7 +16,7 @@ use super::table::{Connection, Table};
 use super::trim::Trimming;
 use crate::config::Config;
 use crate::driver::Wake;
-use crate::hub::Hub;
+use crate::hub::{Hub, Interest};
 use crate::id::ConnId;
 use crate::limits::RESERVED_CONNECTIONS_MAX;
 use crate::protocol::echo::Compressor;
@@ -25,7 +24,7 @@ use crate::session::Scratch;
 use crate::stats::Counters;
 use crate::wire::deflate::Deflater;
 
-/// What all workers of a server share: read-only, or plain atomics.
+/// What all workers of a server share: read-only, or plain atomics, and who has members of what.
 #[derive(Debug)]
 pub struct Shared {
     /// The options.
@@ -38,21 +37,21 @@ pub struct Shared {
     pub is_stopping: AtomicBool,
     /// What `Config::memory_in_use` said when all was ready.
     memory_at_start: AtomicUsize,
-    /// In which rooms there are members who get compressed messages.
-    pub(super) deflating: Deflating,
+    /// Which workers have members of which rooms.
+    pub interest: Arc<Interest>,
 }
 
 impl Shared {
-    /// For a server with these options and room for that many connections.
+    /// For so many workers with these options and room for that many connections.
     #[must_use]
-    pub fn new(config: Config, connections_max: usize) -> Self {
+    pub fn new(config: Config, workers: usize, connections_max: usize) -> Self {
         Self {
             config,
             connections: AtomicUsize::new(0),
             connections_max,
             is_stopping: AtomicBool::new(false),
             memory_at_start: AtomicUsize::new(0),
-            deflating: Deflating::default(),
+            interest: Arc::new(Interest::new(workers)),
         }
     }
 
@@ -150,7 +149,7 @@ impl<W: Wake> Core<W> {
         now: Instant,
     ) -> Self {
         let parts = Parts {
-            hub: Hub::default(),
+            hub: Hub::new(Arc::clone(&shared.interest), mail.id()),
             mail,
             out: Out::default(),
             codecs: Codecs::default(),

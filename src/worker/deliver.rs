@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use super::budget::Budget;
 use super::core::Core;
-use super::mailbox::Envelope;
 use super::table::{Phase, Role};
 use crate::driver::Wake;
 use crate::hub::{self, Before, Membership, RoomId, Sealed};
@@ -43,10 +42,10 @@ impl<W: Wake> Core<W> {
             if self.parts.hub.is_behind() || has_read && self.parts.is_spent() {
                 break;
             }
-            let Some(Envelope { room, frames }) = self.parts.mail.receive() else { break };
+            let Some(sealed) = self.parts.mail.receive() else { break };
             has_read = true;
             self.parts.budget.pay(ENVELOPE_COST);
-            self.parts.hub.receive(&room, frames);
+            self.parts.hub.receive(sealed);
         }
         if has_read {
             let wakes = self.parts.mail.call_waiting();
@@ -107,14 +106,10 @@ impl<W: Wake> Core<W> {
     #[inline(never)]
     pub(super) fn drop_out(&mut self, conn: ConnId) {
         let Some(connection) = self.table.get_mut(conn) else { return };
-        let Phase::Session(session, role) = &mut connection.phase else { return };
-        let is_deflating = session.window_bits() > 0;
+        let Phase::Session(_, role) = &mut connection.phase else { return };
         let Role::Room(membership) = std::mem::replace(role, Role::None) else { return };
         self.parts.pongs.waiting.remove(&conn.index);
         let room = self.parts.hub.room_of(membership);
-        if is_deflating {
-            self.parts.shared.deflating.leave(self.parts.hub.name(room));
-        }
         if self.parts.hub.members(room) == 1 {
             // Nobody is left here to deliver it to, but elsewhere there may be.
             self.seal(room);
@@ -161,14 +156,16 @@ impl<W: Wake> Core<W> {
         }
     }
 
-    /// Seals what was published in a room, for here and for the other workers.
+    /// Seals what was published in a room, for here and for the other workers that have members.
     fn seal(&mut self, room: RoomId) {
-        let Some(Sealed { room, frames }) = self.parts.hub.seal(room) else { return };
-        let is_shared = self.parts.mail.workers() > 1 && frames.is_worth_deflating();
-        if is_shared && self.parts.shared.deflating.is_in(&room) {
+        let Some(sealed) = self.parts.hub.seal(room) else { return };
+        let Sealed { topic, frames, .. } = &sealed;
+        let own = self.parts.mail.id();
+        let is_shared = || topic.others(own).next().is_some();
+        if frames.is_worth_deflating() && topic.is_deflating() && is_shared() {
             // Made here before it is posted, or several workers would come to it at the same time.
             prepare(
-                &frames,
+                frames,
                 &mut self.parts.codecs.deflater,
                 &mut self.parts.budget,
                 &self.parts.counters,
@@ -177,7 +174,7 @@ impl<W: Wake> Core<W> {
         if self.parts.mail.is_congested() {
             self.parts.counters.overshoot.add(frames.messages() as u64);
         }
-        let posted = self.parts.mail.post(&Envelope { room, frames });
+        let posted = self.parts.mail.post(&sealed, topic.others(own));
         self.parts.count_posted(posted);
     }
 

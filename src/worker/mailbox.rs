@@ -15,24 +15,13 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, never};
 use super::doorbell::Doorbell;
 use super::waiters::Waiters;
 use crate::driver::Wake;
+use crate::hub::Sealed;
 use crate::id::WorkerId;
 use crate::limits::MAILBOX_BYTES_MAX;
-use crate::wire::Encoded;
 
-/// What was published in a room in one turn of another worker.
-#[derive(Clone, Debug)]
-pub struct Envelope {
-    /// The room's name.
-    pub room: Arc<str>,
-    /// The frames, shared with everybody else who gets them.
-    pub frames: Arc<Encoded>,
-}
-
-impl Envelope {
-    /// What it counts against the bytes of a mailbox.
-    fn bytes(&self) -> usize {
-        self.frames.weight()
-    }
+/// What an envelope counts against the bytes of a mailbox.
+fn bytes(envelope: &Sealed) -> usize {
+    envelope.frames.weight()
 }
 
 /// Bytes of the envelopes in a mailbox. A sender reserves before it puts, the worker gives back
@@ -67,7 +56,7 @@ impl Weight {
 /// Where others leave mail for one worker.
 #[derive(Clone, Debug)]
 pub struct Address<W> {
-    sender: Sender<Envelope>,
+    sender: Sender<Sealed>,
     weight: Arc<Weight>,
     doorbell: Arc<Doorbell>,
     /// Who found the mailbox full and waits for room in it.
@@ -79,9 +68,9 @@ pub struct Address<W> {
 #[derive(Debug)]
 pub struct Mail<W> {
     id: WorkerId,
-    receiver: Receiver<Envelope>,
+    receiver: Receiver<Sealed>,
     addresses: Arc<[Address<W>]>,
-    outboxes: Vec<VecDeque<Envelope>>,
+    outboxes: Vec<VecDeque<Sealed>>,
     /// Envelopes in all outboxes.
     held: usize,
 }
@@ -135,18 +124,18 @@ impl<W: Wake> Address<W> {
 }
 
 impl<W: Wake> Mail<W> {
-    /// Sends an envelope to every other worker.
-    pub fn post(&mut self, envelope: &Envelope) -> Posted {
+    /// Sends an envelope to these other workers.
+    pub fn post(&mut self, envelope: &Sealed, targets: impl Iterator<Item = WorkerId>) -> Posted {
         let mut posted = Posted::default();
-        let own = self.id.index();
-        for to in (0..self.outboxes.len()).filter(|to| *to != own) {
-            self.send(to, envelope.clone(), &mut posted);
+        for to in targets {
+            debug_assert!(to != self.id, "its own it has already");
+            self.send(to.index(), envelope.clone(), &mut posted);
         }
         posted
     }
 
     /// Sends an envelope to one worker, behind everything that waits for it.
-    pub fn send(&mut self, to: usize, envelope: Envelope, posted: &mut Posted) {
+    pub fn send(&mut self, to: usize, envelope: Sealed, posted: &mut Posted) {
         self.outboxes[to].push_back(envelope);
         self.held += 1;
         self.forward(to, posted);
@@ -170,9 +159,9 @@ impl<W: Wake> Mail<W> {
     }
 
     /// The next envelope for this worker.
-    pub fn receive(&mut self) -> Option<Envelope> {
+    pub fn receive(&mut self) -> Option<Sealed> {
         let envelope = self.receiver.try_recv().ok()?;
-        self.addresses[self.id.index()].weight.give_back(envelope.bytes());
+        self.addresses[self.id.index()].weight.give_back(bytes(&envelope));
         Some(envelope)
     }
 
@@ -180,6 +169,12 @@ impl<W: Wake> Mail<W> {
     #[must_use]
     pub fn workers(&self) -> usize {
         self.addresses.len()
+    }
+
+    /// The worker that this is the mail of.
+    #[must_use]
+    pub fn id(&self) -> WorkerId {
+        self.id
     }
 
     /// After receiving: wakes those who found the mailbox full.
@@ -254,15 +249,15 @@ impl<W: Wake> Mail<W> {
 }
 
 /// Puts an envelope into a mailbox; if that is full, its worker will call when there is room.
-fn try_send<W>(address: &Address<W>, envelope: Envelope, from: WorkerId) -> Result<(), Envelope> {
+fn try_send<W>(address: &Address<W>, envelope: Sealed, from: WorkerId) -> Result<(), Sealed> {
     put(address, envelope).or_else(|envelope| {
         address.waiters.enter(from.index());
         put(address, envelope)
     })
 }
 
-fn put<W>(address: &Address<W>, envelope: Envelope) -> Result<(), Envelope> {
-    let bytes = envelope.bytes();
+fn put<W>(address: &Address<W>, envelope: Sealed) -> Result<(), Sealed> {
+    let bytes = bytes(&envelope);
     if !address.weight.reserve(bytes) {
         return Err(envelope);
     }
@@ -283,7 +278,8 @@ fn put<W>(address: &Address<W>, envelope: Envelope) -> Result<(), Envelope> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Kind;
+    use crate::hub::Interest;
+    use crate::wire::{Encoded, Kind};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[derive(Clone, Default)]
@@ -295,14 +291,21 @@ mod tests {
         }
     }
 
-    fn envelope(text: &str) -> Envelope {
+    fn envelope(text: &str) -> Sealed {
         let mut frames = Encoded::default();
         frames.push(Kind::Text, text.as_bytes());
-        Envelope { room: text.into(), frames: Arc::new(frames) }
+        let (topic, arrivals) = Interest::new(1).join(text, WorkerId(0));
+        Sealed { topic, arrivals, frames: Arc::new(frames) }
+    }
+
+    fn post(mail: &mut Mail<Calls>, text: &str) {
+        mail.post(&envelope(text), [WorkerId(1)].into_iter());
     }
 
     fn names(mail: &mut Mail<Calls>) -> Vec<String> {
-        std::iter::from_fn(|| mail.receive()).map(|envelope| envelope.room.to_string()).collect()
+        std::iter::from_fn(|| mail.receive())
+            .map(|envelope| envelope.topic.name().to_owned())
+            .collect()
     }
 
     #[test]
@@ -311,11 +314,11 @@ mod tests {
         let mut mail = mailboxes(&wakers, 2);
         let (mut b, mut a) = (mail.pop().expect("two"), mail.pop().expect("two"));
         for name in ["1", "2", "3", "4", "5"] {
-            a.post(&envelope(name));
+            post(&mut a, name);
         }
         assert!(a.is_congested());
         assert_eq!(names(&mut b), ["1", "2"]);
-        a.post(&envelope("6"));
+        post(&mut a, "6");
         assert_eq!(names(&mut b), ["3", "4"]);
         a.forward_all();
         assert_eq!(names(&mut b), ["5", "6"]);
@@ -328,13 +331,13 @@ mod tests {
         let mut mail = mailboxes(&wakers, 2);
         let (mut b, mut a) = (mail.pop().expect("two"), mail.pop().expect("two"));
         let calls = || wakers.each_ref().map(|waker| waker.0.load(Ordering::Relaxed));
-        a.post(&envelope("1"));
+        post(&mut a, "1");
         assert_eq!(calls(), [0, 0], "b is awake");
         assert!(!b.may_sleep(), "there is mail");
         assert_eq!(names(&mut b), ["1"]);
         assert!(b.may_sleep());
         for name in ["2", "3", "4"] {
-            a.post(&envelope(name));
+            post(&mut a, name);
         }
         assert_eq!(calls(), [0, 1], "woken once");
         assert!(a.may_sleep(), "b's mailbox is full");
@@ -368,8 +371,8 @@ mod tests {
         let wakers = [Calls::default(), Calls::default()];
         let mut mail = mailboxes(&wakers, 1);
         let (mut b, mut a) = (mail.pop().expect("two"), mail.pop().expect("two"));
-        a.post(&envelope("1"));
-        a.post(&envelope("2"));
+        post(&mut a, "1");
+        post(&mut a, "2");
         assert!(a.may_sleep(), "b's mailbox is full");
         assert_eq!(b.close(), 1);
         assert_eq!(wakers[0].0.load(Ordering::Relaxed), 1, "a need not wait any longer");
