@@ -23,7 +23,7 @@ const DEFLATE: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_
 
 pub(crate) fn workers(count: usize) -> Vec<Worker<Prepared>> {
     const CONNECTIONS: usize = 2000;
-    let shared = Arc::new(Shared::new(Config::default(), CONNECTIONS));
+    let shared = Arc::new(Shared::new(Config::default(), count, CONNECTIONS));
     let mail = mailboxes(&vec![NoWaker; count], MAILBOX_CAPACITY).into_iter();
     let worker =
         |mail| Worker::new(Prepared::new(), Arc::clone(&shared), Arc::default(), mail, CONNECTIONS);

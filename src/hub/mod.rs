@@ -4,18 +4,28 @@
 //! The hub of a worker knows the worker's own connections. It never sends, never looks at a
 //! connection and never waits: [`Hub::slice`] gives what goes to whom next.
 
+mod interest;
 mod room;
 mod runs;
 mod spare;
+
+/// What [`interest`] is built on; a test builds it on loom's.
+mod sync {
+    pub(super) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+    pub(super) use std::sync::{Mutex, MutexGuard};
+}
+
+pub use interest::{Interest, TopicEntry};
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use slab::Slab;
 
-use crate::id::ConnId;
+use crate::id::{ConnId, WorkerId};
 use crate::limits::{DELIVERY_COST, SEND_COST, UNDELIVERED_BYTES_MAX};
 use crate::wire::{Encoded, Kind};
+use interest::ByName;
 use room::Room;
 use runs::Lists;
 use spare::Spare;
@@ -57,10 +67,12 @@ struct Place {
 }
 
 /// Rooms by name, who is in them, and what is to be delivered.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Hub {
+    interest: Arc<Interest>,
+    worker: WorkerId,
     rooms: Slab<Room>,
-    by_name: HashMap<Arc<str>, RoomId>,
+    by_name: HashMap<ByName, RoomId>,
     places: Slab<Place>,
     /// Rooms with something to deliver, each once, and some that have closed since.
     queue: VecDeque<RoomId>,
@@ -70,12 +82,14 @@ pub struct Hub {
     lists: Lists,
 }
 
-/// What was published in a room: it goes to other workers too.
-#[derive(Debug)]
+/// What was published in a room in one turn of a worker: it goes to other workers too.
+#[derive(Clone, Debug)]
 pub struct Sealed {
-    /// The room's name, which is what other workers know it by.
-    pub room: Arc<str>,
-    /// The frames.
+    /// What all workers know of the room.
+    pub topic: Arc<TopicEntry>,
+    /// The workers that had come to it, read before it is read who is to get this.
+    pub arrivals: u32,
+    /// The frames, shared with everybody who gets them.
     pub frames: Arc<Encoded>,
 }
 
@@ -97,11 +111,30 @@ pub enum Before {
 }
 
 impl Hub {
+    /// That of a worker, without rooms.
+    #[must_use]
+    pub fn new(interest: Arc<Interest>, worker: WorkerId) -> Self {
+        Self {
+            interest,
+            worker,
+            rooms: Slab::new(),
+            by_name: HashMap::new(),
+            places: Slab::new(),
+            queue: VecDeque::new(),
+            undelivered: 0,
+            spare: Spare::default(),
+            lists: Lists::default(),
+        }
+    }
+
     /// Puts a connection into a room, which is made if it is not there. It gets every delivery that
-    /// begins from here on.
+    /// begins from here on, on whatever worker it was published.
     pub fn join(&mut self, name: &str, conn: ConnId, window_bits: u8) -> Membership {
-        let room = self.room(name).unwrap_or_else(|| self.make_room(name));
-        let members = &mut self.rooms[room.0 as usize].members;
+        let room = self.room(name).unwrap_or_else(|| self.open_room(name));
+        let Room { members, topic, .. } = &mut self.rooms[room.0 as usize];
+        if window_bits > 0 {
+            topic.join_deflating();
+        }
         let place = Place { room, index: members.len() as u32 };
         let membership = Membership(self.places.insert(place) as u32);
         members.push(Member { conn, window_bits, membership });
@@ -120,6 +153,9 @@ impl Hub {
             }
         });
         assert_eq!(left.membership, membership, "places and members agree");
+        if left.window_bits > 0 {
+            entry.topic.leave_deflating();
+        }
         self.undelivered -= entry.end_if_done(lists);
         if entry.members.is_empty() {
             self.close_room(room);
@@ -144,11 +180,16 @@ impl Hub {
         }
     }
 
-    /// Takes what another worker published, if anybody here is in that room.
-    pub fn receive(&mut self, name: &str, frames: Arc<Encoded>) {
-        let Some(room) = self.room(name) else { return };
+    /// Takes what another worker published, if anybody here is in that room and it was published
+    /// for those who are.
+    pub fn receive(&mut self, sealed: Sealed) {
+        let Some(room) = self.room(sealed.topic.name()) else { return };
         let Self { rooms, spare, lists, .. } = self;
-        self.undelivered += rooms[room.0 as usize].receive(frames, || spare.take(), lists);
+        let entry = &mut rooms[room.0 as usize];
+        if !entry.is_for(&sealed) {
+            return;
+        }
+        self.undelivered += entry.receive(sealed.frames, || spare.take(), lists);
         self.enqueue(room);
     }
 
@@ -175,12 +216,6 @@ impl Hub {
     #[must_use]
     pub fn pending(&self, room: RoomId) -> Option<&Encoded> {
         self.rooms[room.0 as usize].pending.as_deref()
-    }
-
-    /// The name of a room.
-    #[must_use]
-    pub fn name(&self, room: RoomId) -> &str {
-        &self.rooms[room.0 as usize].name
     }
 
     /// The room of that name, if anybody is in it.
@@ -227,7 +262,8 @@ impl Hub {
         let entry = &mut self.rooms[room.0 as usize];
         let frames = entry.seal(&mut self.lists)?;
         self.spare.watch(&frames);
-        Some(Sealed { room: Arc::clone(&entry.name), frames })
+        let topic = Arc::clone(&entry.topic);
+        Some(Sealed { arrivals: topic.arrivals(), topic, frames })
     }
 
     /// Begins to deliver what is sealed, unless a delivery is under way.
@@ -303,7 +339,7 @@ impl Hub {
     /// Whether the delivery of what is sealed by this number has begun.
     #[must_use]
     pub fn has_begun(&self, room: RoomId, seal: u32) -> bool {
-        self.rooms[room.0 as usize].begun.wrapping_sub(seal) as i32 >= 0
+        self.rooms[room.0 as usize].begun().wrapping_sub(seal) as i32 >= 0
     }
 
     /// Frees memory that was not needed since the last time; says whether anything is left.
@@ -341,10 +377,10 @@ impl Hub {
         }
     }
 
-    fn make_room(&mut self, name: &str) -> RoomId {
-        let name: Arc<str> = name.into();
-        let room = RoomId(self.rooms.insert(Room::new(Arc::clone(&name))) as u32);
-        self.by_name.insert(name, room);
+    fn open_room(&mut self, name: &str) -> RoomId {
+        let (topic, arrival) = self.interest.join(name, self.worker);
+        let room = RoomId(self.rooms.insert(Room::new(Arc::clone(&topic), arrival)) as u32);
+        self.by_name.insert(ByName(topic), room);
         room
     }
 
@@ -352,9 +388,12 @@ impl Hub {
     fn close_room(&mut self, room: RoomId) {
         let mut entry = self.rooms.remove(room.0 as usize);
         self.undelivered -= entry.clear(&mut self.lists);
-        self.by_name.remove(&entry.name);
+        self.interest.leave(&entry.topic, self.worker);
+        self.by_name.remove(entry.topic.name());
     }
 }
 
+#[cfg(test)]
+mod interest_tests;
 #[cfg(test)]
 mod tests;

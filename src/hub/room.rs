@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::runs::{Lists, Runs};
-use super::{Member, Membership};
+use super::{Member, Membership, Sealed, TopicEntry};
 use crate::limits::{
     DELIVERY_BYTES_MAX, GATHERED_BYTES_MAX, MERGED_BYTES_MAX, MERGED_RUN_BYTES_MAX,
 };
@@ -14,7 +14,7 @@ use crate::wire::Encoded;
 /// and leaves while one is under way.
 #[derive(Debug)]
 pub(super) struct Room {
-    pub(super) name: Arc<str>,
+    pub(super) topic: Arc<TopicEntry>,
     pub(super) members: Vec<Member>,
     /// What is published here; nobody else has it before it is sealed.
     pub(super) pending: Option<Arc<Encoded>>,
@@ -28,18 +28,19 @@ pub(super) struct Room {
     current: Runs,
     /// Members that are still to get it: the first of them.
     left: u32,
-    /// Times that something published here was sealed, and up to which of them deliveries have
-    /// begun.
+    /// Times that something published here was sealed.
     pub(super) seals: u32,
-    pub(super) begun: u32,
+    /// The number of this worker's arrival at the topic: what was sealed before is not for those
+    /// who are here.
+    arrival: u32,
     /// It stands in the queue of rooms with something to deliver.
     pub(super) is_queued: bool,
 }
 
 impl Room {
-    pub(super) fn new(name: Arc<str>) -> Self {
+    pub(super) fn new(topic: Arc<TopicEntry>, arrival: u32) -> Self {
         Self {
-            name,
+            topic,
             members: Vec::with_capacity(1),
             pending: None,
             sealed: Runs::None,
@@ -48,7 +49,7 @@ impl Room {
             current: Runs::None,
             left: 0,
             seals: 0,
-            begun: 0,
+            arrival,
             is_queued: false,
         }
     }
@@ -82,6 +83,18 @@ impl Room {
     /// Notes so many bytes more of what was published here.
     pub(super) fn note_published(&mut self, bytes: usize) {
         self.gathered += bytes;
+    }
+
+    /// Whether what came by mail was published for those who are here, and not for others who have
+    /// all left before they came.
+    pub(super) fn is_for(&self, sealed: &Sealed) -> bool {
+        let is_after = sealed.arrivals.wrapping_sub(self.arrival) as i32 >= 0;
+        is_after && Arc::ptr_eq(&sealed.topic, &self.topic)
+    }
+
+    /// Up to which seal deliveries have begun: each seal that has not is a run.
+    pub(super) fn begun(&self) -> u32 {
+        self.seals.wrapping_sub(self.sealed.as_slice().len() as u32)
     }
 
     /// Adds what came by mail; gives its bytes. Where several gather, small ones are copied
@@ -142,7 +155,6 @@ impl Room {
             return;
         }
         self.current = std::mem::take(&mut self.sealed);
-        self.begun = self.seals;
         if !self.mail.is_empty() {
             let room = DELIVERY_BYTES_MAX.saturating_sub(self.current.weight());
             let mut first = self.mail.take_first(room, lists);

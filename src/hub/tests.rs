@@ -9,6 +9,18 @@ fn conn(index: u32) -> ConnId {
     ConnId { index, generation: index }
 }
 
+/// That of the first of two workers.
+fn hub() -> Hub {
+    Hub::new(Arc::new(Interest::new(2)), WorkerId(0))
+}
+
+/// What a worker that came now to a room of the hub would publish there first.
+fn mail(hub: &Hub, name: &str, frames: Arc<Encoded>) -> Sealed {
+    let (topic, arrivals) = hub.interest.join(name, WorkerId(1));
+    hub.interest.leave(&topic, WorkerId(1));
+    Sealed { topic, arrivals, frames }
+}
+
 fn members(hub: &Hub, name: &str) -> Vec<u32> {
     let room = hub.room(name).expect("the room is open");
     let members = &hub.rooms[room.0 as usize].members;
@@ -19,7 +31,7 @@ fn members(hub: &Hub, name: &str) -> Vec<u32> {
 
 #[test]
 fn members_come_and_go_in_any_order() {
-    let mut hub = Hub::default();
+    let mut hub = hub();
     let places: Vec<_> = (0..100).map(|i| hub.join("a", conn(i), 0)).collect();
     let other = hub.join("b", conn(100), 15);
     for i in (0..100).step_by(3) {
@@ -37,7 +49,7 @@ fn members_come_and_go_in_any_order() {
 
 #[test]
 fn what_is_published_in_a_turn_is_one_run_per_room() {
-    let mut hub = Hub::default();
+    let mut hub = hub();
     let (a, b) = (hub.join("a", conn(1), 0), hub.join("b", conn(2), 0));
     hub.publish(b, Kind::Text, b"1");
     hub.publish(a, Kind::Text, b"2");
@@ -45,14 +57,14 @@ fn what_is_published_in_a_turn_is_one_run_per_room() {
     let rooms: Vec<_> = std::iter::from_fn(|| hub.next_due()).collect();
     assert_eq!(rooms, [hub.room_of(b), hub.room_of(a)]);
     let sealed = rooms.iter().map(|room| hub.seal(*room).expect("something was published"));
-    let runs: Vec<_> = sealed.map(|s| (s.room.to_string(), s.frames.messages())).collect();
+    let runs: Vec<_> = sealed.map(|s| (s.topic.name().to_owned(), s.frames.messages())).collect();
     assert_eq!(runs, [("b".to_owned(), 2), ("a".to_owned(), 1)]);
     assert!(hub.seal(hub.room_of(a)).is_none());
 }
 
 #[test]
 fn small_runs_of_other_workers_are_copied_together() {
-    let mut hub = Hub::default();
+    let mut hub = hub();
     let membership = hub.join("a", conn(1), 0);
     let room = hub.room_of(membership);
     let run = |bytes: usize| {
@@ -61,24 +73,85 @@ fn small_runs_of_other_workers_are_copied_together() {
         Arc::new(frames)
     };
     let (first, large) = (run(10), run(10_000));
-    hub.receive("a", Arc::clone(&first));
-    (0..1000).for_each(|_| hub.receive("a", run(10)));
-    hub.receive("a", Arc::clone(&large));
-    (0..1000).for_each(|_| hub.receive("a", run(10)));
+    let receive = |hub: &mut Hub, frames: &Arc<Encoded>| {
+        hub.receive(mail(hub, "a", Arc::clone(frames)));
+    };
+    receive(&mut hub, &first);
+    (0..1000).for_each(|_| receive(&mut hub, &run(10)));
+    receive(&mut hub, &large);
+    (0..1000).for_each(|_| receive(&mut hub, &run(10)));
     let messages: Vec<_> = hub.waiting(room).iter().map(|run| run.messages()).collect();
     assert_eq!(messages, [1, 1000, 1, 1000]);
     assert!(Arc::ptr_eq(&hub.waiting(room)[0], &first), "a single one is not copied");
-    (0..5000).for_each(|_| hub.receive("a", run(1000)));
+    (0..5000).for_each(|_| receive(&mut hub, &run(1000)));
     let longest = hub.waiting(room).iter().map(|run| run.weight()).max();
     assert!(longest < Some(2 * crate::limits::MERGED_BYTES_MAX), "{longest:?}");
-    hub.receive("nobody is there", run(10));
+    hub.receive(mail(&hub, "nobody is there", run(10)));
     hub.leave(membership);
     assert_eq!(hub.undelivered, 0);
 }
 
+fn run(payload: &[u8]) -> Arc<Encoded> {
+    let mut frames = Encoded::default();
+    frames.push(Kind::Binary, payload);
+    Arc::new(frames)
+}
+
+/// Who joins a worker that had members before gets no mail that was under way to those: of what
+/// was published behind it nothing was sent here.
+#[test]
+fn mail_for_those_who_have_left_is_not_for_those_who_have_come() {
+    let mut hub = hub();
+    let other = hub.join("a", conn(1), 0);
+    let (topic, _) = hub.interest.join("a", WorkerId(1));
+    let seal = |number: u8| {
+        let arrivals = topic.arrivals();
+        Sealed { topic: Arc::clone(&topic), arrivals, frames: run(&[number]) }
+    };
+    let under_way = seal(1);
+    hub.leave(other);
+    assert_eq!(topic.others(WorkerId(1)).next(), None, "the next one is not sent");
+    let newcomer = hub.join("a", conn(2), 0);
+    hub.receive(under_way);
+    assert!(!hub.has_due());
+    hub.receive(seal(3));
+    assert!(hub.has_due());
+    assert_eq!(hub.waiting(hub.room_of(newcomer)).len(), 1);
+    hub.leave(newcomer);
+    assert_eq!(hub.undelivered, 0);
+}
+
+/// The same where the last of all had left, so that the topic is another one.
+#[test]
+fn mail_of_a_topic_that_has_died_is_not_for_those_who_have_come() {
+    let mut hub = hub();
+    let other = hub.join("a", conn(1), 0);
+    let old = mail(&hub, "a", run(b"1"));
+    hub.leave(other);
+    hub.join("a", conn(2), 0);
+    hub.receive(old);
+    assert!(!hub.has_due());
+}
+
+#[test]
+fn members_that_get_compressed_messages_are_counted_on_all_workers() {
+    let interest = Arc::new(Interest::new(2));
+    let [mut one, mut two] = [0, 1].map(|worker| Hub::new(Arc::clone(&interest), WorkerId(worker)));
+    let plain = one.join("a", conn(1), 0);
+    let (topic, _) = interest.join("b", WorkerId(0));
+    let deflating = [two.join("a", conn(1), 15), two.join("a", conn(2), 9)];
+    one.publish(plain, Kind::Text, b"1");
+    let sealed = one.seal(one.room_of(plain)).expect("something was published");
+    assert!(sealed.topic.is_deflating() && !topic.is_deflating());
+    two.leave(deflating[0]);
+    assert!(sealed.topic.is_deflating());
+    two.leave(deflating[1]);
+    assert!(!sealed.topic.is_deflating());
+}
+
 #[test]
 fn a_room_is_full_until_what_has_gathered_is_on_its_way() {
-    let mut hub = Hub::default();
+    let mut hub = hub();
     let places = [hub.join("a", conn(1), 0), hub.join("a", conn(2), 0)];
     let room = hub.room_of(places[0]);
     let quarter = vec![0; GATHERED / 4];
@@ -173,7 +246,7 @@ impl World {
     fn receive(&mut self) {
         let mut frames = Encoded::default();
         frames.push(Kind::Binary, &self.next_message.to_be_bytes());
-        self.hub.receive("a", Arc::new(frames));
+        self.hub.receive(mail(&self.hub, "a", Arc::new(frames)));
         self.next_message += 1;
     }
 
@@ -231,7 +304,7 @@ impl World {
 #[test]
 fn everybody_gets_everything_once_whoever_comes_and_goes_in_the_middle() {
     for seed in 0..500 {
-        let (hub, rng) = (Hub::default(), Rng(seed));
+        let (hub, rng) = (hub(), Rng(seed));
         let (members, next_conn, next_message) = (BTreeMap::new(), 0, 0);
         let mut world = World { hub, rng, members, next_conn, next_message };
         (0..400).for_each(|_| world.step());

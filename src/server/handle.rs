@@ -10,10 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::driver::EventWaker;
+use crate::hub::{Interest, Sealed};
 use crate::id::{ConnId, WorkerId};
 use crate::protocol::{Answer, Body, Question, Ticket};
+use crate::wire::deflate::Deflater;
 use crate::wire::{Encoded, Kind};
-use crate::worker::{Envelope, Mail, Posted, Publication};
+use crate::worker::{Envelope, Mail, Posted};
 
 /// The mail of those outside.
 #[derive(Clone, Debug)]
@@ -21,8 +23,16 @@ pub(super) struct Control(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    mail: Mutex<Mail<EventWaker>>,
+    desk: Mutex<Desk>,
+    interest: Arc<Interest>,
     waker: EventWaker,
+}
+
+/// What one thread at a time has.
+#[derive(Debug)]
+struct Desk {
+    mail: Mail<EventWaker>,
+    deflater: Option<Box<Deflater>>,
 }
 
 /// Publishes, from any thread.
@@ -61,8 +71,9 @@ impl fmt::Display for Busy {
 impl std::error::Error for Busy {}
 
 impl Control {
-    pub(super) fn new(mail: Mail<EventWaker>, waker: EventWaker) -> Self {
-        Self(Arc::new(Inner { mail: Mutex::new(mail), waker }))
+    pub(super) fn new(mail: Mail<EventWaker>, interest: Arc<Interest>, waker: EventWaker) -> Self {
+        let desk = Mutex::new(Desk { mail, deflater: None });
+        Self(Arc::new(Inner { desk, interest, waker }))
     }
 
     pub(super) fn handle(&self) -> Handle {
@@ -74,8 +85,8 @@ impl Control {
     }
 
     /// A thread that panicked with the lock has left nothing half done that matters to others.
-    fn mail(&self) -> MutexGuard<'_, Mail<EventWaker>> {
-        self.0.mail.lock().unwrap_or_else(PoisonError::into_inner)
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.0.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -87,14 +98,22 @@ impl Handle {
     ///
     /// If some worker does not keep up.
     pub fn publish(&self, topic: &str, kind: Kind, payload: &[u8]) -> Result<(), Busy> {
-        let mut mail = self.0.mail();
+        let Desk { mail, deflater } = &mut *self.0.desk();
         let _: Posted = mail.forward_all();
         if mail.is_congested() {
             return Err(Busy);
         }
+        let Some((topic, arrivals, workers)) = self.0.0.interest.find(topic) else {
+            return Ok(());
+        };
         let mut frames = Encoded::default();
         frames.push(kind, payload);
-        let _: Posted = mail.post(&Publication { room: topic.into(), frames: Arc::new(frames) });
+        if topic.is_deflating() && frames.is_worth_deflating() {
+            // Or several workers would come to it at the same time.
+            let _ = frames.prepare(deflater.get_or_insert_default());
+        }
+        let sealed = Sealed { topic, arrivals, frames: Arc::new(frames) };
+        let _: Posted = mail.post(&sealed, workers.into_iter());
         Ok(())
     }
 }
@@ -110,17 +129,17 @@ impl Questions {
         if let Some(asked) = self.take() {
             return Ok(Some(asked));
         }
-        let may_sleep = self.control.mail().may_sleep();
+        let may_sleep = self.control.desk().mail.may_sleep();
         if may_sleep {
             self.control.0.waker.wait(timeout)?;
         }
-        self.control.mail().wake_up();
+        self.control.desk().mail.wake_up();
         Ok(self.take())
     }
 
     fn take(&mut self) -> Option<Asked> {
         if self.next.is_empty() {
-            let mut mail = self.control.mail();
+            let mail = &mut self.control.desk().mail;
             let _: Posted = mail.forward_all();
             if let Some(Envelope::Ask(worker, questions)) = mail.receive() {
                 self.next.extend(questions.into_iter().map(|question| (worker, question)));
@@ -147,7 +166,7 @@ impl Asked {
     fn send(&mut self, answer: Answer) {
         self.is_answered = true;
         let envelope = Envelope::Answer(self.conn, self.ticket, answer);
-        self.control.mail().send(self.worker.index(), envelope, &mut Posted::default());
+        self.control.desk().mail.send(self.worker.index(), envelope, &mut Posted::default());
     }
 }
 

@@ -140,7 +140,8 @@ impl<L: Protocols> Launch<L> {
         let (mail, control) = mailboxes_and_control(&wakers, waker.clone(), capacity);
         let counters: Vec<Arc<Counters>> = (0..self.workers).map(|_| Arc::default()).collect();
         let setups = Arc::clone(&self.setups);
-        let shared = Shared::<L>::with_setups(self.config.clone(), self.connections_max, setups);
+        let config = self.config.clone();
+        let shared = Shared::<L>::with_setups(config, self.workers, self.connections_max, setups);
         let shared = Arc::new(shared);
         let shares = self.bound.shares(self.workers).map_err(StartError::Worker)?;
         let cpus = pinning::cpus_of_workers(&self.config.pin, self.workers);
@@ -163,7 +164,7 @@ impl<L: Protocols> Launch<L> {
             });
         }
         let stopper = Stopper { is_stopping: Arc::clone(&shared.is_stopping), wakers };
-        let control = Control::new(control, waker);
+        let control = Control::new(control, Arc::clone(&shared.interest), waker);
         let (exit_sender, exits) = bounded(self.workers);
         let threads = spawn(plans, &stopper, &exit_sender, self.tables)?;
         shared.note_memory_at_start();

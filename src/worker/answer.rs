@@ -204,9 +204,6 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         let Link::WebSocket(session) = &connection.link else { return };
         assert!(!connection.membership.is_some(), "a connection has one topic");
         connection.membership = self.parts.hub.join(topic, conn, session.window_bits());
-        if session.window_bits() > 0 {
-            self.parts.shared.deflating.join(topic);
-        }
     }
 
     /// Both sides have said goodbye: the server closes TCP first (RFC 6455, 7.1.1).

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use super::budget::Budget;
 use super::clock::Clock;
-use super::deflating::Deflating;
 use super::held::Stalls;
 use super::life::Life;
 use super::mailbox::{Mail, Posted};
@@ -17,7 +16,7 @@ use super::table::{Connection, Table};
 use super::trim::Trimming;
 use crate::config::Config;
 use crate::driver::Wake;
-use crate::hub::Hub;
+use crate::hub::{Hub, Interest};
 use crate::id::ConnId;
 use crate::limits::RESERVED_CONNECTIONS_MAX;
 use crate::protocol::{Asks, Builtin, Protocols, Staged};
@@ -25,7 +24,7 @@ use crate::session::{Compressor, Scratch};
 use crate::stats::Counters;
 use crate::wire::deflate::Deflater;
 
-/// What all workers of a server share: read-only, or plain atomics.
+/// What all workers of a server share: read-only, or plain atomics, and who has members of what.
 #[derive(Debug)]
 pub struct Shared<L: Protocols = Builtin> {
     /// The options.
@@ -38,33 +37,38 @@ pub struct Shared<L: Protocols = Builtin> {
     pub is_stopping: Arc<AtomicBool>,
     /// What `Config::memory_in_use` said when all was ready.
     memory_at_start: AtomicUsize,
-    /// In which rooms there are members who get compressed messages.
-    pub(super) deflating: Deflating,
+    /// Which workers have members of which rooms.
+    pub interest: Arc<Interest>,
     /// What the connections of each protocol have in common.
     pub(super) setups: Arc<L::Setups>,
 }
 
 impl Shared<Builtin> {
-    /// For a server with these options and room for that many connections, which speaks what is
-    /// built in.
+    /// For so many workers with these options and room for that many connections, which speak what
+    /// is built in.
     #[must_use]
-    pub fn new(config: Config, connections_max: usize) -> Self {
-        Self::with_setups(config, connections_max, Arc::default())
+    pub fn new(config: Config, workers: usize, connections_max: usize) -> Self {
+        Self::with_setups(config, workers, connections_max, Arc::default())
     }
 }
 
 impl<L: Protocols> Shared<L> {
-    /// For a server that speaks this list.
+    /// For workers that speak this list.
     #[must_use]
-    pub fn with_setups(config: Config, connections_max: usize, setups: Arc<L::Setups>) -> Self {
+    pub fn with_setups(
+        config: Config,
+        workers: usize,
+        connections_max: usize,
+        setups: Arc<L::Setups>,
+    ) -> Self {
         Self {
             config,
             connections: AtomicUsize::new(0),
             connections_max,
             is_stopping: Arc::default(),
             memory_at_start: AtomicUsize::new(0),
-            deflating: Deflating::default(),
             setups,
+            interest: Arc::new(Interest::new(workers)),
         }
     }
 
@@ -177,7 +181,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         now: Instant,
     ) -> Self {
         let parts = Parts {
-            hub: Hub::default(),
+            hub: Hub::new(Arc::clone(&shared.interest), mail.id()),
             mail,
             out: Out::default(),
             codecs: Codecs::default(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::budget::Budget;
 use super::core::Core;
-use super::mailbox::{Envelope, Publication};
+use super::mailbox::Envelope;
 use super::table::{Link, flag};
 use crate::driver::Wake;
 use crate::hub::{self, Before, Membership, RoomId, Sealed};
@@ -48,9 +48,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
             has_read = true;
             self.parts.budget.pay(ENVELOPE_COST);
             match envelope {
-                Envelope::Publish(Publication { room, frames }) => {
-                    self.parts.hub.receive(&room, frames);
-                }
+                Envelope::Publish(sealed) => self.parts.hub.receive(sealed),
                 Envelope::Answer(conn, ticket, answer) => self.answered(conn, ticket, answer),
                 Envelope::Ask(..) => unreachable!("workers are not asked"),
             }
@@ -114,8 +112,9 @@ impl<W: Wake, L: Protocols> Core<W, L> {
     #[inline(never)]
     pub(super) fn drop_out(&mut self, conn: ConnId) {
         let Some(connection) = self.table.get_mut(conn) else { return };
-        let Link::WebSocket(session) = &connection.link else { return };
-        let is_deflating = session.window_bits() > 0;
+        if !matches!(connection.link, Link::WebSocket(_)) {
+            return;
+        }
         connection.spoken = None;
         connection.clear(flag::PARKED);
         self.parts.life.wakes.forget(conn);
@@ -128,9 +127,6 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         }
         self.parts.pongs.waiting.remove(&conn.index);
         let room = self.parts.hub.room_of(membership);
-        if is_deflating {
-            self.parts.shared.deflating.leave(self.parts.hub.name(room));
-        }
         if self.parts.hub.members(room) == 1 {
             // Nobody is left here to deliver it to, but elsewhere there may be.
             self.seal(room);
@@ -177,14 +173,16 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         }
     }
 
-    /// Seals what was published in a room, for here and for the other workers.
+    /// Seals what was published in a room, for here and for the other workers that have members.
     fn seal(&mut self, room: RoomId) {
-        let Some(Sealed { room, frames }) = self.parts.hub.seal(room) else { return };
-        let is_shared = self.parts.mail.workers() > 1 && frames.is_worth_deflating();
-        if is_shared && self.parts.shared.deflating.is_in(&room) {
+        let Some(sealed) = self.parts.hub.seal(room) else { return };
+        let Sealed { topic, frames, .. } = &sealed;
+        let own = self.parts.mail.id();
+        let is_shared = || topic.others(own).next().is_some();
+        if frames.is_worth_deflating() && topic.is_deflating() && is_shared() {
             // Made here before it is posted, or several workers would come to it at the same time.
             prepare(
-                &frames,
+                frames,
                 &mut self.parts.codecs.deflater,
                 &mut self.parts.budget,
                 &self.parts.counters,
@@ -193,7 +191,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         if self.parts.mail.is_congested() {
             self.parts.counters.overshoot.add(frames.messages() as u64);
         }
-        let posted = self.parts.mail.post(&Publication { room, frames });
+        let posted = self.parts.mail.post(&sealed, topic.others(own));
         self.parts.count_posted(posted);
     }
 

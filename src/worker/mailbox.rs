@@ -15,25 +15,16 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, never};
 use super::doorbell::Doorbell;
 use super::waiters::Waiters;
 use crate::driver::Wake;
+use crate::hub::Sealed;
 use crate::id::{ConnId, WorkerId};
 use crate::limits::MAILBOX_BYTES_MAX;
 use crate::protocol::{Answer, Question, Ticket};
-use crate::wire::Encoded;
-
-/// What was published in a room in one turn of another worker.
-#[derive(Clone, Debug)]
-pub struct Publication {
-    /// The room's name.
-    pub room: Arc<str>,
-    /// The frames, shared with everybody else who gets them.
-    pub frames: Arc<Encoded>,
-}
 
 /// What lies in a mailbox.
 #[derive(Debug)]
 pub enum Envelope {
     /// For the members of a room.
-    Publish(Publication),
+    Publish(Sealed),
     /// What a worker's connections asked in one turn.
     Ask(WorkerId, Vec<Question>),
     /// What became of a question.
@@ -44,7 +35,7 @@ impl Envelope {
     /// What it counts against the bytes of a mailbox.
     fn bytes(&self) -> usize {
         match self {
-            Self::Publish(publication) => publication.frames.weight(),
+            Self::Publish(sealed) => sealed.frames.weight(),
             Self::Ask(_, questions) => questions.len() * size_of::<Question>(),
             Self::Answer(..) => size_of::<Self>(),
         }
@@ -171,12 +162,12 @@ impl<W: Wake> Address<W> {
 }
 
 impl<W: Wake> Mail<W> {
-    /// Sends what was published to every other worker.
-    pub fn post(&mut self, publication: &Publication) -> Posted {
+    /// Sends what was published to these other workers.
+    pub fn post(&mut self, sealed: &Sealed, targets: impl Iterator<Item = WorkerId>) -> Posted {
         let mut posted = Posted::default();
-        let own = self.id.index();
-        for to in (0..self.workers).filter(|to| *to != own) {
-            self.send(to, Envelope::Publish(publication.clone()), &mut posted);
+        for to in targets {
+            debug_assert!(to != self.id, "its own it has already");
+            self.send(to.index(), Envelope::Publish(sealed.clone()), &mut posted);
         }
         posted
     }
@@ -235,6 +226,12 @@ impl<W: Wake> Mail<W> {
     #[must_use]
     pub fn workers(&self) -> usize {
         self.workers
+    }
+
+    /// The worker that this is the mail of.
+    #[must_use]
+    pub fn id(&self) -> WorkerId {
+        self.id
     }
 
     /// After receiving: wakes those who found the mailbox full.
@@ -338,7 +335,8 @@ fn put<W>(address: &Address<W>, envelope: Envelope) -> Result<(), Envelope> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Kind;
+    use crate::hub::Interest;
+    use crate::wire::{Encoded, Kind};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[derive(Clone, Default)]
@@ -350,15 +348,20 @@ mod tests {
         }
     }
 
-    fn publication(text: &str) -> Publication {
+    fn sealed(text: &str) -> Sealed {
         let mut frames = Encoded::default();
         frames.push(Kind::Text, text.as_bytes());
-        Publication { room: text.into(), frames: Arc::new(frames) }
+        let (topic, arrivals) = Interest::new(1).join(text, WorkerId(0));
+        Sealed { topic, arrivals, frames: Arc::new(frames) }
+    }
+
+    fn post(mail: &mut Mail<Calls>, text: &str) {
+        mail.post(&sealed(text), [WorkerId(1)].into_iter());
     }
 
     fn names(mail: &mut Mail<Calls>) -> Vec<String> {
         let name = |envelope| match envelope {
-            Envelope::Publish(publication) => publication.room.to_string(),
+            Envelope::Publish(sealed) => sealed.topic.name().to_owned(),
             other => panic!("nobody asks: {other:?}"),
         };
         std::iter::from_fn(|| mail.receive()).map(name).collect()
@@ -370,11 +373,11 @@ mod tests {
         let mut mail = mailboxes(&wakers, 2);
         let (mut b, mut a) = (mail.pop().expect("two"), mail.pop().expect("two"));
         for name in ["1", "2", "3", "4", "5"] {
-            a.post(&publication(name));
+            post(&mut a, name);
         }
         assert!(a.is_congested());
         assert_eq!(names(&mut b), ["1", "2"]);
-        a.post(&publication("6"));
+        post(&mut a, "6");
         assert_eq!(names(&mut b), ["3", "4"]);
         a.forward_all();
         assert_eq!(names(&mut b), ["5", "6"]);
@@ -387,13 +390,13 @@ mod tests {
         let mut mail = mailboxes(&wakers, 2);
         let (mut b, mut a) = (mail.pop().expect("two"), mail.pop().expect("two"));
         let calls = || wakers.each_ref().map(|waker| waker.0.load(Ordering::Relaxed));
-        a.post(&publication("1"));
+        post(&mut a, "1");
         assert_eq!(calls(), [0, 0], "b is awake");
         assert!(!b.may_sleep(), "there is mail");
         assert_eq!(names(&mut b), ["1"]);
         assert!(b.may_sleep());
         for name in ["2", "3", "4"] {
-            a.post(&publication(name));
+            post(&mut a, name);
         }
         assert_eq!(calls(), [0, 1], "woken once");
         assert!(a.may_sleep(), "b's mailbox is full");
@@ -409,7 +412,7 @@ mod tests {
         let mut mail = mailboxes(&wakers, 2);
         let [mut c, mut b, mut a] = [(); 3].map(|()| mail.pop().expect("three"));
         let to_c = |mail: &mut Mail<Calls>, name| {
-            mail.send(2, Envelope::Publish(publication(name)), &mut Posted::default());
+            mail.send(2, Envelope::Publish(sealed(name)), &mut Posted::default());
         };
         ["1", "2", "3", "4"].into_iter().for_each(|name| to_c(&mut a, name));
         to_c(&mut b, "5");
@@ -427,8 +430,8 @@ mod tests {
         let wakers = [Calls::default(), Calls::default()];
         let mut mail = mailboxes(&wakers, 1);
         let (mut b, mut a) = (mail.pop().expect("two"), mail.pop().expect("two"));
-        a.post(&publication("1"));
-        a.post(&publication("2"));
+        post(&mut a, "1");
+        post(&mut a, "2");
         assert!(a.may_sleep(), "b's mailbox is full");
         assert_eq!(b.close(), 1);
         assert_eq!(wakers[0].0.load(Ordering::Relaxed), 1, "a need not wait any longer");

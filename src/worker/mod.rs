@@ -1,15 +1,14 @@
 //! One thread: a driver, its connections, its share of the hub, timers and a mailbox.
 //!
 //! Bytes enter a connection in `ingest` and leave it in `flush`; everything between only gathers
-//! effects. A worker never blocks but in its driver's wait, and never takes a lock. Every loop of a
-//! turn pays the `budget`.
+//! effects. A worker never blocks but in its driver's wait, and takes no lock but that of a few of
+//! all rooms where one of them opens or closes. Every loop of a turn pays the `budget`.
 
 mod answer;
 mod budget;
 mod clock;
 mod cohorts;
 mod core;
-mod deflating;
 mod deliver;
 mod doorbell;
 mod ending;
@@ -41,7 +40,7 @@ mod atomic {
 
 pub use self::core::Shared;
 pub use doorbell::Doorbell;
-pub use mailbox::{Address, Envelope, Mail, Posted, Publication, mailboxes, mailboxes_and_control};
+pub use mailbox::{Address, Envelope, Mail, Posted, mailboxes, mailboxes_and_control};
 pub use waiters::Waiters;
 
 use std::io;

@@ -23,7 +23,7 @@ const MANY: usize = 50_000;
 
 fn worker() -> Worker<Prepared> {
     let config = Config { ping_interval: Duration::from_secs(5), ..Config::default() };
-    let shared = Arc::new(Shared::new(config, MANY));
+    let shared = Arc::new(Shared::new(config, 1, MANY));
     let mail = mailboxes(&[NoWaker], 16).remove(0);
     Worker::new(Prepared::new(), shared, Arc::default(), mail, MANY)
 }

@@ -50,7 +50,7 @@ impl Running {
         let address = listener.local_addr().expect("it is bound");
         listener.set_nonblocking(true).expect("any socket may be");
         let config = Config { ping_interval: Duration::ZERO, ..Config::default() };
-        let shared = Arc::new(Shared::new(config, CONNECTIONS_MAX));
+        let shared = Arc::new(Shared::new(config, 1, CONNECTIONS_MAX));
         let (counters, allocated) = (Arc::default(), Arc::default());
         let (ready, is_ready) = channel();
         let start = Start {

@@ -117,7 +117,7 @@ impl Stage {
         driver.accept_connects();
         let driver = Uncounted(driver);
         let mail = mailboxes(&[driver.waker()], 16).remove(0);
-        let shared = Arc::new(Shared::new(Config::default(), count));
+        let shared = Arc::new(Shared::new(Config::default(), 1, count));
         let worker = Worker::new(driver, shared, Arc::default(), mail, count);
         let clients: Vec<Client> = (0..count).map(|_| net.connect(0)).collect();
         clients.iter().for_each(|client| client.write(&request(path)));

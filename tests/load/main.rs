@@ -59,6 +59,7 @@ mod churn;
 mod counters;
 mod echo;
 mod idle_memory;
+mod interest;
 mod mailbox;
 mod overload;
 mod rooms;

@@ -28,6 +28,9 @@ pub(crate) enum Manner {
     Breaks,
 }
 
+/// The rooms.
+pub(crate) const ROOMS: [u32; 2] = [0, 1];
+
 /// What it offers, and in the answer of the server.
 const EXTENSION: &str = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
 
@@ -69,7 +72,7 @@ impl Client {
             4 => Manner::Breaks,
             _ => Manner::Polite,
         };
-        let room = (!rng.one_in(5)).then(|| rng.below(2) as u32);
+        let room = (!rng.one_in(5)).then(|| ROOMS[rng.below(ROOMS.len())]);
         let deflates = rng.one_in(3);
         let path = room.map_or_else(|| "/echo".into(), |room| format!("/room/{room}"));
         let offer = if deflates { EXTENSION } else { "" };

@@ -25,7 +25,7 @@ fn worker(net: &Net, ping_interval: Duration) -> (Worker<SimDriver>, Arc<Counter
     driver.accept_connects();
     let mail = mailboxes(&[driver.waker()], 1).pop().expect("there is one");
     let config = Config { ping_interval, pong_timeout: Duration::ZERO, ..Config::default() };
-    let shared = Arc::new(Shared::new(config, CLIENTS));
+    let shared = Arc::new(Shared::new(config, 1, CLIENTS));
     let counters = Arc::<Counters>::default();
     (Worker::new(driver, shared, Arc::clone(&counters), mail, CLIENTS), counters)
 }

@@ -55,7 +55,7 @@ impl Server {
         driver.accept_connects();
         let mail = mailboxes(&[driver.waker()], 1).pop().expect("one worker has one mailbox");
         let counters: Arc<Counters> = Arc::default();
-        let shared = Arc::new(Shared::new(config, 10));
+        let shared = Arc::new(Shared::new(config, 1, 10));
         let worker = Worker::new(driver, Arc::clone(&shared), Arc::clone(&counters), mail, 10);
         Self { net, worker, counters, shared }
     }

@@ -95,3 +95,10 @@ fn a_worker_that_is_not_woken_is_found() {
     let found = broken.any(|what| what.contains("sleeps beside its mail"));
     assert!(found, "a worker that others take for awake misses mail");
 }
+
+#[test]
+fn a_worker_that_is_thought_to_have_no_members_is_found() {
+    let mut broken = (0..SEEDS).filter_map(|seed| run(seed, Fault::LateInterest).err());
+    let found = broken.any(|what| what.contains("out of order") || what.contains("heard up to"));
+    assert!(found, "what is published meanwhile does not come");
+}

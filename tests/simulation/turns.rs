@@ -37,7 +37,7 @@ impl Server {
             (0..count).map(|_| net.driver_with_budget(RECEIVE_BYTES)).collect();
         let wakers: Vec<_> = drivers.iter().map(Driver::waker).collect();
         let config = Config { turn_budget: budget, max_backlog: 64 << 20, ..Config::default() };
-        let shared = Arc::new(Shared::new(config, 100_000));
+        let shared = Arc::new(Shared::new(config, count, 100_000));
         let counters: Vec<Arc<Counters>> = (0..count).map(|_| Arc::default()).collect();
         let workers = drivers.into_iter().zip(mailboxes(&wakers, 1024)).zip(&counters).map(
             |((mut driver, mail), counters)| {

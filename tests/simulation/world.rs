@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use throng::config::Config;
 use throng::driver::sim::{Net, Rng, SimDriver, SimWaker};
 use throng::driver::{Driver, Wake};
+use throng::id::WorkerId;
 use throng::limits::TURN_BUDGET;
 use throng::stats::{Counters, Counts};
 use throng::worker::{Posted, Shared, Worker, mailboxes};
 
-use crate::client::{Client, Manner};
+use crate::client::{Client, Manner, ROOMS};
 use crate::visitor::Visitor;
 
 /// What is done wrong on purpose.
@@ -24,6 +25,8 @@ pub(crate) enum Fault {
     LostMail,
     /// Others take a worker that sleeps for one that is awake.
     LostWake,
+    /// Others take a worker for a while for one that has no members.
+    LateInterest,
 }
 
 pub(crate) struct World {
@@ -46,6 +49,10 @@ const STEPS: usize = 1500;
 const STEPS_TO_REST: usize = 6000;
 const CLIENTS_MAX: usize = 12;
 const VISITORS_MAX: usize = 3;
+
+/// Whose members are hidden, and who is no worker but takes part in topics.
+const HIDDEN: WorkerId = WorkerId(1);
+const OBSERVER: WorkerId = WorkerId(2);
 
 /// Of a turn: some are spent by one message.
 const BUDGETS: [u32; 3] = [3_000, 100_000, TURN_BUDGET];
@@ -73,7 +80,11 @@ impl World {
                 driver
             })
             .collect();
-        let wakers: Vec<SimWaker> = drivers.iter().map(Driver::waker).collect();
+        let mut wakers: Vec<SimWaker> = drivers.iter().map(Driver::waker).collect();
+        if fault == Fault::LateInterest {
+            // Of one that takes part in topics and in nothing else.
+            wakers.push(SimWaker::default());
+        }
         let mail = mailboxes(&wakers, 1 + rng.below(3));
         let config = Config {
             max_backlog: [500, 5_000, 1 << 20][rng.below(3)],
@@ -83,7 +94,7 @@ impl World {
             pong_timeout: if rng.one_in(3) { PONG_TIMEOUT } else { Duration::ZERO },
             ..Config::default()
         };
-        let shared = Arc::new(Shared::new(config, 1000));
+        let shared = Arc::new(Shared::new(config, wakers.len(), 1000));
         let counters: Vec<Arc<Counters>> = (0..count).map(|_| Arc::default()).collect();
         let workers =
             drivers.into_iter().zip(mail).zip(&counters).map(|((driver, mail), counters)| {
@@ -140,7 +151,7 @@ impl World {
                 Ok(false)
             }
             2 => {
-                self.plant_fault();
+                self.plant_fault()?;
                 Ok(false)
             }
             3..=5 => {
@@ -237,15 +248,35 @@ impl World {
         Ok(result)
     }
 
-    fn plant_fault(&mut self) {
+    fn plant_fault(&mut self) -> Result<(), String> {
         match self.fault {
-            Fault::None => return,
+            Fault::None => {}
             Fault::LostWake => {
                 self.asleep[1].inspect(|_| self.workers[1].mail().wake_up());
-                return;
             }
-            Fault::SwappedMail | Fault::LostMail => {}
+            Fault::LateInterest => return self.hide_members(),
+            Fault::SwappedMail | Fault::LostMail => self.spoil_mail(),
         }
+        Ok(())
+    }
+
+    /// Worker 0 has a turn while worker 1 seems to have no members. The observer keeps the topic
+    /// alive, whoever leaves.
+    fn hide_members(&mut self) -> Result<(), String> {
+        let interest = Arc::clone(&self.shared.interest);
+        for room in ROOMS.map(|room| room.to_string()) {
+            if interest.find(&room).is_some_and(|(.., workers)| workers.contains(&HIDDEN)) {
+                let (topic, _) = interest.join(&room, OBSERVER);
+                interest.leave(&topic, HIDDEN);
+                self.turn(0)?;
+                interest.join(&room, HIDDEN);
+                interest.leave(&topic, OBSERVER);
+            }
+        }
+        Ok(())
+    }
+
+    fn spoil_mail(&mut self) {
         let [first, second] = [0, 1].map(|_| self.workers[1].mail().receive());
         self.workers[1].mail().call_waiting();
         let again = match self.fault {
@@ -363,6 +394,10 @@ impl World {
             }
         }
         let counts = self.counts();
+        let names = ROOMS.map(|room| room.to_string());
+        if names.iter().any(|room| self.shared.interest.find(room).is_some()) {
+            return Err("a worker seems to have members".into());
+        }
         if counts.connections() != 0 || self.shared.connections.load(Ordering::Relaxed) != 0 {
             return Err(format!("connections are left: {counts:?}"));
         }

@@ -37,7 +37,7 @@ fn who_is_silent_stays_as_long_as_ever_when_ticks_wrap() {
     let (ping_interval, pong_timeout) = (PING_INTERVAL, PONG_TIMEOUT);
     let config = Config { ping_interval, pong_timeout, ..Config::default() };
     let mut worker =
-        Worker::new(driver, Arc::new(Shared::new(config, 1000)), Arc::default(), mail, 1000);
+        Worker::new(driver, Arc::new(Shared::new(config, 1, 1000)), Arc::default(), mail, 1000);
     let slack = Duration::from_millis(500);
     let mut silent: Vec<Silent> = Vec::new();
     let (mut passed, mut ended) = (Duration::ZERO, 0);

@@ -1,17 +1,33 @@
-//! The flags between workers under every interleaving: no mail is left with a sleeping worker, and
-//! none is held back by one while there is room for it.
+//! The flags between workers under every interleaving: no mail is left with a sleeping worker, none
+//! is held back by one while there is room for it, and what is published goes to all who have
+//! joined, without a hole.
 
 mod atomic {
     pub(crate) use loom::sync::atomic::{AtomicBool, Ordering, fence};
 }
 
-#[path = "../src/worker/doorbell.rs"]
+#[path = "../../src/worker/doorbell.rs"]
 #[expect(unreachable_pub, dead_code, reason = "the module is public where it belongs")]
 mod doorbell;
 
-#[path = "../src/worker/waiters.rs"]
+#[path = "../../src/worker/waiters.rs"]
 #[expect(unreachable_pub, reason = "the module is public where it belongs")]
 mod waiters;
+
+mod id {
+    pub(crate) use throng::id::WorkerId;
+}
+
+mod sync {
+    pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+    pub(crate) use loom::sync::{Mutex, MutexGuard};
+}
+
+#[path = "../../src/hub/interest.rs"]
+#[expect(unreachable_pub, dead_code, reason = "the module is public where it belongs")]
+mod interest;
+
+mod topics;
 
 use std::sync::Arc;
 

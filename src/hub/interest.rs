@@ -1,0 +1,245 @@
+//! Which workers have members of a topic, so that what is published goes to these and to no other.
+//!
+//! All workers share one [`Interest`]. A [`TopicEntry`] has a bit for each worker, set while the
+//! worker has members. The room of the worker holds the entry; the map of a shard holds it too.
+//!
+//! **Its life.** The first member of a worker takes the lock of the shard, finds or makes the
+//! entry, and sets the bit; the last one takes the lock, clears the bit, and takes the entry out of
+//! the map if that was the last bit. So an entry with a bit is in the map, and at most one entry of
+//! a name has any. A publisher is a member: the bit of its own worker is set while it reads those
+//! of the others, without a lock, and nobody can join another entry of that name meanwhile. Who is
+//! no member must look under the lock ([`Interest::find`]).
+//!
+//! **No message is lost.** A bit is set before the join is acknowledged. What is published because
+//! of the acknowledgement, by whatever way it came to the publisher, happens after the bit was set,
+//! and a load that happens after a store gives that value or a later one. So bits are relaxed.
+//!
+//! **No mail of a former life is taken.** When the last member of a worker leaves, mail may be on
+//! its way there. The messages behind that mail are not sent to the worker; then somebody joins
+//! there, and those that follow are. With the old mail the newcomer would get the beginning and the
+//! end, and miss the middle. So each worker that comes counts in `arrivals`, once its bit is set. A
+//! publisher reads `arrivals` before it reads the bits, and mail carries what it read: a worker
+//! throws away what says less than its own arrival, or is of an entry that has died. A publisher
+//! that has seen the arrival (acquire) has seen all that came before (release), the bit among it,
+//! and finds it set until the worker leaves. So what a worker takes of a publisher begins somewhere
+//! and has no hole.
+
+use std::borrow::Borrow;
+use std::collections::HashSet;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::sync::Arc;
+
+use super::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering};
+use crate::id::WorkerId;
+
+/// Joins of different topics rarely wait for each other.
+const SHARDS: usize = 64;
+
+/// Topics of all workers. See the module.
+#[derive(Debug)]
+pub struct Interest {
+    shards: Box<[Mutex<Shard>]>,
+    hasher: RandomState,
+    /// How many workers there are.
+    workers: usize,
+}
+
+type Shard = HashSet<ByName>;
+
+/// A topic that somebody subscribes to, on whatever worker.
+#[derive(Debug)]
+pub struct TopicEntry {
+    name: Box<str>,
+    workers: Bits,
+    /// Times that a worker has come; wraps.
+    arrivals: AtomicU32,
+    /// Members that get compressed messages.
+    deflating: AtomicU32,
+}
+
+/// One for each worker: nearly always a word, which is no larger than the list.
+#[derive(Debug)]
+enum Bits {
+    Word(AtomicU64),
+    Words(Box<[AtomicU64]>),
+}
+
+const WORD_BITS: usize = u64::BITS as usize;
+
+/// An entry that is found by its name.
+#[derive(Debug)]
+pub(super) struct ByName(pub(super) Arc<TopicEntry>);
+
+impl Interest {
+    /// Of so many workers, none of which has members.
+    #[must_use]
+    pub fn new(workers: usize) -> Self {
+        let shards = (0..SHARDS).map(|_| Mutex::new(Shard::default())).collect();
+        Self { shards, hasher: RandomState::new(), workers }
+    }
+
+    /// The first member of a topic comes to a worker, which gets what is published from here on;
+    /// gives the number of its arrival too.
+    pub fn join(&self, name: &str, worker: WorkerId) -> (Arc<TopicEntry>, u32) {
+        assert!(worker.index() < self.workers, "there is such a worker");
+        let mut shard = self.shard(name);
+        let known = shard.get(name).map(|ByName(topic)| Arc::clone(topic));
+        let topic = known.unwrap_or_else(|| {
+            let topic = Arc::new(TopicEntry::new(name, self.workers));
+            shard.insert(ByName(Arc::clone(&topic)));
+            topic
+        });
+        topic.workers.set(worker);
+        let arrival = topic.arrivals.fetch_add(1, Ordering::Release).wrapping_add(1);
+        (topic, arrival)
+    }
+
+    /// The last member has left a worker.
+    ///
+    /// # Panics
+    ///
+    /// If the worker has not joined.
+    pub fn leave(&self, topic: &TopicEntry, worker: WorkerId) {
+        let mut shard = self.shard(&topic.name);
+        topic.workers.clear(worker);
+        if topic.workers.is_empty() {
+            let was_there = shard.remove(&*topic.name);
+            assert!(was_there, "an entry with a bit is in the map");
+            if shard.capacity() / 4 > shard.len() || shard.is_empty() {
+                let room = shard.len() * 2;
+                shard.shrink_to(room);
+            }
+        }
+    }
+
+    /// A topic that has members, the arrivals to it so far and the workers that have them: for who
+    /// publishes and is no member.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<(Arc<TopicEntry>, u32, Vec<WorkerId>)> {
+        let shard = self.shard(name);
+        let ByName(topic) = shard.get(name)?;
+        Some((Arc::clone(topic), topic.arrivals(), topic.workers.iter().collect()))
+    }
+
+    fn shard(&self, name: &str) -> MutexGuard<'_, Shard> {
+        let at = self.hasher.hash_one(name) as usize % SHARDS;
+        self.shards[at].lock().expect("who has it does not panic")
+    }
+}
+
+impl TopicEntry {
+    fn new(name: &str, workers: usize) -> Self {
+        Self {
+            name: name.into(),
+            workers: Bits::new(workers),
+            arrivals: AtomicU32::new(0),
+            deflating: AtomicU32::new(0),
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Arrivals so far: for who is about to read [`TopicEntry::others`].
+    #[must_use]
+    pub fn arrivals(&self) -> u32 {
+        self.arrivals.load(Ordering::Acquire)
+    }
+
+    /// The workers that have members, but for one that has some.
+    pub fn others(&self, own: WorkerId) -> impl Iterator<Item = WorkerId> {
+        self.workers.iter().filter(move |worker| *worker != own)
+    }
+
+    /// A member who gets compressed messages comes.
+    pub(super) fn join_deflating(&self) {
+        self.deflating.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One goes.
+    pub(super) fn leave_deflating(&self) {
+        self.deflating.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether any member gets compressed messages, on whatever worker. Who publishes compresses
+    /// before it posts then: members of several workers would have nothing but the plain form
+    /// while one of the workers is at it.
+    #[must_use]
+    pub fn is_deflating(&self) -> bool {
+        self.deflating.load(Ordering::Relaxed) > 0
+    }
+}
+
+impl Bits {
+    fn new(workers: usize) -> Self {
+        if workers <= WORD_BITS {
+            return Self::Word(AtomicU64::new(0));
+        }
+        Self::Words((0..workers.div_ceil(WORD_BITS)).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    fn words(&self) -> &[AtomicU64] {
+        match self {
+            Self::Word(word) => std::slice::from_ref(word),
+            Self::Words(words) => words,
+        }
+    }
+
+    fn of(&self, worker: WorkerId) -> (&AtomicU64, u64) {
+        let at = worker.index();
+        (&self.words()[at / WORD_BITS], 1 << (at % WORD_BITS))
+    }
+
+    fn set(&self, worker: WorkerId) {
+        let (word, bit) = self.of(worker);
+        let before = word.fetch_or(bit, Ordering::Relaxed);
+        assert!(before & bit == 0, "it is the first member of its worker");
+    }
+
+    fn clear(&self, worker: WorkerId) {
+        let (word, bit) = self.of(worker);
+        let before = word.fetch_and(!bit, Ordering::Relaxed);
+        assert!(before & bit != 0, "it is the last member of its worker");
+    }
+
+    /// Under the lock, which all have who change a bit.
+    fn is_empty(&self) -> bool {
+        self.words().iter().all(|word| word.load(Ordering::Relaxed) == 0)
+    }
+
+    /// Each word is read once.
+    fn iter(&self) -> impl Iterator<Item = WorkerId> {
+        self.words().iter().enumerate().flat_map(|(at, word)| {
+            let mut left = word.load(Ordering::Relaxed);
+            std::iter::from_fn(move || {
+                let bit = left.trailing_zeros() as usize;
+                let is_any = left != 0;
+                left &= left.wrapping_sub(1);
+                is_any.then_some(WorkerId((at * WORD_BITS + bit) as u16))
+            })
+        })
+    }
+}
+
+impl Borrow<str> for ByName {
+    fn borrow(&self) -> &str {
+        &self.0.name
+    }
+}
+
+impl Hash for ByName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.name.hash(state);
+    }
+}
+
+impl PartialEq for ByName {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name == other.0.name
+    }
+}
+
+impl Eq for ByName {}
