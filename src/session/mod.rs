@@ -161,6 +161,13 @@ impl Session {
         Ok(Some((kind, place)))
     }
 
+    /// Whether it holds nothing of a frame or a message.
+    #[must_use]
+    #[inline]
+    pub fn is_between_messages(&self) -> bool {
+        self.partial.is_none()
+    }
+
     /// Bytes that have come of a message that is not whole, if there is one.
     #[must_use]
     #[inline]

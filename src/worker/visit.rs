@@ -84,6 +84,9 @@ impl<W: Wake, L: Protocols> Visit<'_, W, L> {
                     if let Some(outcome) = self.step(input) {
                         return outcome;
                     }
+                    if input.is_empty() && self.is_between_messages() {
+                        return Outcome::Done;
+                    }
                 }
                 Link::Http(_) => {
                     let must_stall = self.must_requests_stall(input);
@@ -102,8 +105,16 @@ impl<W: Wake, L: Protocols> Visit<'_, W, L> {
     /// before anything is.
     #[inline]
     pub(super) fn pay(&mut self, bytes: usize) {
+        let inflated = self.parts.codecs.scratch.take_work();
         self.parts.budget.end_visit();
-        self.parts.budget.pay(RECEIVE_COST + SEND_COST + bytes / 4);
+        self.parts.budget.pay(RECEIVE_COST + SEND_COST + bytes / 4 + inflated);
+    }
+
+    /// Whether nothing was begun that is not whole. Where nothing has come either, there is nothing
+    /// to look for: whoever must stall does so before the next bytes.
+    #[inline]
+    fn is_between_messages(&self) -> bool {
+        matches!(&self.connection.link, Link::WebSocket(session) if session.is_between_messages())
     }
 
     /// The end of a visit, with what was not handled of it.
