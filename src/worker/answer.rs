@@ -5,6 +5,7 @@ use super::ingest::Then;
 use super::table::{Phase, Role, flag};
 use crate::driver::Wake;
 use crate::http::{self, Context, Handshake, Request, Response, Status};
+use crate::hub::EdgeId;
 use crate::id::ConnId;
 use crate::limits::{REFUSALS_MAX, REQUEST_COST, RETRY_AFTER_SECONDS};
 use crate::protocol::{self, Endpoint, Route};
@@ -125,7 +126,8 @@ impl<W: Wake> Core<W> {
             Endpoint::Room(name) => {
                 // What was published before the join is not for the one who joins.
                 self.deliver_before_join(name);
-                Role::Room(self.parts.hub.join(name, conn, session.window_bits()))
+                let (window_bits, mut head) = (session.window_bits(), EdgeId::NONE);
+                Role::Room(self.parts.hub.join(name, conn.index, window_bits, &mut head))
             }
         };
         let place = self.parts.life.cohorts.join(conn.index, self.parts.life.pings.as_ref());

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use super::budget::Budget;
-use super::core::Core;
+use super::core::{Core, Parts};
 use super::table::{Phase, Role};
 use crate::driver::Wake;
-use crate::hub::{self, Before, Membership, RoomId, Sealed};
+use crate::hub::{self, Before, EdgeId, RoomId, Sealed};
 use crate::id::ConnId;
 use crate::limits::{
     DEFLATE_BYTE_COST, ENVELOPE_COST, LEAVER_COPY_BYTES_MAX, SEND_COST, SLICE_COST,
@@ -65,21 +65,21 @@ impl<W: Wake> Core<W> {
     /// Puts what must come before a reply into the queue of a member. What gathers while a delivery
     /// is under way cannot: gives the seal that the reply has to wait for.
     #[inline(never)]
-    pub(super) fn bring_up_to_date(&mut self, conn: ConnId, membership: Membership) -> Option<u32> {
-        if let Before::Gathering(seal) = self.parts.hub.before_reply(membership) {
-            let room = self.parts.hub.room_of(membership);
+    pub(super) fn bring_up_to_date(&mut self, conn: ConnId, edge: EdgeId) -> Option<u32> {
+        if let Before::Gathering(seal) = self.parts.hub.before_reply(edge) {
+            let room = self.parts.hub.room_of(edge);
             self.deliver_now(room);
             if !self.parts.hub.has_begun(room, seal) {
                 return Some(seal);
             }
         }
-        self.append_runs_under_way(conn, membership);
+        self.append_runs_under_way(conn, edge);
         None
     }
 
     /// Delivers what is under way to a member out of turn, if it has still to come to it.
-    pub(super) fn append_runs_under_way(&mut self, conn: ConnId, membership: Membership) {
-        for frames in self.parts.hub.pass(membership) {
+    pub(super) fn append_runs_under_way(&mut self, conn: ConnId, edge: EdgeId) {
+        for frames in self.parts.hub.pass(edge) {
             self.append_run(conn, &frames);
         }
     }
@@ -88,11 +88,11 @@ impl<W: Wake> Core<W> {
     /// what was published before comes first.
     #[inline(never)]
     pub(super) fn leave_room(&mut self, conn: ConnId) {
-        let membership = self.table.get_mut(conn).and_then(|connection| connection.membership());
-        if let Some(membership) = membership {
-            self.bring_up_to_date(conn, membership);
-            if self.parts.hub.has_gathered(self.parts.hub.room_of(membership)) {
-                self.hand_out_gathered(conn, membership);
+        let edge = self.table.get_mut(conn).and_then(|connection| connection.membership());
+        if let Some(edge) = edge {
+            self.bring_up_to_date(conn, edge);
+            if self.parts.hub.has_gathered(self.parts.hub.room_of(edge)) {
+                self.hand_out_gathered(conn, edge);
             }
         }
         if let Some(pong) = self.parts.pongs.waiting.remove(&conn.index) {
@@ -107,24 +107,25 @@ impl<W: Wake> Core<W> {
     pub(super) fn drop_out(&mut self, conn: ConnId) {
         let Some(connection) = self.table.get_mut(conn) else { return };
         let Phase::Session(_, role) = &mut connection.phase else { return };
-        let Role::Room(membership) = std::mem::replace(role, Role::None) else { return };
+        let Role::Room(edge) = std::mem::replace(role, Role::None) else { return };
         self.parts.pongs.waiting.remove(&conn.index);
-        let room = self.parts.hub.room_of(membership);
+        let room = self.parts.hub.room_of(edge);
         if self.parts.hub.members(room) == 1 {
             // Nobody is left here to deliver it to, but elsewhere there may be.
             self.seal(room);
         }
-        self.parts.hub.leave(membership);
+        let mut head = edge;
+        self.parts.hub.leave(edge, &mut head);
     }
 
     /// All that a leaver is to have of a room where a delivery is under way.
-    fn hand_out_gathered(&mut self, conn: ConnId, membership: Membership) {
-        let room = self.parts.hub.room_of(membership);
+    fn hand_out_gathered(&mut self, conn: ConnId, edge: EdgeId) {
+        let room = self.parts.hub.room_of(edge);
         if self.parts.hub.pending(room).is_some_and(|run| run.plain_bytes() > LEAVER_COPY_BYTES_MAX)
         {
             self.seal(room);
         }
-        let mut runs = self.parts.hub.pass(membership);
+        let mut runs = self.parts.hub.pass(edge);
         runs.extend(self.parts.hub.waiting(room));
         runs.iter().for_each(|frames| self.append_run(conn, frames));
         if let Some(run) = self.parts.hub.pending(room)
@@ -180,30 +181,28 @@ impl<W: Wake> Core<W> {
 
     /// Puts what is under way in a room into the queues of the members that come next.
     fn deliver_slice(&mut self, room: RoomId) {
-        let (runs, members) = self.parts.hub.slice(room, SLICE_COST);
+        let Parts { hub, out, budget, counters, codecs, .. } = &mut self.parts;
+        let (runs, members) = hub.slice(room, SLICE_COST);
         let count = members.len();
         if count == 0 {
             return;
         }
-        let before = self.parts.out.touched.len();
+        let before = out.touched.len();
+        let has_forms = hub.has_forms(room);
         for frames in runs {
+            let has_forms = has_forms && frames.is_worth_deflating();
             for member in members {
-                let mut form = frames.form_for(member.window_bits);
-                if form != Form::Plain {
-                    prepare(
-                        frames,
-                        &mut self.parts.codecs.deflater,
-                        &mut self.parts.budget,
-                        &self.parts.counters,
-                    );
-                    form = frames.ready(form);
+                let mut form = Form::Plain;
+                if has_forms {
+                    let deflater = &mut codecs.deflater;
+                    form = ready_form(frames, hub.window_bits(*member), deflater, budget, counters);
                 }
-                let connection = self.table.get_mut(member.conn).expect("members are open");
-                self.parts.out.pool.append_shared(&mut connection.queue, frames, form);
-                self.parts.out.touch(member.conn, connection);
+                let (conn, connection) = self.table.at(member.slot).expect("members are open");
+                out.pool.append_shared(&mut connection.queue, frames, form);
+                out.touch(conn, connection);
             }
-            self.parts.budget.pay(hub::delivery_cost(frames) * count);
-            self.parts.counters.messages_delivered.add((frames.messages() * count) as u64);
+            budget.pay(hub::delivery_cost(frames) * count);
+            counters.messages_delivered.add((frames.messages() * count) as u64);
         }
         self.parts.budget.pay((self.parts.out.touched.len() - before) * SEND_COST);
         self.parts.hub.advance(room, count);
@@ -213,21 +212,35 @@ impl<W: Wake> Core<W> {
     fn append_run(&mut self, conn: ConnId, frames: &Arc<Encoded>) {
         let Some(connection) = self.table.get_mut(conn) else { return };
         let Phase::Session(session, _) = &connection.phase else { return };
-        let mut form = frames.form_for(session.window_bits());
-        if form == Form::Deflated {
-            prepare(
-                frames,
-                &mut self.parts.codecs.deflater,
-                &mut self.parts.budget,
-                &self.parts.counters,
-            );
-            form = frames.ready(form);
-        }
+        let form = ready_form(
+            frames,
+            session.window_bits(),
+            &mut self.parts.codecs.deflater,
+            &mut self.parts.budget,
+            &self.parts.counters,
+        );
         self.parts.out.pool.append_shared(&mut connection.queue, frames, form);
         self.parts.out.touch(conn, connection);
         self.parts.budget.pay(hub::delivery_cost(frames) + SEND_COST);
         self.parts.counters.messages_delivered.add(frames.messages() as u64);
     }
+}
+
+/// The form of a run that a receiver gets now, made if it is to be compressed.
+#[inline]
+fn ready_form(
+    frames: &Encoded,
+    window_bits: u8,
+    deflater: &mut Option<Box<Deflater>>,
+    budget: &mut Budget,
+    counters: &Counters,
+) -> Form {
+    let form = frames.form_for(window_bits);
+    if form == Form::Plain {
+        return form;
+    }
+    prepare(frames, deflater, budget, counters);
+    frames.ready(form)
 }
 
 /// Makes the compressed form of a run, if nobody has and nobody is at it.

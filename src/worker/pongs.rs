@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::core::Core;
 use super::table::Phase;
 use crate::driver::Wake;
-use crate::hub::{Before, Membership};
+use crate::hub::{Before, EdgeId};
 use crate::id::ConnId;
 use crate::limits::{FRAME_COST, RUNS_FOR_PONGS_PER_TURN};
 use crate::wire::frame::{self, CONTROL_BYTES_MAX, Opcode};
@@ -58,7 +58,7 @@ impl<W: Wake> Core<W> {
     /// many pings have made it so in this turn, or a delivery is under way that must come first:
     /// then the pong waits, and stands for earlier ones that wait too (RFC 6455, 5.5.3).
     #[inline(never)]
-    pub(super) fn pong_behind(&mut self, conn: ConnId, membership: Membership) {
+    pub(super) fn pong_behind(&mut self, conn: ConnId, membership: EdgeId) {
         let payload = self.parts.pongs.payload;
         let behind = match self.parts.hub.before_reply(membership) {
             Before::Gathering(seal) if self.parts.pongs.runs == RUNS_FOR_PONGS_PER_TURN => {

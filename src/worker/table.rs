@@ -2,7 +2,7 @@
 
 use crate::driver::Outgoing;
 use crate::http;
-use crate::hub::Membership;
+use crate::hub::EdgeId;
 use crate::id::ConnId;
 use crate::session::Session;
 
@@ -63,7 +63,7 @@ pub(super) enum Role {
     /// They come back.
     Echo,
     /// They go to everybody in the room.
-    Room(Membership),
+    Room(EdgeId),
     /// Nothing: the session is closing.
     None,
 }
@@ -222,7 +222,7 @@ impl Connection {
         matches!(self.phase, Phase::Http(_)) && (self.queue.is_some() || self.has(flag::SENDING))
     }
 
-    pub(super) fn membership(&self) -> Option<Membership> {
+    pub(super) fn membership(&self) -> Option<EdgeId> {
         match self.phase {
             Phase::Session(_, Role::Room(membership)) => Some(membership),
             _ => None,

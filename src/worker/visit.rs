@@ -11,7 +11,7 @@ use super::pongs::put_pong;
 use super::stash::Stash;
 use super::table::{Connection, Phase, Role, flag};
 use crate::driver::Wake;
-use crate::hub::{Before, Membership};
+use crate::hub::{Before, EdgeId};
 use crate::id::ConnId;
 use crate::limits::{DEFLATE_BYTE_COST, FRAME_COST, RECEIVE_COST, SEND_COST};
 use crate::protocol::echo;
@@ -35,7 +35,7 @@ pub(super) enum Outcome {
     /// It is HTTP that is spoken.
     Request,
     /// A ping to be answered behind what was published before.
-    PingBehind(Membership),
+    PingBehind(EdgeId),
     /// The peer's close frame.
     Close(Option<CloseCode>),
     /// The peer broke the protocol.
