@@ -4,7 +4,9 @@
 //! The hub of a worker knows the worker's own connections. It never sends, never looks at a
 //! connection and never waits: [`Hub::slice`] gives what goes to whom next.
 
+mod edges;
 mod interest;
+mod members;
 mod room;
 mod runs;
 mod spare;
@@ -15,6 +17,7 @@ mod sync {
     pub(super) use std::sync::{Mutex, MutexGuard};
 }
 
+pub use edges::EdgeId;
 pub use interest::{Interest, TopicEntry};
 
 use std::collections::{HashMap, VecDeque};
@@ -22,49 +25,28 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use crate::id::{ConnId, WorkerId};
+use crate::id::WorkerId;
 use crate::limits::{DELIVERY_COST, SEND_COST, UNDELIVERED_BYTES_MAX};
 use crate::wire::{Encoded, Kind};
+use edges::{Edge, Edges};
 use interest::ByName;
 use room::Room;
 use runs::Lists;
 use spare::Spare;
 
-/// A connection's place in a room. The connection keeps it and gives it back when it leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Membership(u32);
-
-impl Membership {
-    /// That of who is in no room.
-    pub const NONE: Self = Self(u32::MAX);
-
-    /// Whether it is a place in a room.
-    #[must_use]
-    #[inline]
-    pub fn is_some(self) -> bool {
-        self != Self::NONE
-    }
-}
-
 /// A room of one worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RoomId(u32);
 
-/// A subscriber, beside what decides which form of a message it gets.
+/// A subscriber: an open connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// The connection.
-    pub conn: ConnId,
-    /// Its window for compressed messages, as a power of two; 0 for none.
-    pub window_bits: u8,
-    membership: Membership,
+    /// The slot of the connection.
+    pub slot: u32,
+    edge: EdgeId,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    room: RoomId,
-    index: u32,
-}
+const _: () = assert!(size_of::<Member>() == 8);
 
 /// Rooms by name, who is in them, and what is to be delivered.
 #[derive(Debug)]
@@ -73,7 +55,7 @@ pub struct Hub {
     worker: WorkerId,
     rooms: Slab<Room>,
     by_name: HashMap<ByName, RoomId>,
-    places: Slab<Place>,
+    edges: Edges,
     /// Rooms with something to deliver, each once, and some that have closed since.
     queue: VecDeque<RoomId>,
     /// Bytes of memory that were published or came by mail and have not been delivered to all.
@@ -119,7 +101,7 @@ impl Hub {
             worker,
             rooms: Slab::new(),
             by_name: HashMap::new(),
-            places: Slab::new(),
+            edges: Edges::default(),
             queue: VecDeque::new(),
             undelivered: 0,
             spare: Spare::default(),
@@ -127,44 +109,73 @@ impl Hub {
         }
     }
 
-    /// Puts a connection into a room, which is made if it is not there. It gets every delivery that
-    /// begins from here on, on whatever worker it was published.
-    pub fn join(&mut self, name: &str, conn: ConnId, window_bits: u8) -> Membership {
+    /// Puts the connection of a slot into a room, which is made if it is not there, unless it is in
+    /// it. It gets every delivery that begins from here on, on whatever worker it was published.
+    pub fn join(&mut self, name: &str, slot: u32, window_bits: u8, head: &mut EdgeId) -> EdgeId {
         let room = self.room(name).unwrap_or_else(|| self.open_room(name));
+        if let Some(known) = self.edges.find(slot, *head, room) {
+            return known;
+        }
         let Room { members, topic, .. } = &mut self.rooms[room.0 as usize];
         if window_bits > 0 {
             topic.join_deflating();
         }
-        let place = Place { room, index: members.len() as u32 };
-        let membership = Membership(self.places.insert(place) as u32);
-        members.push(Member { conn, window_bits, membership });
-        membership
+        let place = members.len() as u32;
+        let edge = self.edges.insert(slot, (room, place), window_bits, head);
+        members.push(Member { slot, edge });
+        edge
     }
 
-    /// Takes a connection out of its room; the last one closes the room. Seal what it published
-    /// first.
-    pub fn leave(&mut self, membership: Membership) {
-        let Place { room, index } = self.places.remove(membership.0 as usize);
-        let Self { rooms, places, lists, .. } = self;
-        let entry = &mut rooms[room.0 as usize];
-        let left = entry.remove(index, |moved, to| {
-            if moved != membership {
-                places[moved.0 as usize].index = to;
-            }
-        });
-        assert_eq!(left.membership, membership, "places and members agree");
-        if left.window_bits > 0 {
+    /// Takes a connection out of a room; the last one closes the room. Seal what it published
+    /// first. Other edges of the connection are no longer known by the names that they had.
+    pub fn leave(&mut self, id: EdgeId, head: &mut EdgeId) {
+        let Self { rooms, edges, lists, .. } = self;
+        let edge = *edges.at(id);
+        let entry = &mut rooms[edge.topic.0 as usize];
+        let left = entry.remove(edge.place, |moved, to| edges.set_place(moved, to));
+        assert_eq!(left.edge, id, "edges and members agree");
+        if edge.window_bits > 0 {
             entry.topic.leave_deflating();
         }
         self.undelivered -= entry.end_if_done(lists);
-        if entry.members.is_empty() {
-            self.close_room(room);
+        let is_empty = entry.members.is_empty();
+        if let Some((topic, place)) = edges.remove(left.slot, id, head) {
+            rooms[topic.0 as usize].members[place as usize].edge = id;
+        }
+        if is_empty {
+            self.close_room(edge.topic);
         }
     }
 
+    /// The subscriptions of a connection.
+    pub fn edges(&self, head: EdgeId) -> impl Iterator<Item = EdgeId> {
+        self.edges.chain(head)
+    }
+
+    /// The subscription of a connection to the room of that name.
+    #[must_use]
+    pub fn find(&self, head: EdgeId, name: &str) -> Option<EdgeId> {
+        let room = self.room(name)?;
+        let first = self.edges.chain(head).next()?;
+        self.edges.find(self.member(first).slot, head, room)
+    }
+
+    /// The edge behind this one in the chain of its connection.
+    #[must_use]
+    pub fn next_edge(&self, edge: EdgeId) -> Option<EdgeId> {
+        self.edges.chain(edge).nth(1)
+    }
+
+    /// The edge of a chain that has one.
+    #[must_use]
+    #[inline]
+    pub fn only_edge(&self, head: EdgeId) -> Option<EdgeId> {
+        (head != EdgeId::NONE && self.edges.is_last(head)).then_some(head)
+    }
+
     /// Publishes a message to the room of a member.
-    pub fn publish(&mut self, membership: Membership, kind: Kind, payload: &[u8]) {
-        let room = self.room_of(membership);
+    pub fn publish(&mut self, edge: EdgeId, kind: Kind, payload: &[u8]) {
+        let room = self.room_of(edge);
         let Self { rooms, spare, .. } = self;
         let pending = &mut rooms[room.0 as usize].pending;
         let is_first = pending.is_none();
@@ -208,8 +219,8 @@ impl Hub {
     /// Whether so much has gathered in the room of a member that it must not publish more.
     #[must_use]
     #[inline]
-    pub fn is_full(&self, membership: Membership) -> bool {
-        self.rooms[self.room_of(membership).0 as usize].is_full()
+    pub fn is_full(&self, edge: EdgeId) -> bool {
+        self.rooms[self.room_of(edge).0 as usize].is_full()
     }
 
     /// What was published in a room and is not sealed.
@@ -226,8 +237,8 @@ impl Hub {
 
     /// The room of a member.
     #[must_use]
-    pub fn room_of(&self, membership: Membership) -> RoomId {
-        self.places[membership.0 as usize].room
+    pub fn room_of(&self, edge: EdgeId) -> RoomId {
+        self.edges.at(edge).topic
     }
 
     /// How many are in a room.
@@ -271,6 +282,18 @@ impl Hub {
         self.rooms[room.0 as usize].begin(&mut self.lists);
     }
 
+    /// Whether any member of a room gets another form of messages than the plain one.
+    #[must_use]
+    pub fn has_forms(&self, room: RoomId) -> bool {
+        self.rooms[room.0 as usize].topic.is_deflating()
+    }
+
+    /// A member's window for compressed messages, as a power of two; 0 for none.
+    #[must_use]
+    pub fn window_bits(&self, member: Member) -> u8 {
+        self.edges.at(member.edge).window_bits
+    }
+
     /// What is under way in a room, and to whom it goes next: as many members as so much pays for,
     /// but one at least.
     #[must_use]
@@ -306,17 +329,16 @@ impl Hub {
 
     /// What is under way and has still to come to a member: the caller delivers it, so it counts as
     /// delivered.
-    pub fn pass(&mut self, membership: Membership) -> Vec<Arc<Encoded>> {
-        let Place { room, index } = self.places[membership.0 as usize];
+    pub fn pass(&mut self, edge: EdgeId) -> Vec<Arc<Encoded>> {
+        let Edge { topic: room, place, .. } = *self.edges.at(edge);
         let entry = &mut self.rooms[room.0 as usize];
-        if !entry.owes(index) {
+        if !entry.owes(place) {
             return Vec::new();
         }
         let runs = entry.current().to_vec();
-        let moved = entry.pass(index);
+        let moved = entry.pass(place);
         for place in [moved.start, moved.end] {
-            let member = entry.members[place as usize];
-            self.places[member.membership.0 as usize].index = place;
+            self.edges.set_place(entry.members[place as usize].edge, place);
         }
         self.advance(room, 1);
         runs
@@ -324,12 +346,12 @@ impl Hub {
 
     /// What must be delivered to a member before a reply to what it said.
     #[must_use]
-    pub fn before_reply(&self, membership: Membership) -> Before {
-        let Place { room, index } = self.places[membership.0 as usize];
-        let room = &self.rooms[room.0 as usize];
+    pub fn before_reply(&self, edge: EdgeId) -> Before {
+        let Edge { topic, place, .. } = *self.edges.at(edge);
+        let room = &self.rooms[topic.0 as usize];
         if room.has_published() {
             Before::Gathering(room.seals.wrapping_add(u32::from(room.pending.is_some())))
-        } else if room.owes(index) {
+        } else if room.owes(place) {
             Before::Delivery
         } else {
             Before::Nothing
@@ -350,7 +372,7 @@ impl Hub {
 
     /// Gives back what more rooms and members needed than there are.
     pub fn trim_tables(&mut self) {
-        self.places.shrink_to_fit();
+        self.edges.trim();
         self.rooms.shrink_to_fit();
         // It would hash all names once more.
         if self.by_name.capacity() > self.by_name.len() * 4 {
@@ -369,6 +391,11 @@ impl Hub {
     #[must_use]
     pub fn rooms(&self) -> usize {
         self.rooms.len()
+    }
+
+    fn member(&self, edge: EdgeId) -> &Member {
+        let Edge { topic, place, .. } = *self.edges.at(edge);
+        &self.rooms[topic.0 as usize].members[place as usize]
     }
 
     fn enqueue(&mut self, room: RoomId) {
@@ -393,6 +420,8 @@ impl Hub {
     }
 }
 
+#[cfg(test)]
+mod edges_tests;
 #[cfg(test)]
 mod interest_tests;
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::members::Members;
 use super::runs::{Lists, Runs};
-use super::{Member, Membership, Sealed, TopicEntry};
+use super::{EdgeId, Member, Sealed, TopicEntry};
 use crate::limits::{
     DELIVERY_BYTES_MAX, GATHERED_BYTES_MAX, MERGED_BYTES_MAX, MERGED_RUN_BYTES_MAX,
 };
@@ -15,7 +16,7 @@ use crate::wire::Encoded;
 #[derive(Debug)]
 pub(super) struct Room {
     pub(super) topic: Arc<TopicEntry>,
-    pub(super) members: Vec<Member>,
+    pub(super) members: Members,
     /// What is published here; nobody else has it before it is sealed.
     pub(super) pending: Option<Arc<Encoded>>,
     /// What was sealed of it and has not begun to be delivered.
@@ -41,7 +42,7 @@ impl Room {
     pub(super) fn new(topic: Arc<TopicEntry>, arrival: u32) -> Self {
         Self {
             topic,
-            members: Vec::with_capacity(1),
+            members: Members::default(),
             pending: None,
             sealed: Runs::None,
             mail: Runs::None,
@@ -139,8 +140,8 @@ impl Room {
     }
 
     /// Whether the delivery under way has still to come to this member.
-    pub(super) fn owes(&self, index: u32) -> bool {
-        index < self.left
+    pub(super) fn owes(&self, place: u32) -> bool {
+        place < self.left
     }
 
     /// The runs under way.
@@ -186,30 +187,27 @@ impl Room {
 
     /// A member got what is under way out of its turn: it changes places with the last of those who
     /// are still to get it. Gives the places whose members have moved.
-    pub(super) fn pass(&mut self, index: u32) -> Range<u32> {
-        assert!(self.owes(index), "nobody is delivered to twice");
+    pub(super) fn pass(&mut self, place: u32) -> Range<u32> {
+        assert!(self.owes(place), "nobody is delivered to twice");
         let last = self.left - 1;
-        self.members.swap(index as usize, last as usize);
-        index..last
+        self.members.swap(place as usize, last as usize);
+        place..last
     }
 
     /// Takes out the member at a place. Whoever stands elsewhere afterwards is told to `moved`.
-    pub(super) fn remove(&mut self, index: u32, mut moved: impl FnMut(Membership, u32)) -> Member {
-        let mut hole = index;
-        if self.owes(index) {
+    pub(super) fn remove(&mut self, place: u32, mut moved: impl FnMut(EdgeId, u32)) -> Member {
+        let mut hole = place;
+        if self.owes(place) {
             // The last of those who are still to get it fills the hole, or somebody who has it
             // would stand among them.
             self.left -= 1;
             hole = self.left;
-            self.members.swap(index as usize, hole as usize);
-            moved(self.members[index as usize].membership, index);
+            self.members.swap(place as usize, hole as usize);
+            moved(self.members[place as usize].edge, place);
         }
         let left = self.members.swap_remove(hole as usize);
         if let Some(filler) = self.members.get(hole as usize) {
-            moved(filler.membership, hole);
-        }
-        if self.members.capacity() > 64 && self.members.len() < self.members.capacity() / 4 {
-            self.members.shrink_to(self.members.len() * 2);
+            moved(filler.edge, hole);
         }
         left
     }

@@ -5,10 +5,6 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::wire::Form;
 
-fn conn(index: u32) -> ConnId {
-    ConnId { index, generation: index }
-}
-
 /// That of the first of two workers.
 fn hub() -> Hub {
     Hub::new(Arc::new(Interest::new(2)), WorkerId(0))
@@ -21,10 +17,21 @@ fn mail(hub: &Hub, name: &str, frames: Arc<Encoded>) -> Sealed {
     Sealed { topic, arrivals, frames }
 }
 
+/// The only subscription of a connection.
+fn join(hub: &mut Hub, name: &str, slot: u32, window_bits: u8) -> EdgeId {
+    hub.join(name, slot, window_bits, &mut { EdgeId::NONE })
+}
+
+fn leave(hub: &mut Hub, edge: EdgeId) {
+    let mut head = edge;
+    hub.leave(edge, &mut head);
+    assert_eq!(head, EdgeId::NONE);
+}
+
 fn members(hub: &Hub, name: &str) -> Vec<u32> {
     let room = hub.room(name).expect("the room is open");
     let members = &hub.rooms[room.0 as usize].members;
-    let mut members: Vec<u32> = members.iter().map(|m| m.conn.index).collect();
+    let mut members: Vec<u32> = members.iter().map(|m| m.slot).collect();
     members.sort_unstable();
     members
 }
@@ -32,25 +39,25 @@ fn members(hub: &Hub, name: &str) -> Vec<u32> {
 #[test]
 fn members_come_and_go_in_any_order() {
     let mut hub = hub();
-    let places: Vec<_> = (0..100).map(|i| hub.join("a", conn(i), 0)).collect();
-    let other = hub.join("b", conn(100), 15);
+    let places: Vec<_> = (0..100).map(|i| join(&mut hub, "a", i, 0)).collect();
+    let other = join(&mut hub, "b", 100, 15);
     for i in (0..100).step_by(3) {
-        hub.leave(places[i as usize]);
+        leave(&mut hub, places[i as usize]);
     }
     let left: Vec<u32> = (0..100).filter(|i| i % 3 != 0).collect();
     assert_eq!(members(&hub, "a"), left);
     for i in left {
-        hub.leave(places[i as usize]);
+        leave(&mut hub, places[i as usize]);
     }
     assert_eq!(hub.room("a"), None, "an empty room is closed");
-    hub.leave(other);
-    assert_eq!((hub.rooms(), hub.places.len(), hub.by_name.len()), (0, 0, 0));
+    leave(&mut hub, other);
+    assert_eq!((hub.rooms(), hub.edges.len(), hub.by_name.len()), (0, 0, 0));
 }
 
 #[test]
 fn what_is_published_in_a_turn_is_one_run_per_room() {
     let mut hub = hub();
-    let (a, b) = (hub.join("a", conn(1), 0), hub.join("b", conn(2), 0));
+    let (a, b) = (join(&mut hub, "a", 1, 0), join(&mut hub, "b", 2, 0));
     hub.publish(b, Kind::Text, b"1");
     hub.publish(a, Kind::Text, b"2");
     hub.publish(b, Kind::Text, b"3");
@@ -65,8 +72,8 @@ fn what_is_published_in_a_turn_is_one_run_per_room() {
 #[test]
 fn small_runs_of_other_workers_are_copied_together() {
     let mut hub = hub();
-    let membership = hub.join("a", conn(1), 0);
-    let room = hub.room_of(membership);
+    let edge = join(&mut hub, "a", 1, 0);
+    let room = hub.room_of(edge);
     let run = |bytes: usize| {
         let mut frames = Encoded::default();
         frames.push(Kind::Binary, &vec![7; bytes]);
@@ -87,14 +94,22 @@ fn small_runs_of_other_workers_are_copied_together() {
     let longest = hub.waiting(room).iter().map(|run| run.weight()).max();
     assert!(longest < Some(2 * crate::limits::MERGED_BYTES_MAX), "{longest:?}");
     hub.receive(mail(&hub, "nobody is there", run(10)));
-    hub.leave(membership);
+    leave(&mut hub, edge);
     assert_eq!(hub.undelivered, 0);
 }
 
-fn run(payload: &[u8]) -> Arc<Encoded> {
+pub(super) fn run(payload: &[u8]) -> Arc<Encoded> {
     let mut frames = Encoded::default();
     frames.push(Kind::Binary, payload);
     Arc::new(frames)
+}
+
+/// The numbers that the messages of a run are.
+pub(super) fn numbers_of(frames: &Encoded) -> impl Iterator<Item = u32> {
+    frames.bytes(Form::Plain).chunks(6).map(|frame| {
+        let number = frame[2..].try_into().expect("a frame is two bytes and a number");
+        u32::from_be_bytes(number)
+    })
 }
 
 /// Who joins a worker that had members before gets no mail that was under way to those: of what
@@ -102,22 +117,22 @@ fn run(payload: &[u8]) -> Arc<Encoded> {
 #[test]
 fn mail_for_those_who_have_left_is_not_for_those_who_have_come() {
     let mut hub = hub();
-    let other = hub.join("a", conn(1), 0);
+    let other = join(&mut hub, "a", 1, 0);
     let (topic, _) = hub.interest.join("a", WorkerId(1));
     let seal = |number: u8| {
         let arrivals = topic.arrivals();
         Sealed { topic: Arc::clone(&topic), arrivals, frames: run(&[number]) }
     };
     let under_way = seal(1);
-    hub.leave(other);
+    leave(&mut hub, other);
     assert_eq!(topic.others(WorkerId(1)).next(), None, "the next one is not sent");
-    let newcomer = hub.join("a", conn(2), 0);
+    let newcomer = join(&mut hub, "a", 2, 0);
     hub.receive(under_way);
     assert!(!hub.has_due());
     hub.receive(seal(3));
     assert!(hub.has_due());
     assert_eq!(hub.waiting(hub.room_of(newcomer)).len(), 1);
-    hub.leave(newcomer);
+    leave(&mut hub, newcomer);
     assert_eq!(hub.undelivered, 0);
 }
 
@@ -125,10 +140,10 @@ fn mail_for_those_who_have_left_is_not_for_those_who_have_come() {
 #[test]
 fn mail_of_a_topic_that_has_died_is_not_for_those_who_have_come() {
     let mut hub = hub();
-    let other = hub.join("a", conn(1), 0);
+    let other = join(&mut hub, "a", 1, 0);
     let old = mail(&hub, "a", run(b"1"));
-    hub.leave(other);
-    hub.join("a", conn(2), 0);
+    leave(&mut hub, other);
+    join(&mut hub, "a", 2, 0);
     hub.receive(old);
     assert!(!hub.has_due());
 }
@@ -137,22 +152,22 @@ fn mail_of_a_topic_that_has_died_is_not_for_those_who_have_come() {
 fn members_that_get_compressed_messages_are_counted_on_all_workers() {
     let interest = Arc::new(Interest::new(2));
     let [mut one, mut two] = [0, 1].map(|worker| Hub::new(Arc::clone(&interest), WorkerId(worker)));
-    let plain = one.join("a", conn(1), 0);
+    let plain = join(&mut one, "a", 1, 0);
     let (topic, _) = interest.join("b", WorkerId(0));
-    let deflating = [two.join("a", conn(1), 15), two.join("a", conn(2), 9)];
+    let deflating = [join(&mut two, "a", 1, 15), join(&mut two, "a", 2, 9)];
     one.publish(plain, Kind::Text, b"1");
     let sealed = one.seal(one.room_of(plain)).expect("something was published");
     assert!(sealed.topic.is_deflating() && !topic.is_deflating());
-    two.leave(deflating[0]);
+    leave(&mut two, deflating[0]);
     assert!(sealed.topic.is_deflating());
-    two.leave(deflating[1]);
+    leave(&mut two, deflating[1]);
     assert!(!sealed.topic.is_deflating());
 }
 
 #[test]
 fn a_room_is_full_until_what_has_gathered_is_on_its_way() {
     let mut hub = hub();
-    let places = [hub.join("a", conn(1), 0), hub.join("a", conn(2), 0)];
+    let places = [join(&mut hub, "a", 1, 0), join(&mut hub, "a", 2, 0)];
     let room = hub.room_of(places[0]);
     let quarter = vec![0; GATHERED / 4];
     (0..3).for_each(|_| hub.publish(places[0], Kind::Binary, &quarter));
@@ -171,10 +186,10 @@ fn a_room_is_full_until_what_has_gathered_is_on_its_way() {
 const GATHERED: usize = crate::limits::GATHERED_BYTES_MAX;
 
 /// Numbers from a seed (splitmix64).
-struct Rng(u64);
+pub(super) struct Rng(pub(super) u64);
 
 impl Rng {
-    fn below(&mut self, bound: usize) -> usize {
+    pub(super) fn below(&mut self, bound: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -193,7 +208,7 @@ struct World {
 }
 
 struct Heard {
-    membership: Membership,
+    edge: EdgeId,
     /// The last message that it must not have, and those that it has got.
     after: u32,
     messages: Vec<u32>,
@@ -220,26 +235,26 @@ impl World {
     }
 
     fn join(&mut self) {
-        let membership = self.hub.join("a", conn(self.next_conn), 0);
+        let edge = join(&mut self.hub, "a", self.next_conn, 0);
         // Who joins gets whatever begins from here on: at least all that is published from now on.
-        let heard = Heard { membership, after: self.next_message, messages: Vec::new() };
+        let heard = Heard { edge, after: self.next_message, messages: Vec::new() };
         self.members.insert(self.next_conn, heard);
         self.next_conn += 1;
     }
 
     fn leave(&mut self) {
         let Some(member) = self.any() else { return };
-        let Heard { membership, .. } = self.members.remove(&member).expect("it was found");
+        let Heard { edge, .. } = self.members.remove(&member).expect("it was found");
         if self.members.is_empty() {
-            self.hub.seal(self.hub.room_of(membership));
+            self.hub.seal(self.hub.room_of(edge));
         }
-        self.hub.leave(membership);
+        leave(&mut self.hub, edge);
     }
 
     fn publish(&mut self) {
         let Some(member) = self.any() else { return };
         let payload = self.next_message.to_be_bytes();
-        self.hub.publish(self.members[&member].membership, Kind::Binary, &payload);
+        self.hub.publish(self.members[&member].edge, Kind::Binary, &payload);
         self.next_message += 1;
     }
 
@@ -259,7 +274,7 @@ impl World {
         let (runs, slice) = self.hub.slice(room, 3 * 4200);
         let count = slice.len();
         let (runs, slice) = (runs.to_vec(), slice.to_vec());
-        slice.iter().for_each(|member| self.hear(member.conn.index, &runs));
+        slice.iter().for_each(|member| self.hear(member.slot, &runs));
         if count > 0 {
             self.hub.advance(room, count);
         }
@@ -268,18 +283,13 @@ impl World {
 
     fn bring_forward(&mut self) {
         let Some(member) = self.any() else { return };
-        let runs = self.hub.pass(self.members[&member].membership);
+        let runs = self.hub.pass(self.members[&member].edge);
         self.hear(member, &runs);
     }
 
     fn hear(&mut self, member: u32, runs: &[Arc<Encoded>]) {
         let heard = self.members.get_mut(&member).expect("members are there");
-        for run in runs {
-            for frame in run.bytes(Form::Plain).chunks(6) {
-                let number = frame[2..].try_into().expect("a frame is two bytes and a number");
-                heard.messages.push(u32::from_be_bytes(number));
-            }
-        }
+        heard.messages.extend(runs.iter().flat_map(|frames| numbers_of(frames)));
     }
 
     /// All that is due is delivered, and each member has everything since it joined, once.

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::time::Duration;
 
 use super::asks::{Asks, Ticket};
-use crate::hub::{Hub, Membership};
+use crate::hub::{EdgeId, Hub};
 use crate::id::ConnId;
 use crate::outgoing::{Outgoing, Pool};
 use crate::session::{Compressor, put_message};
@@ -18,8 +18,8 @@ pub struct Context<'a> {
     pub(crate) conn: ConnId,
     /// The hub, for what is published.
     pub(crate) hub: &'a mut Hub,
-    /// What this connection is subscribed to.
-    pub(crate) membership: Membership,
+    /// The head of what this connection is subscribed to.
+    pub(crate) edges: EdgeId,
     /// What this connection has coming.
     pub(crate) out: Out<'a>,
     pub(crate) staged: &'a mut Staged,
@@ -51,6 +51,8 @@ const STEPS_KEPT: usize = 16;
 pub enum Step {
     /// The connection gets what is published in a topic from here on.
     Subscribe(String),
+    /// It gets what was published there before, and nothing more.
+    Unsubscribe(String),
     /// A message to the connection.
     Send(Kind, Vec<u8>),
     /// To be called again in that time.
@@ -107,14 +109,30 @@ impl Context<'_> {
         self.staged.0.push(Step::Subscribe(topic.to_owned()));
     }
 
-    /// Publishes a message to all who are subscribed to what this connection is subscribed to,
-    /// itself included.
+    /// Ends a subscription. What was published before comes before all that is sent from here on.
+    pub fn unsubscribe(&mut self, topic: &str) {
+        self.staged.0.push(Step::Unsubscribe(topic.to_owned()));
+    }
+
+    /// Publishes a message to all who are subscribed to what this connection has subscribed to
+    /// last, itself included: for those who have one topic only.
     #[inline]
     pub fn publish(&mut self, kind: Kind, payload: &[u8]) {
-        if self.membership.is_some() {
+        if self.edges != EdgeId::NONE {
             self.counters.messages_encoded.add(1);
-            self.hub.publish(self.membership, kind, payload);
+            self.hub.publish(self.edges, kind, payload);
         }
+    }
+
+    /// Publishes a message to all who are subscribed to a topic that this connection is subscribed
+    /// to too; false if it is not.
+    pub fn publish_to(&mut self, topic: &str, kind: Kind, payload: &[u8]) -> bool {
+        let edge = self.hub.find(self.edges, topic);
+        if let Some(edge) = edge {
+            self.counters.messages_encoded.add(1);
+            self.hub.publish(edge, kind, payload);
+        }
+        edge.is_some()
     }
 }
 

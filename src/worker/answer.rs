@@ -168,6 +168,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         for step in steps.drain(..) {
             match step {
                 Step::Subscribe(topic) => self.subscribe(conn, &topic),
+                Step::Unsubscribe(topic) => self.unsubscribe(conn, &topic),
                 Step::Wake(span) => {
                     self.parts.life.wakes.set(conn, span, self.parts.clock.now);
                 }
@@ -200,15 +201,16 @@ impl<W: Wake, L: Protocols> Core<W, L> {
     /// What was published before is not for the one who joins.
     fn subscribe(&mut self, conn: ConnId, topic: &str) {
         self.deliver_before_join(topic);
+        self.append_waiting_pong(conn);
         let Some(connection) = self.table.get_mut(conn) else { return };
         let Link::WebSocket(session) = &connection.link else { return };
-        assert!(!connection.membership.is_some(), "a connection has one topic");
-        connection.membership = self.parts.hub.join(topic, conn, session.window_bits());
+        let (window_bits, head) = (session.window_bits(), &mut connection.edges);
+        self.parts.hub.join(topic, conn.index, window_bits, head);
     }
 
     /// Both sides have said goodbye: the server closes TCP first (RFC 6455, 7.1.1).
     pub(super) fn answer_close(&mut self, conn: ConnId, code: Option<CloseCode>) {
-        self.leave_room(conn);
+        self.leave_topics(conn);
         self.with_session(conn, |session, out| session.answer_close(code, out));
         self.finish(conn);
     }
@@ -217,14 +219,14 @@ impl<W: Wake, L: Protocols> Core<W, L> {
     pub(super) fn fail(&mut self, conn: ConnId, violation: Violation) {
         self.parts.counters.closed_violation.add(1);
         tracing::debug!(?conn, %violation, "closing");
-        self.leave_room(conn);
+        self.leave_topics(conn);
         self.with_session(conn, |session, out| session.fail(violation, out));
         self.finish(conn);
     }
 
     /// Begins the closing handshake.
     pub(super) fn begin_close(&mut self, conn: ConnId, code: CloseCode, reason: &str) {
-        self.leave_room(conn);
+        self.leave_topics(conn);
         if let Some(connection) = self.table.get_mut(conn)
             && !connection.has(flag::CLOSE_WHEN_SENT)
         {

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use super::budget::Budget;
-use super::core::Core;
+use super::core::{Core, Parts};
 use super::mailbox::Envelope;
 use super::table::{Link, flag};
 use crate::driver::Wake;
-use crate::hub::{self, Before, Membership, RoomId, Sealed};
+use crate::hub::{self, Before, EdgeId, RoomId, Sealed};
 use crate::id::ConnId;
 use crate::limits::{
     DEFLATE_BYTE_COST, ENVELOPE_COST, LEAVER_COPY_BYTES_MAX, SEND_COST, SLICE_COST,
@@ -71,44 +71,58 @@ impl<W: Wake, L: Protocols> Core<W, L> {
     /// Puts what must come before a reply into the queue of a member. What gathers while a delivery
     /// is under way cannot: gives the seal that the reply has to wait for.
     #[inline(never)]
-    pub(super) fn bring_up_to_date(&mut self, conn: ConnId, membership: Membership) -> Option<u32> {
-        if let Before::Gathering(seal) = self.parts.hub.before_reply(membership) {
-            let room = self.parts.hub.room_of(membership);
+    pub(super) fn bring_up_to_date(&mut self, conn: ConnId, edge: EdgeId) -> Option<u32> {
+        if let Before::Gathering(seal) = self.parts.hub.before_reply(edge) {
+            let room = self.parts.hub.room_of(edge);
             self.deliver_now(room);
             if !self.parts.hub.has_begun(room, seal) {
                 return Some(seal);
             }
         }
-        self.append_runs_under_way(conn, membership);
+        self.append_runs_under_way(conn, edge);
         None
     }
 
     /// Delivers what is under way to a member out of turn, if it has still to come to it.
-    pub(super) fn append_runs_under_way(&mut self, conn: ConnId, membership: Membership) {
-        for frames in self.parts.hub.pass(membership) {
+    pub(super) fn append_runs_under_way(&mut self, conn: ConnId, edge: EdgeId) {
+        for frames in self.parts.hub.pass(edge) {
             self.append_run(conn, &frames);
         }
     }
 
-    /// Takes a connection out of its room that is to get a word of goodbye: what it published and
+    /// Takes a connection out of its topics that is to get a word of goodbye: what it published and
     /// what was published before comes first.
     #[inline(never)]
-    pub(super) fn leave_room(&mut self, conn: ConnId) {
-        let membership = self.table.get_mut(conn).and_then(|connection| connection.membership());
-        if let Some(membership) = membership {
-            self.bring_up_to_date(conn, membership);
-            if self.parts.hub.has_gathered(self.parts.hub.room_of(membership)) {
-                self.hand_out_gathered(conn, membership);
-            }
+    pub(super) fn leave_topics(&mut self, conn: ConnId) {
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        let mut next = connection.first_edge();
+        while let Some(edge) = next {
+            next = self.parts.hub.next_edge(edge);
+            self.hand_out_before_leave(conn, edge);
         }
-        if let Some(pong) = self.parts.pongs.waiting.remove(&conn.index) {
-            self.append_pong(conn, &pong.payload);
-        }
+        self.append_waiting_pong(conn);
         self.drop_out(conn);
     }
 
-    /// Takes a connection out of its room that gets nothing more. What it published is delivered to
-    /// the others as if it had stayed.
+    /// Ends one subscription: what was published before comes first.
+    pub(super) fn unsubscribe(&mut self, conn: ConnId, topic: &str) {
+        self.append_waiting_pong(conn);
+        let Some(connection) = self.table.get_mut(conn) else { return };
+        let Some(edge) = self.parts.hub.find(connection.edges, topic) else { return };
+        self.hand_out_before_leave(conn, edge);
+        self.leave_topic(conn, edge);
+    }
+
+    /// Puts all that a connection is to have of a topic into its queue.
+    fn hand_out_before_leave(&mut self, conn: ConnId, edge: EdgeId) {
+        self.bring_up_to_date(conn, edge);
+        if self.parts.hub.has_gathered(self.parts.hub.room_of(edge)) {
+            self.hand_out_gathered(conn, edge);
+        }
+    }
+
+    /// Takes a connection out of its topics that gets nothing more. What it published is delivered
+    /// to the others as if it had stayed.
     #[inline(never)]
     pub(super) fn drop_out(&mut self, conn: ConnId) {
         let Some(connection) = self.table.get_mut(conn) else { return };
@@ -117,31 +131,39 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         }
         connection.spoken = None;
         connection.clear(flag::PARKED);
+        let edge = connection.first_edge();
         self.parts.life.wakes.forget(conn);
         if !self.parts.said.asks.is_empty() {
             self.parts.said.asks.forget(conn);
         }
-        let membership = std::mem::replace(&mut connection.membership, Membership::NONE);
-        if !membership.is_some() {
-            return;
-        }
+        let Some(mut edge) = edge else { return };
         self.parts.pongs.waiting.remove(&conn.index);
-        let room = self.parts.hub.room_of(membership);
+        // The head leaves first, so each leave is a step.
+        while let Some(next) = self.leave_topic(conn, edge) {
+            edge = next;
+        }
+    }
+
+    /// Takes a connection out of a topic; gives the head of those that are left.
+    fn leave_topic(&mut self, conn: ConnId, edge: EdgeId) -> Option<EdgeId> {
+        let room = self.parts.hub.room_of(edge);
         if self.parts.hub.members(room) == 1 {
             // Nobody is left here to deliver it to, but elsewhere there may be.
             self.seal(room);
         }
-        self.parts.hub.leave(membership);
+        let connection = self.table.get_mut(conn)?;
+        self.parts.hub.leave(edge, &mut connection.edges);
+        connection.first_edge()
     }
 
     /// All that a leaver is to have of a room where a delivery is under way.
-    fn hand_out_gathered(&mut self, conn: ConnId, membership: Membership) {
-        let room = self.parts.hub.room_of(membership);
+    fn hand_out_gathered(&mut self, conn: ConnId, edge: EdgeId) {
+        let room = self.parts.hub.room_of(edge);
         if self.parts.hub.pending(room).is_some_and(|run| run.plain_bytes() > LEAVER_COPY_BYTES_MAX)
         {
             self.seal(room);
         }
-        let mut runs = self.parts.hub.pass(membership);
+        let mut runs = self.parts.hub.pass(edge);
         runs.extend(self.parts.hub.waiting(room));
         runs.iter().for_each(|frames| self.append_run(conn, frames));
         if let Some(run) = self.parts.hub.pending(room)
@@ -197,30 +219,28 @@ impl<W: Wake, L: Protocols> Core<W, L> {
 
     /// Puts what is under way in a room into the queues of the members that come next.
     fn deliver_slice(&mut self, room: RoomId) {
-        let (runs, members) = self.parts.hub.slice(room, SLICE_COST);
+        let Parts { hub, out, budget, counters, codecs, .. } = &mut self.parts;
+        let (runs, members) = hub.slice(room, SLICE_COST);
         let count = members.len();
         if count == 0 {
             return;
         }
-        let before = self.parts.out.touched.len();
+        let before = out.touched.len();
+        let has_forms = hub.has_forms(room);
         for frames in runs {
+            let has_forms = has_forms && frames.is_worth_deflating();
             for member in members {
-                let mut form = frames.form_for(member.window_bits);
-                if form != Form::Plain {
-                    prepare(
-                        frames,
-                        &mut self.parts.codecs.deflater,
-                        &mut self.parts.budget,
-                        &self.parts.counters,
-                    );
-                    form = frames.ready(form);
+                let mut form = Form::Plain;
+                if has_forms {
+                    let deflater = &mut codecs.deflater;
+                    form = ready_form(frames, hub.window_bits(*member), deflater, budget, counters);
                 }
-                let connection = self.table.get_mut(member.conn).expect("members are open");
-                self.parts.out.pool.append_shared(&mut connection.queue, frames, form);
-                self.parts.out.touch(member.conn, connection);
+                let (conn, connection) = self.table.at(member.slot).expect("members are open");
+                out.pool.append_shared(&mut connection.queue, frames, form);
+                out.touch(conn, connection);
             }
-            self.parts.budget.pay(hub::delivery_cost(frames) * count);
-            self.parts.counters.messages_delivered.add((frames.messages() * count) as u64);
+            budget.pay(hub::delivery_cost(frames) * count);
+            counters.messages_delivered.add((frames.messages() * count) as u64);
         }
         self.parts.budget.pay((self.parts.out.touched.len() - before) * SEND_COST);
         self.parts.hub.advance(room, count);
@@ -230,21 +250,35 @@ impl<W: Wake, L: Protocols> Core<W, L> {
     fn append_run(&mut self, conn: ConnId, frames: &Arc<Encoded>) {
         let Some(connection) = self.table.get_mut(conn) else { return };
         let Link::WebSocket(session) = &connection.link else { return };
-        let mut form = frames.form_for(session.window_bits());
-        if form == Form::Deflated {
-            prepare(
-                frames,
-                &mut self.parts.codecs.deflater,
-                &mut self.parts.budget,
-                &self.parts.counters,
-            );
-            form = frames.ready(form);
-        }
+        let form = ready_form(
+            frames,
+            session.window_bits(),
+            &mut self.parts.codecs.deflater,
+            &mut self.parts.budget,
+            &self.parts.counters,
+        );
         self.parts.out.pool.append_shared(&mut connection.queue, frames, form);
         self.parts.out.touch(conn, connection);
         self.parts.budget.pay(hub::delivery_cost(frames) + SEND_COST);
         self.parts.counters.messages_delivered.add(frames.messages() as u64);
     }
+}
+
+/// The form of a run that a receiver gets now, made if it is to be compressed.
+#[inline]
+fn ready_form(
+    frames: &Encoded,
+    window_bits: u8,
+    deflater: &mut Option<Box<Deflater>>,
+    budget: &mut Budget,
+    counters: &Counters,
+) -> Form {
+    let form = frames.form_for(window_bits);
+    if form == Form::Plain {
+        return form;
+    }
+    prepare(frames, deflater, budget, counters);
+    frames.ready(form)
 }
 
 /// Makes the compressed form of a run, if nobody has and nobody is at it.

@@ -39,7 +39,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         self.parts.life.end_send(conn, connection);
         let has_more = connection.queue.is_some();
         let is_stalled = connection.has(flag::STALLED) && !connection.has(STALLED_BY_OTHERS);
-        let is_publisher = connection.membership().is_some();
+        let is_publisher = connection.is_subscribed();
         let has_deadline = connection.has(flag::FINISH | flag::CLOSE_WHEN_SENT | flag::RESPONDED);
         if has_more || has_deadline {
             self.parts.out.touch(conn, connection);
@@ -70,7 +70,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
     pub(super) fn ended(&mut self, conn: ConnId, end: End) {
         // What it published comes back to itself too, and decides whether it has more coming.
         match end {
-            End::Finished => self.leave_room(conn),
+            End::Finished => self.leave_topics(conn),
             End::Failed(_) => self.drop_out(conn),
         }
         let Some(connection) = self.table.get_mut(conn) else { return };

@@ -86,6 +86,6 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
 /// stopped us from reading before they come to this.
 fn is_too_slow<S>(connection: &Connection<S>, max_backlog: usize) -> bool {
     connection.has(flag::SENDING)
-        && connection.membership().is_some()
+        && connection.is_subscribed()
         && connection.backlog() > max_backlog
 }

@@ -63,7 +63,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
             let Some(conn) = self.parts.stalls.waiting.pop_front() else { return };
             self.parts.budget.pay(RELEASE_COST);
             let Some(connection) = self.table.get_mut(conn) else { continue };
-            let membership = connection.membership();
+            let membership = connection.first_edge();
             if membership.is_some_and(|membership| self.parts.hub.is_full(membership)) {
                 self.parts.stalls.waiting.push_back(conn);
                 continue;

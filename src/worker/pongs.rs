@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::core::Core;
 use super::table::Link;
 use crate::driver::Wake;
-use crate::hub::{Before, Membership};
+use crate::hub::{Before, EdgeId};
 use crate::id::ConnId;
 use crate::limits::{FRAME_COST, RUNS_FOR_PONGS_PER_TURN};
 use crate::protocol::Protocols;
@@ -55,11 +55,12 @@ impl Payload {
 }
 
 impl<W: Wake, L: Protocols> Core<W, L> {
-    /// A pong goes behind what the same connection has published. That is delivered now, unless
+    /// A pong goes behind what the same connection has published, if it is subscribed to one topic:
+    /// nobody else could tell. That is delivered now, unless
     /// many pings have made it so in this turn, or a delivery is under way that must come first:
     /// then the pong waits, and stands for earlier ones that wait too (RFC 6455, 5.5.3).
     #[inline(never)]
-    pub(super) fn pong_behind(&mut self, conn: ConnId, membership: Membership) {
+    pub(super) fn pong_behind(&mut self, conn: ConnId, membership: EdgeId) {
         let payload = self.parts.pongs.payload;
         let behind = match self.parts.hub.before_reply(membership) {
             Before::Gathering(seal) if self.parts.pongs.runs == RUNS_FOR_PONGS_PER_TURN => {
@@ -85,7 +86,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         pongs.retain(|_, pong| {
             self.parts.budget.pay(FRAME_COST);
             let connection = self.table.get_mut(pong.conn);
-            let Some(membership) = connection.and_then(|c| c.membership()) else { return false };
+            let Some(membership) = connection.and_then(|c| c.first_edge()) else { return false };
             let hub = &self.parts.hub;
             let must_wait = !hub.has_begun(hub.room_of(membership), pong.behind);
             if !must_wait {
@@ -95,6 +96,14 @@ impl<W: Wake, L: Protocols> Core<W, L> {
             must_wait
         });
         self.parts.pongs.waiting = pongs;
+    }
+
+    /// Sends the pong that waits, if one does: what its connection is subscribed to is about to be
+    /// something else.
+    pub(super) fn append_waiting_pong(&mut self, conn: ConnId) {
+        if let Some(pong) = self.parts.pongs.waiting.remove(&conn.index) {
+            self.append_pong(conn, &pong.payload);
+        }
     }
 
     pub(super) fn append_pong(&mut self, conn: ConnId, payload: &[u8]) {

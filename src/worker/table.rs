@@ -2,7 +2,7 @@
 
 use crate::driver::Outgoing;
 use crate::http;
-use crate::hub::Membership;
+use crate::hub::EdgeId;
 use crate::id::ConnId;
 use crate::session::Session;
 
@@ -16,8 +16,8 @@ pub(super) struct Connection<S> {
     pub(super) link: Link,
     /// What is said on it, while messages may come.
     pub(super) spoken: Option<S>,
-    /// What it is subscribed to.
-    pub(super) membership: Membership,
+    /// The head of what it is subscribed to.
+    pub(super) edges: EdgeId,
     /// What leaves with the next send.
     pub(super) queue: Option<Outgoing>,
     /// What came behind the message at which the connection was stalled.
@@ -125,7 +125,7 @@ impl<S> Connection<S> {
         Self {
             link: Link::Http(http::Connection::default()),
             spoken: None,
-            membership: Membership::NONE,
+            edges: EdgeId::NONE,
             queue: None,
             stash: None,
             generation: conn.generation,
@@ -208,10 +208,16 @@ impl<S> Connection<S> {
         waits + self.stash.as_ref().map_or(0, |stash| stash.memory()) + asked
     }
 
-    /// Its place in a room, if it has one.
+    /// What it is subscribed to: the first, if there is any.
     #[inline]
-    pub(super) fn membership(&self) -> Option<Membership> {
-        self.membership.is_some().then_some(self.membership)
+    pub(super) fn first_edge(&self) -> Option<EdgeId> {
+        self.is_subscribed().then_some(self.edges)
+    }
+
+    /// Whether it is subscribed to anything, so that it may publish.
+    #[inline]
+    pub(super) fn is_subscribed(&self) -> bool {
+        self.edges != EdgeId::NONE
     }
 
     /// Whether it is a session of which more than the end is to come.

@@ -12,7 +12,7 @@ use super::stash::Stash;
 use super::table::{Connection, Link, flag};
 use crate::driver::Wake;
 use crate::http::Request;
-use crate::hub::{Before, Membership};
+use crate::hub::{Before, EdgeId};
 use crate::id::ConnId;
 use crate::limits::{FRAME_COST, RECEIVE_COST, SEND_COST};
 use crate::protocol::{Answer, Context, Flow, Out, Protocols, Ticket};
@@ -38,7 +38,7 @@ macro_rules! context {
         Context {
             conn: $conn,
             hub: &mut $parts.hub,
-            membership: $connection.membership,
+            edges: $connection.edges,
             out: Out {
                 queue: &mut $connection.queue,
                 pool: &mut $parts.out.pool,
@@ -61,7 +61,7 @@ pub(super) enum Outcome {
     /// It is HTTP that is spoken.
     Request,
     /// A ping to be answered behind what was published before.
-    PingBehind(Membership),
+    PingBehind(EdgeId),
     /// The protocol has left something to be done.
     Staged(Flow),
     /// The peer's close frame.
@@ -214,7 +214,7 @@ impl<W: Wake, L: Protocols> Visit<'_, W, L> {
             connection.set(flag::STALLED);
             return true;
         }
-        let membership = connection.membership();
+        let membership = connection.first_edge();
         if membership.is_some_and(|it| parts.must_publishers_wait() || parts.hub.is_full(it)) {
             parts.stalls.wait_for_others(*conn, connection);
         } else if parts.is_spent() {
@@ -263,11 +263,11 @@ impl<W: Wake, L: Protocols> Visit<'_, W, L> {
             }
             Ok(Some(Event::Ping(payload))) => {
                 parts.budget.pay(FRAME_COST + CONTROL_BYTES_MAX);
-                if connection.membership.is_some()
-                    && parts.hub.before_reply(connection.membership) != Before::Nothing
+                if let Some(edge) = parts.hub.only_edge(connection.edges)
+                    && parts.hub.before_reply(edge) != Before::Nothing
                 {
                     parts.pongs.payload.set(payload);
-                    return Some(Outcome::PingBehind(connection.membership));
+                    return Some(Outcome::PingBehind(edge));
                 }
                 if is_open {
                     parts.out.pool.append(&mut connection.queue, |out| put_pong(out, payload));

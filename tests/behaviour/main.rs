@@ -59,6 +59,7 @@ mod restart;
 mod rooms;
 mod signals;
 mod slow;
+mod subscriptions;
 mod support;
 mod unit;
 mod unix_paths;

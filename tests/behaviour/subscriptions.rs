@@ -1,0 +1,158 @@
+//! Many subscriptions of one connection, by a protocol of this test: `+T` subscribes to T, `-T`
+//! ends that, `T=M` publishes M in T.
+
+use std::time::Duration;
+
+use testkit::client::{Address, Client, ping, text};
+use throng::config::{Backend, Config, ListenAddr};
+use throng::http::{Request, Subprotocols};
+use throng::protocol::{Context, Flow, Opening, Protocol, Route};
+use throng::server::Server;
+use throng::wire::{CloseCode, Kind};
+
+on_both!(
+    replies_and_publications_are_in_their_order,
+    each_gets_what_it_is_subscribed_to_and_nothing_else,
+    ten_thousand_subscriptions_come_and_go
+);
+
+#[derive(Debug)]
+struct Topics;
+
+impl Protocol for Topics {
+    type Conn = ();
+    type Setup = ();
+
+    const PATHS: &'static [&'static str] = &["/topics"];
+
+    fn route<'a>((): &(), request: &Request<'a>) -> Option<Route<'a, ()>> {
+        let opening = Opening { conn: (), subprotocols: Subprotocols::First, topic: None };
+        (request.path == "/topics").then_some(Route::WebSocket(opening))
+    }
+
+    fn message((): &(), (): &mut (), cx: &mut Context<'_>, _: Kind, said: &[u8]) -> Flow {
+        let said = String::from_utf8_lossy(said);
+        if let Some(topic) = said.strip_prefix('+') {
+            cx.send(Kind::Text, format!("in {topic}").as_bytes());
+            cx.subscribe(topic);
+        } else if let Some(topic) = said.strip_prefix('-') {
+            cx.unsubscribe(topic);
+            cx.send(Kind::Text, format!("out {topic}").as_bytes());
+        } else if let Some((topic, message)) = said.split_once('=') {
+            if !cx.publish_to(topic, Kind::Text, message.as_bytes()) {
+                cx.send(Kind::Text, b"not subscribed");
+            }
+        } else {
+            return Flow::Close(CloseCode::POLICY, "what is that");
+        }
+        Flow::Next
+    }
+}
+
+throng::protocols! {
+    /// What these servers speak.
+    OnlyTopics, Spoken, Setups:
+    Topics = topics: Topics,
+}
+
+fn start(backend: Backend) -> (Server, Address) {
+    let listen = vec!["127.0.0.1:0".parse().expect("it is an address")];
+    let ping_interval = Duration::ZERO;
+    let config = Config { listen, workers: 2, backend, ping_interval, ..Config::default() };
+    let server = Server::start_with::<OnlyTopics>(config, Setups::default());
+    let server = server.expect("nothing is in the way");
+    let ListenAddr::Tcp(address) = server.addresses()[0] else { panic!("TCP was asked for") };
+    (server, address.into())
+}
+
+fn said(client: &mut Client) -> String {
+    String::from_utf8(client.frame().payload).expect("it is text")
+}
+
+fn texts(lines: &[&str]) -> Vec<u8> {
+    lines.iter().flat_map(|line| text(line)).collect()
+}
+
+fn replies_and_publications_are_in_their_order(backend: Backend) {
+    let (_server, address) = start(backend);
+    let mut client = Client::open(&address, "/topics");
+    let lines =
+        ["+a", "a=1", "+b", "b=2", "a=3", "-a", "a=4", "b=5", "-b", "+a", "a=6", "-a", "-a"];
+    client.write(&texts(&lines));
+    client.write(&ping(b"last"));
+    // Publications of different topics are in no order of theirs; a topic's and its replies are.
+    let mut heard = Vec::new();
+    while heard.len() < 13 {
+        let frame = client.frame();
+        if frame.opcode() == 1 {
+            heard.push(String::from_utf8(frame.payload).expect("it is text"));
+        }
+    }
+    let of = |words: &[&str]| -> Vec<&str> {
+        heard.iter().map(String::as_str).filter(|word| words.contains(word)).collect()
+    };
+    assert_eq!(
+        of(&["in a", "1", "3", "out a", "6"]),
+        ["in a", "1", "3", "out a", "in a", "6", "out a", "out a"]
+    );
+    assert_eq!(of(&["in b", "2", "5", "out b"]), ["in b", "2", "5", "out b"]);
+    assert_eq!(of(&["4"]), [""; 0], "it had left by then");
+    assert_eq!(of(&["not subscribed"]).len(), 1);
+}
+
+fn each_gets_what_it_is_subscribed_to_and_nothing_else(backend: Backend) {
+    const CLIENTS: usize = 12;
+    let (_server, address) = start(backend);
+    let mut clients: Vec<Client> =
+        (0..CLIENTS).map(|_| Client::open(&address, "/topics")).collect();
+    // Client N is in the topics whose number has one of its divisors.
+    let is_in = |client: usize, topic: usize| topic.is_multiple_of(client + 1);
+    for (number, client) in clients.iter_mut().enumerate() {
+        for topic in (1..=60).filter(|topic| is_in(number, *topic)) {
+            client.write(&text(&format!("+{topic}")));
+            assert_eq!(said(client), format!("in {topic}"));
+        }
+    }
+    for topic in 1..=60 {
+        clients[0].write(&text(&format!("{topic}=hello {topic}")));
+    }
+    for (number, client) in clients.iter_mut().enumerate() {
+        for topic in (1..=60).filter(|topic| is_in(number, *topic)) {
+            let _ = topic;
+            let hello = said(client);
+            let topic = hello.strip_prefix("hello ").and_then(|topic| topic.parse().ok());
+            assert!(topic.is_some_and(|topic| is_in(number, topic)), "{hello}");
+        }
+        client.write(&texts(&["-nothing", "1=x"]));
+        let replies: Vec<String> = (0..2).map(|_| said(client)).collect();
+        let last = if number == 0 { "x" } else { "not subscribed" };
+        assert_eq!(replies, ["out nothing", last], "nothing else has come");
+    }
+}
+
+fn ten_thousand_subscriptions_come_and_go(backend: Backend) {
+    const TOPICS: usize = 10_000;
+    let (server, address) = start(backend);
+    let mut client = Client::open(&address, "/topics");
+    for round in 0..2 {
+        for chunk in 0..TOPICS / 100 {
+            let lines: Vec<String> = (0..100).map(|at| format!("+{}", chunk * 100 + at)).collect();
+            client.write(&lines.iter().flat_map(|line| text(line)).collect::<Vec<u8>>());
+            (0..100).for_each(|_| assert!(said(&mut client).starts_with("in ")));
+        }
+        if round == 1 {
+            break;
+        }
+        // In another order than they came.
+        for step in 0..TOPICS {
+            client.write(&text(&format!("-{}", step * 7919 % TOPICS)));
+        }
+        (0..TOPICS).for_each(|_| assert!(said(&mut client).starts_with("out ")));
+    }
+    drop(client);
+    let mut other = Client::open(&address, "/topics");
+    other.write(&text("+0"));
+    assert_eq!(said(&mut other), "in 0");
+    server.handle().publish("0", Kind::Text, b"still here").expect("nobody is behind");
+    assert_eq!(said(&mut other), "still here");
+}
