@@ -142,7 +142,9 @@ impl<W: Wake, L: Protocols> Core<W, L> {
             self.subscribe(conn, topic);
         }
         let flow = self.visit(conn).map_or(Flow::Next, |mut visit| visit.open(request));
-        self.carry_out_call(conn, flow);
+        if flow != Flow::Next || !self.parts.said.staged.is_empty() {
+            self.carry_out_staged(conn, flow);
+        }
     }
 
     /// Does what a call to a protocol has left to be done.
@@ -167,7 +169,10 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         let mut steps = self.parts.said.staged.take();
         for step in steps.drain(..) {
             match step {
-                Step::Subscribe(topic) => self.subscribe(conn, &topic),
+                Step::Subscribe(topic) => {
+                    self.append_waiting_pong(conn);
+                    self.subscribe(conn, &topic);
+                }
                 Step::Unsubscribe(topic) => self.unsubscribe(conn, &topic),
                 Step::Wake(span) => {
                     self.parts.life.wakes.set(conn, span, self.parts.clock.now);
@@ -201,7 +206,6 @@ impl<W: Wake, L: Protocols> Core<W, L> {
     /// What was published before is not for the one who joins.
     fn subscribe(&mut self, conn: ConnId, topic: &str) {
         self.deliver_before_join(topic);
-        self.append_waiting_pong(conn);
         let Some(connection) = self.table.get_mut(conn) else { return };
         let Link::WebSocket(session) = &connection.link else { return };
         let (window_bits, head) = (session.window_bits(), &mut connection.edges);

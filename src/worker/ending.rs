@@ -67,6 +67,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
     }
 
     /// A direction has ended.
+    #[inline(never)]
     pub(super) fn ended(&mut self, conn: ConnId, end: End) {
         // What it published comes back to itself too, and decides whether it has more coming.
         match end {
@@ -156,6 +157,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
     }
 
     /// The last word about a connection.
+    #[inline(never)]
     pub(super) fn closed(&mut self, conn: ConnId) {
         let connection = self.table.remove(conn);
         self.parts.counters.closed.add(1);

@@ -33,6 +33,7 @@ pub(super) enum After {
 
 impl<W: Wake, L: Protocols> Core<W, L> {
     /// A new connection: one too many is told so.
+    #[inline(never)]
     pub(super) fn accepted(&mut self, conn: ConnId) {
         self.parts.counters.accepted.add(1);
         let admission = &self.parts.admission;
@@ -73,12 +74,10 @@ impl<W: Wake, L: Protocols> Core<W, L> {
                 Err(error) => violation = Some(error),
             }
         }
-        visit.parts.budget.begin_visit(VISIT_COST);
-        let outcome = violation.map_or_else(|| visit.handle(&mut input), Outcome::Failed);
-        if outcome == Outcome::Done && visit.growing() == 0 {
-            visit.pay(length);
-            return visit.settle(input);
-        }
+        let outcome = match visit.handle_all(&mut input, length, violation) {
+            Ok(after) => return after,
+            Err(outcome) => outcome,
+        };
         self.go_on(conn, outcome, &mut input, length);
         self.visit(conn).map_or(After::Nothing, |mut visit| visit.settle(input))
     }
@@ -111,6 +110,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
     }
 
     /// Goes on with what came, until all is handled that may be.
+    #[inline(never)]
     fn go_on(&mut self, conn: ConnId, mut outcome: Outcome, input: &mut &mut [u8], length: usize) {
         while self.carry_out(conn, outcome, input) == Then::Next {
             let Some(mut visit) = self.visit(conn) else { break };

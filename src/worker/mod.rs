@@ -204,6 +204,8 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
         }
     }
 
+    /// Alone in its frame: what the rest of a turn keeps at hand would not be in registers here.
+    #[inline(never)]
     fn complete(&mut self) {
         while let Some(completion) = self.driver.next() {
             match completion {

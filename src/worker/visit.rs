@@ -14,7 +14,7 @@ use crate::driver::Wake;
 use crate::http::Request;
 use crate::hub::{Before, EdgeId};
 use crate::id::ConnId;
-use crate::limits::{FRAME_COST, RECEIVE_COST, SEND_COST};
+use crate::limits::{FRAME_COST, RECEIVE_COST, SEND_COST, VISIT_COST};
 use crate::protocol::{Answer, Context, Flow, Out, Protocols, Ticket};
 use crate::session::{Event, InPlace, is_never_deflated, reply_in_place};
 use crate::wire::frame::{self, CONTROL_BYTES_MAX};
@@ -73,19 +73,36 @@ pub(super) enum Outcome {
 }
 
 impl<W: Wake, L: Protocols> Visit<'_, W, L> {
+    /// Handles what has just come, to the end if nobody else is concerned: the common case.
+    #[inline(never)]
+    pub(super) fn handle_all(
+        &mut self,
+        input: &mut &mut [u8],
+        length: usize,
+        violation: Option<Violation>,
+    ) -> Result<After, Outcome> {
+        self.parts.budget.begin_visit(VISIT_COST);
+        let outcome = violation.map_or_else(|| self.handle(input), Outcome::Failed);
+        if outcome != Outcome::Done || self.growing() > 0 {
+            return Err(outcome);
+        }
+        self.pay(length);
+        Ok(self.settle(input))
+    }
+
     /// Handles what came, as far as it may.
     pub(super) fn handle(&mut self, input: &mut &mut [u8]) -> Outcome {
         loop {
             match &self.connection.link {
-                Link::WebSocket(_) => {
-                    if self.must_stall() {
+                Link::WebSocket(session) => {
+                    // Where nothing is left there is nothing to look for: whoever must stall does
+                    // so before the next bytes.
+                    let is_over = input.is_empty() && session.is_between_messages();
+                    if is_over || self.must_stall() {
                         return Outcome::Done;
                     }
                     if let Some(outcome) = self.step(input) {
                         return outcome;
-                    }
-                    if input.is_empty() && self.is_between_messages() {
-                        return Outcome::Done;
                     }
                 }
                 Link::Http(_) => {
@@ -108,13 +125,6 @@ impl<W: Wake, L: Protocols> Visit<'_, W, L> {
         let inflated = self.parts.codecs.scratch.take_work();
         self.parts.budget.end_visit();
         self.parts.budget.pay(RECEIVE_COST + SEND_COST + bytes / 4 + inflated);
-    }
-
-    /// Whether nothing was begun that is not whole. Where nothing has come either, there is nothing
-    /// to look for: whoever must stall does so before the next bytes.
-    #[inline]
-    fn is_between_messages(&self) -> bool {
-        matches!(&self.connection.link, Link::WebSocket(session) if session.is_between_messages())
     }
 
     /// The end of a visit, with what was not handled of it.
