@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::interest::Interest;
-use super::tests::{Rng, numbers_of, run};
+use super::tests::{Rng, numbers_for, run};
 use super::{EdgeId, Hub, Sealed};
-use crate::id::WorkerId;
+use crate::id::{ConnId, SubscriberId, WorkerId};
 use crate::wire::Kind;
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
@@ -33,6 +33,13 @@ struct World {
     heard: BTreeMap<(usize, usize), Heard>,
     /// Messages of each topic.
     published: [u32; NAMES.len()],
+    /// By slot, name and number: what somebody has published for the others only.
+    own: BTreeSet<(usize, usize, u32)>,
+}
+
+fn subscriber(slot: usize) -> SubscriberId {
+    let conn = ConnId { index: slot as u32, generation: 0 };
+    SubscriberId { worker: WorkerId(0), conn }
 }
 
 impl World {
@@ -43,6 +50,7 @@ impl World {
             heads: [EdgeId::NONE; SLOTS],
             heard: BTreeMap::new(),
             published: [0; NAMES.len()],
+            own: BTreeSet::new(),
         }
     }
 
@@ -88,7 +96,13 @@ impl World {
     fn publish(&mut self, pair: (usize, usize)) {
         let Some(edge) = self.edge(pair) else { return };
         let number = self.published[pair.1];
-        self.hub.publish(edge, Kind::Binary, &number.to_be_bytes());
+        if self.rng.below(2) == 0 {
+            let conn = subscriber(pair.0).conn;
+            self.hub.publish_to_others(edge, conn, Kind::Binary, &number.to_be_bytes());
+            self.own.insert((pair.0, pair.1, number));
+        } else {
+            self.hub.publish(edge, Kind::Binary, &number.to_be_bytes());
+        }
         self.published[pair.1] += 1;
     }
 
@@ -105,7 +119,7 @@ impl World {
         let Some(edge) = self.edge(pair) else { return };
         for frames in self.hub.pass(edge) {
             let heard = self.heard.get_mut(&pair).expect("it has joined");
-            heard.messages.extend(numbers_of(&frames));
+            heard.messages.extend(numbers_for(&frames, subscriber(pair.0)));
         }
     }
 
@@ -124,7 +138,8 @@ impl World {
             assert_eq!(has_window, member.slot.is_multiple_of(2));
             assert!(!has_window || self.hub.has_forms(room));
             let heard = self.heard.get_mut(&pair).expect("members have joined");
-            heard.messages.extend(runs.iter().flat_map(|frames| numbers_of(frames)));
+            let who = subscriber(pair.0);
+            heard.messages.extend(runs.iter().flat_map(|frames| numbers_for(frames, who)));
         }
         let count = members.len();
         if count > 0 {
@@ -151,13 +166,15 @@ impl World {
         assert_eq!((members, self.hub.edges.len()), (pairs.len(), pairs.len()));
     }
 
-    /// What a subscriber heard is each message once, and all since it joined if it stays until the
-    /// end.
+    /// What a subscriber heard is each message once but its own for others, and all since it joined
+    /// if it stays until the end.
     fn check(&self, pair: (usize, usize), is_end: bool) {
         let Heard { from, messages } = &self.heard[&pair];
         let once: BTreeSet<u32> = messages.iter().copied().collect();
         assert_eq!(once.len(), messages.len(), "nothing comes twice");
-        let missing = |number: &u32| !once.contains(number);
+        let is_own = |number: u32| self.own.contains(&(pair.0, pair.1, number));
+        assert!(!once.iter().any(|number| is_own(*number)), "it is for the others");
+        let missing = |number: &u32| !once.contains(number) && !is_own(*number);
         let mut owed = *from..self.published[pair.1];
         assert!(!is_end || owed.find(missing).is_none(), "{pair:?} misses some");
     }

@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use crate::id::WorkerId;
+use crate::id::{ConnId, SubscriberId, WorkerId};
 use crate::limits::{DELIVERY_COST, SEND_COST, UNDELIVERED_BYTES_MAX};
 use crate::wire::{Encoded, Kind};
 use edges::{Edge, Edges};
@@ -175,6 +175,21 @@ impl Hub {
 
     /// Publishes a message to the room of a member.
     pub fn publish(&mut self, edge: EdgeId, kind: Kind, payload: &[u8]) {
+        self.publish_with(edge, |frames| frames.push(kind, payload));
+    }
+
+    /// Publishes a message to the room of a member, for all but the member itself.
+    pub fn publish_to_others(&mut self, edge: EdgeId, conn: ConnId, kind: Kind, payload: &[u8]) {
+        assert_eq!(self.member(edge).slot, conn.index, "it is the connection of that member");
+        let who = SubscriberId { worker: self.worker, conn };
+        self.publish_with(edge, |frames| {
+            frames.push(kind, payload);
+            frames.except(who);
+        });
+    }
+
+    #[inline]
+    fn publish_with(&mut self, edge: EdgeId, push: impl FnOnce(&mut Encoded)) {
         let room = self.room_of(edge);
         let Self { rooms, spare, .. } = self;
         let pending = &mut rooms[room.0 as usize].pending;
@@ -182,7 +197,7 @@ impl Hub {
         let pending = pending.get_or_insert_with(|| spare.take());
         let frames = Arc::get_mut(pending).expect("pending frames are given to nobody");
         let before = if is_first { 0 } else { frames.weight() };
-        frames.push(kind, payload);
+        push(frames);
         let bytes = frames.weight() - before;
         rooms[room.0 as usize].note_published(bytes);
         self.undelivered += bytes;

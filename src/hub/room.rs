@@ -125,7 +125,10 @@ impl Room {
 
     /// Seals what was published here.
     pub(super) fn seal(&mut self, lists: &mut Lists) -> Option<Arc<Encoded>> {
-        let frames = self.pending.take()?;
+        let mut frames = self.pending.take()?;
+        if frames.has_excepts() {
+            Arc::get_mut(&mut frames).expect("pending frames are given to nobody").sort_excepts();
+        }
         self.seals = self.seals.wrapping_add(1);
         self.sealed.push(Arc::clone(&frames), lists);
         Some(frames)

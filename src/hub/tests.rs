@@ -104,12 +104,17 @@ pub(super) fn run(payload: &[u8]) -> Arc<Encoded> {
     Arc::new(frames)
 }
 
-/// The numbers that the messages of a run are.
-pub(super) fn numbers_of(frames: &Encoded) -> impl Iterator<Item = u32> {
-    frames.bytes(Form::Plain).chunks(6).map(|frame| {
+/// The numbers that the messages of a run are which somebody gets.
+pub(super) fn numbers_for(frames: &Encoded, who: SubscriberId) -> Vec<u32> {
+    let excepts = frames.excepts_of(who);
+    let mut parts: Vec<&[u8]> = excepts.clone().map(|it| frames.before_except(it)).collect();
+    let behind = excepts.last().map(|it| frames.behind_except(it));
+    parts.push(behind.unwrap_or_else(|| frames.bytes(Form::Plain)));
+    let numbers = parts.into_iter().flat_map(|part| part.chunks(6)).map(|frame| {
         let number = frame[2..].try_into().expect("a frame is two bytes and a number");
         u32::from_be_bytes(number)
-    })
+    });
+    numbers.collect()
 }
 
 /// Who joins a worker that had members before gets no mail that was under way to those: of what
@@ -289,7 +294,9 @@ impl World {
 
     fn hear(&mut self, member: u32, runs: &[Arc<Encoded>]) {
         let heard = self.members.get_mut(&member).expect("members are there");
-        heard.messages.extend(runs.iter().flat_map(|frames| numbers_of(frames)));
+        let conn = ConnId { index: member, generation: 0 };
+        let who = SubscriberId { worker: WorkerId(0), conn };
+        heard.messages.extend(runs.iter().flat_map(|frames| numbers_for(frames, who)));
     }
 
     /// All that is due is delivered, and each member has everything since it joined, once.

@@ -39,6 +39,11 @@ pub enum Part {
     /// Bytes that lie in the program; the pointer to the slice is one word. No send of its own, so
     /// that deliveries, which look at every kind, have none more: they come behind a head anyway.
     Static(&'static &'static [u8]),
+    /// Frames that others get too, as far as a message that this connection does not get: see
+    /// [`Encoded::before_except`].
+    Before(Arc<Encoded>, u32),
+    /// Those behind the last such message.
+    Behind(Arc<Encoded>, u32),
 }
 
 /// Several runs of bytes, in order.
@@ -67,6 +72,8 @@ impl Part {
             Self::Shared(frames, form) => frames.bytes(*form),
             Self::Owned(buffer) => &buffer.bytes,
             Self::Static(bytes) => bytes,
+            Self::Before(frames, number) => frames.before_except(*number),
+            Self::Behind(frames, number) => frames.behind_except(*number),
         }
     }
 
@@ -76,6 +83,9 @@ impl Part {
                 Self::Shared(frames, _) => frames.memory() / Arc::strong_count(frames),
                 Self::Owned(buffer) => buffer.bytes.capacity(),
                 Self::Static(_) => 0,
+                Self::Before(frames, _) | Self::Behind(frames, _) => {
+                    self.bytes().len() / Arc::strong_count(frames)
+                }
             }
     }
 
@@ -84,6 +94,8 @@ impl Part {
             Self::Shared(frames, _) => frames.memory(),
             Self::Owned(buffer) => buffer.bytes.len(),
             Self::Static(_) => 0,
+            // What is left out does not count, or a run would count as often as it has parts here.
+            Self::Before(..) | Self::Behind(..) => self.bytes().len(),
         };
         size_of::<Self>() + bytes
     }
@@ -258,6 +270,7 @@ pub(super) const SLICES_MAX: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::{ConnId, SubscriberId, WorkerId};
     use crate::wire::Kind;
     use crate::wire::deflate::Deflater;
 
@@ -271,6 +284,15 @@ mod tests {
     fn slices_begin_behind_what_was_sent() {
         let mut frames = Encoded::default();
         frames.push(Kind::Text, b"abc");
+        let mut for_others = Encoded::default();
+        for text in [b"D", b"E", b"F"] {
+            for_others.push(Kind::Text, text);
+            if text == b"E" {
+                let conn = ConnId { index: 0, generation: 0 };
+                for_others.except(SubscriberId { worker: WorkerId(0), conn });
+            }
+        }
+        let for_others = Arc::new(for_others);
         let mut parts = Parts::default();
         parts.push(Part::Owned(Box::new(Buffer { bytes: b"12".to_vec() })));
         parts.push(Part::Shared(Arc::new(frames), Form::Plain));
@@ -278,8 +300,10 @@ mod tests {
         parts.append(|out| out.extend(b"z"), Box::default);
         static LAST: &[u8] = b"last";
         parts.push(Part::Static(&LAST));
+        parts.push(Part::Before(Arc::clone(&for_others), 0));
+        parts.push(Part::Behind(for_others, 0));
         let mut outgoing = Outgoing::Parts(Box::new(parts));
-        let all = b"12\x81\x03abcxyzlast";
+        let all = b"12\x81\x03abcxyzlast\x81\x01D\x81\x01F";
         assert_eq!(outgoing.len(), all.len());
         for skip in 0..=all.len() {
             for max in [1, 3, usize::MAX] {

@@ -2,11 +2,14 @@
 
 use super::{Buffer, Outgoing, Part, Parts};
 use crate::limits::{POOLED_BUFFER_BYTES_MAX, POOLED_BUFFERS_MAX};
-use crate::wire::{Encoded, Form};
+use crate::wire::{Encoded, Form, buffer};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Capacity that a pool keeps in all; what comes back beyond is freed.
 const BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Bytes of a range of shared frames that is not copied.
+const RANGE_BYTES_MIN: usize = 256;
 /// Lists of parts that a pool keeps.
 const PARTS_MAX: usize = 256;
 /// Parts above which a list is freed.
@@ -69,12 +72,24 @@ impl Pool {
 
     /// Appends bytes that lie in the program to what a connection has coming.
     pub fn append_static(&mut self, queue: &mut Option<Outgoing>, bytes: &'static &'static [u8]) {
-        let mut parts = match queue.take() {
-            Some(more) => self.make_parts(more),
-            None => self.no_parts(),
-        };
-        parts.push(Part::Static(bytes));
-        *queue = Some(Outgoing::Parts(parts));
+        self.append_part(queue, Part::Static(bytes));
+    }
+
+    /// Appends shared frames to what a connection has coming, but for the messages that it is not
+    /// to get: there are some.
+    pub fn append_shared_but(
+        &mut self,
+        queue: &mut Option<Outgoing>,
+        frames: &Arc<Encoded>,
+        excepts: Range<u32>,
+    ) {
+        let last = excepts.end - 1;
+        for number in excepts {
+            let bytes = frames.before_except(number);
+            self.append_range(queue, bytes, || Part::Before(Arc::clone(frames), number));
+        }
+        let bytes = frames.behind_except(last);
+        self.append_range(queue, bytes, || Part::Behind(Arc::clone(frames), last));
     }
 
     /// Takes memory back.
@@ -109,6 +124,30 @@ impl Pool {
     /// Whether there is anything to trim.
     pub fn is_empty(&self) -> bool {
         self.buffers.is_empty() && self.parts.is_empty()
+    }
+
+    /// Appends a range of shared frames, or a copy of a short one: who sends many messages that it
+    /// does not get would have a part between each two of them.
+    fn append_range(
+        &mut self,
+        queue: &mut Option<Outgoing>,
+        bytes: &[u8],
+        part: impl FnOnce() -> Part,
+    ) {
+        if bytes.len() >= RANGE_BYTES_MIN {
+            self.append_part(queue, part());
+        } else if !bytes.is_empty() {
+            self.append(queue, |out| buffer::append(out, bytes));
+        }
+    }
+
+    fn append_part(&mut self, queue: &mut Option<Outgoing>, part: Part) {
+        let mut parts = match queue.take() {
+            Some(more) => self.make_parts(more),
+            None => self.no_parts(),
+        };
+        parts.push(part);
+        *queue = Some(Outgoing::Parts(parts));
     }
 
     fn buffer(&mut self) -> Box<Buffer> {
@@ -155,6 +194,8 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::{ConnId, SubscriberId, WorkerId};
+    use crate::wire::Kind;
 
     #[test]
     fn own_and_shared_bytes_keep_their_order() {
@@ -173,6 +214,30 @@ mod tests {
         let mut queue = None;
         pool.append(&mut queue, |out| assert!(out.is_empty() && out.capacity() > 0));
         assert!(queue.is_none(), "nothing was written");
+    }
+
+    #[test]
+    fn short_ranges_are_copied_and_long_ones_are_shared() {
+        let mut frames = Encoded::default();
+        let conn = ConnId { index: 0, generation: 0 };
+        let who = SubscriberId { worker: WorkerId(0), conn };
+        for (byte, length) in [(b'a', 300), (b'b', 3), (b'-', 5), (b'c', 3), (b'-', 5), (b'-', 5)] {
+            frames.push(Kind::Binary, &vec![byte; length]);
+            if byte == b'-' {
+                frames.except(who);
+            }
+        }
+        frames.push(Kind::Binary, b"d");
+        let frames = Arc::new(frames);
+        let (mut pool, mut queue) = (Pool::default(), None);
+        pool.append_shared_but(&mut queue, &frames, frames.excepts_of(who));
+        pool.append(&mut queue, |out| out.extend(b"."));
+        let queue = queue.expect("there is something for it");
+        assert_eq!(queue.runs(), 2, "a range, and a buffer for all that is short");
+        let all = frames.bytes(Form::Plain);
+        let bytes = [&all[..304 + 5], b"\x82\x03ccc\x82\x01d."].concat();
+        assert_eq!(queue.to_vec(0), bytes);
+        assert!(queue.memory() < bytes.len() + 100, "what is left out does not count");
     }
 
     #[test]

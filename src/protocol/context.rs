@@ -124,6 +124,14 @@ impl Context<'_> {
         }
     }
 
+    /// As `publish`, but this connection does not get it.
+    pub fn publish_to_others(&mut self, kind: Kind, payload: &[u8]) {
+        if self.edges != EdgeId::NONE {
+            self.counters.messages_encoded.add(1);
+            self.hub.publish_to_others(self.edges, self.conn, kind, payload);
+        }
+    }
+
     /// Publishes a message to all who are subscribed to a topic that this connection is subscribed
     /// to too; false if it is not.
     pub fn publish_to(&mut self, topic: &str, kind: Kind, payload: &[u8]) -> bool {

@@ -1,10 +1,12 @@
 //! Messages encoded once for all who get them.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::deflate::{Deflater, WINDOW_BITS};
 use super::frame::{self, Kind};
+use crate::id::SubscriberId;
 use crate::limits::{DEFLATE_BYTES_MIN, DEFLATE_BYTES_PER_RUN};
 
 /// How a receiver wants its frames.
@@ -24,6 +26,9 @@ pub enum Form {
 pub struct Encoded {
     plain: Vec<u8>,
     messages: Vec<Message>,
+    /// What somebody is not to get: nothing for most runs. In the order of [`Except`] once nothing
+    /// is added any more.
+    excepts: Vec<Except>,
     longest: usize,
     is_claimed: AtomicBool,
     deflated: OnceLock<Vec<u8>>,
@@ -47,6 +52,13 @@ struct Message {
     end: usize,
 }
 
+/// A message that one connection does not get, as it has sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Except {
+    who: SubscriberId,
+    message: u32,
+}
+
 impl Encoded {
     /// A heartbeat: it counts as no message.
     #[must_use]
@@ -63,10 +75,58 @@ impl Encoded {
         self.longest = self.longest.max(payload.len());
     }
 
+    /// The last message is not for this one; the caller is still the only owner.
+    pub fn except(&mut self, who: SubscriberId) {
+        let message = self.messages.len().checked_sub(1).expect("there is a message");
+        self.excepts.push(Except { who, message: message as u32 });
+    }
+
+    /// Makes what somebody is not to get ready to be found, when all is there.
+    pub fn sort_excepts(&mut self) {
+        self.excepts.sort_unstable();
+    }
+
+    /// Whether anybody is not to get a message of these.
+    #[must_use]
+    #[inline]
+    pub fn has_excepts(&self) -> bool {
+        !self.excepts.is_empty()
+    }
+
+    /// The messages that this one is not to get, by their numbers among all that somebody is not to
+    /// get.
+    #[must_use]
+    pub fn excepts_of(&self, who: SubscriberId) -> Range<u32> {
+        debug_assert!(self.excepts.is_sorted(), "it is sealed");
+        let start = self.excepts.partition_point(|except| except.who < who);
+        let count = self.excepts[start..].partition_point(|except| except.who == who);
+        start as u32..(start + count) as u32
+    }
+
+    /// Of one of these, the frames before it that are behind the one before it of the same
+    /// connection.
+    #[must_use]
+    pub fn before_except(&self, number: u32) -> &[u8] {
+        let Except { who, message } = self.excepts[number as usize];
+        let former = number.checked_sub(1).map(|former| self.excepts[former as usize]);
+        let former = former.filter(|former| former.who == who);
+        let start = former.map_or(0, |former| self.messages[former.message as usize].end);
+        let end = message.checked_sub(1).map_or(0, |last| self.messages[last as usize].end);
+        &self.plain[start..end]
+    }
+
+    /// Of one of these, all frames behind it.
+    #[must_use]
+    pub fn behind_except(&self, number: u32) -> &[u8] {
+        let Except { message, .. } = self.excepts[number as usize];
+        &self.plain[self.messages[message as usize].end..]
+    }
+
     /// Makes it as new but keeps its memory.
     pub fn clear(&mut self) {
         self.plain.clear();
         self.messages.clear();
+        self.excepts.clear();
         self.longest = 0;
         (self.is_claimed, self.deflated) = (AtomicBool::new(false), OnceLock::new());
     }
@@ -74,7 +134,9 @@ impl Encoded {
     /// Bytes of memory of the plain form and of what is known of its messages.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.plain.capacity() + self.messages.capacity() * size_of::<Message>()
+        self.plain.capacity()
+            + self.messages.capacity() * size_of::<Message>()
+            + self.excepts.capacity() * size_of::<Except>()
     }
 
     /// Bytes of memory that these take for as long as anybody is to get them, in whatever form.
@@ -88,10 +150,13 @@ impl Encoded {
     #[must_use]
     #[inline]
     pub fn weight(&self) -> usize {
-        size_of::<Self>() + self.plain.len() + self.messages.len() * size_of::<Message>()
+        let messages = self.messages.len() * size_of::<Message>();
+        let excepts = self.excepts.len() * size_of::<Except>();
+        size_of::<Self>() + self.plain.len() + messages + excepts
     }
 
-    /// Adds the messages of another run at the end; the caller is still the only owner.
+    /// Adds the messages of another worker's run at the end; the caller is still the only owner.
+    /// Who is not to get some of those is of that worker.
     pub fn append(&mut self, other: &Self) {
         debug_assert!(self.deflated.get().is_none(), "nothing is added to shared frames");
         let start = self.plain.len();
@@ -200,6 +265,7 @@ pub fn put_deflated(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::{ConnId, WorkerId};
 
     #[test]
     fn several_messages_share_one_run_of_bytes() {
@@ -209,6 +275,31 @@ mod tests {
         assert_eq!(encoded.messages(), 2);
         assert_eq!(encoded.bytes(Form::Plain)[..5], [0x81, 1, b'a', 0x82, 126]);
         assert_eq!(encoded.form_for(15), Form::Plain, "too short to be worth it");
+    }
+
+    #[test]
+    fn a_connection_gets_what_is_between_the_messages_that_it_does_not_get() {
+        let who =
+            |index| SubscriberId { worker: WorkerId(1), conn: ConnId { index, generation: 0 } };
+        let mut encoded = Encoded::default();
+        for (message, sender) in [(b"a", 2), (b"b", 1), (b"c", 2), (b"d", 0), (b"e", 2)] {
+            encoded.push(Kind::Text, message);
+            if sender > 0 {
+                encoded.except(who(sender));
+            }
+        }
+        encoded.sort_excepts();
+        let gets = |index| {
+            let excepts = encoded.excepts_of(who(index));
+            let before = excepts.clone().map(|number| encoded.before_except(number));
+            let behind = excepts.last().map(|number| encoded.behind_except(number));
+            let frames: Vec<u8> = before.chain(behind).flatten().copied().collect();
+            frames.chunks(3).map(|frame| char::from(frame[2])).collect::<String>()
+        };
+        assert_eq!((gets(1), gets(2)), ("acde".into(), "bd".into()));
+        assert!(encoded.excepts_of(who(0)).is_empty() && encoded.excepts_of(who(3)).is_empty());
+        encoded.clear();
+        assert!(!encoded.has_excepts());
     }
 
     #[test]

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use super::budget::Budget;
 use super::core::{Core, Parts};
 use super::mailbox::Envelope;
-use super::table::{Link, flag};
+use super::out::Out;
+use super::table::{Connection, Link, flag};
 use crate::driver::Wake;
 use crate::hub::{self, Before, EdgeId, RoomId, Sealed};
-use crate::id::ConnId;
+use crate::id::{ConnId, SubscriberId};
 use crate::limits::{
     DEFLATE_BYTE_COST, ENVELOPE_COST, LEAVER_COPY_BYTES_MAX, SEND_COST, SLICE_COST,
 };
@@ -159,8 +160,9 @@ impl<W: Wake, L: Protocols> Core<W, L> {
     /// All that a leaver is to have of a room where a delivery is under way.
     fn hand_out_gathered(&mut self, conn: ConnId, edge: EdgeId) {
         let room = self.parts.hub.room_of(edge);
-        if self.parts.hub.pending(room).is_some_and(|run| run.plain_bytes() > LEAVER_COPY_BYTES_MAX)
-        {
+        let must_seal =
+            |run: &Encoded| run.plain_bytes() > LEAVER_COPY_BYTES_MAX || run.has_excepts();
+        if self.parts.hub.pending(room).is_some_and(must_seal) {
             self.seal(room);
         }
         let mut runs = self.parts.hub.pass(edge);
@@ -219,7 +221,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
 
     /// Puts what is under way in a room into the queues of the members that come next.
     fn deliver_slice(&mut self, room: RoomId) {
-        let Parts { hub, out, budget, counters, codecs, .. } = &mut self.parts;
+        let Parts { hub, mail, out, budget, counters, codecs, .. } = &mut self.parts;
         let (runs, members) = hub.slice(room, SLICE_COST);
         let count = members.len();
         if count == 0 {
@@ -229,18 +231,25 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         let has_forms = hub.has_forms(room);
         for frames in runs {
             let has_forms = has_forms && frames.is_worth_deflating();
+            let is_same_for_all = !has_forms && !frames.has_excepts();
+            let mut left_out = 0;
             for member in members {
+                let (conn, connection) = self.table.at(member.slot).expect("members are open");
+                if is_same_for_all {
+                    out.pool.append_shared(&mut connection.queue, frames, Form::Plain);
+                    out.touch(conn, connection);
+                    continue;
+                }
                 let mut form = Form::Plain;
                 if has_forms {
                     let deflater = &mut codecs.deflater;
                     form = ready_form(frames, hub.window_bits(*member), deflater, budget, counters);
                 }
-                let (conn, connection) = self.table.at(member.slot).expect("members are open");
-                out.pool.append_shared(&mut connection.queue, frames, form);
-                out.touch(conn, connection);
+                let who = SubscriberId { worker: mail.id(), conn };
+                left_out += append(out, who, connection, frames, form);
             }
             budget.pay(hub::delivery_cost(frames) * count);
-            counters.messages_delivered.add((frames.messages() * count) as u64);
+            counters.messages_delivered.add((frames.messages() * count - left_out) as u64);
         }
         self.parts.budget.pay((self.parts.out.touched.len() - before) * SEND_COST);
         self.parts.hub.advance(room, count);
@@ -257,11 +266,33 @@ impl<W: Wake, L: Protocols> Core<W, L> {
             &mut self.parts.budget,
             &self.parts.counters,
         );
-        self.parts.out.pool.append_shared(&mut connection.queue, frames, form);
-        self.parts.out.touch(conn, connection);
+        let who = SubscriberId { worker: self.parts.mail.id(), conn };
+        let left_out = append(&mut self.parts.out, who, connection, frames, form);
         self.parts.budget.pay(hub::delivery_cost(frames) + SEND_COST);
-        self.parts.counters.messages_delivered.add(frames.messages() as u64);
+        self.parts.counters.messages_delivered.add((frames.messages() - left_out) as u64);
     }
+}
+
+/// Puts a run into the queue of a connection, but for the messages that it is not to get; says how
+/// many those are. Where there are some, the others go as they are, in ranges of the plain form.
+fn append<S>(
+    out: &mut Out,
+    who: SubscriberId,
+    connection: &mut Connection<S>,
+    frames: &Arc<Encoded>,
+    form: Form,
+) -> usize {
+    let excepts = frames.excepts_of(who);
+    let left_out = excepts.len();
+    if left_out == 0 {
+        out.pool.append_shared(&mut connection.queue, frames, form);
+    } else {
+        out.pool.append_shared_but(&mut connection.queue, frames, excepts);
+    }
+    if left_out < frames.messages() {
+        out.touch(who.conn, connection);
+    }
+    left_out
 }
 
 /// The form of a run that a receiver gets now, made if it is to be compressed.

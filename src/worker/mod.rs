@@ -33,6 +33,9 @@ mod visit;
 mod waiters;
 mod wakes;
 
+#[cfg(test)]
+mod deliver_tests;
+
 /// What [`doorbell`] and [`waiters`] are built on; a test builds them on loom's.
 mod atomic {
     pub(super) use std::sync::atomic::{AtomicBool, Ordering, fence};

@@ -72,7 +72,11 @@ impl<W: Wake, L: Protocols> Core<W, L> {
             }
             _ => self.bring_up_to_date(conn, membership),
         };
-        let Some(behind) = behind else { return self.append_pong(conn, payload.bytes()) };
+        let Some(behind) = behind else {
+            // What an earlier one waited for may have come just now.
+            self.parts.pongs.waiting.remove(&conn.index);
+            return self.append_pong(conn, payload.bytes());
+        };
         let pong = Pong { conn, payload: payload.bytes().into(), behind };
         self.parts.pongs.waiting.insert(conn.index, pong);
     }

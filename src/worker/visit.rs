@@ -274,7 +274,8 @@ impl<W: Wake, L: Protocols> Visit<'_, W, L> {
             Ok(Some(Event::Ping(payload))) => {
                 parts.budget.pay(FRAME_COST + CONTROL_BYTES_MAX);
                 if let Some(edge) = parts.hub.only_edge(connection.edges)
-                    && parts.hub.before_reply(edge) != Before::Nothing
+                    && (parts.hub.before_reply(edge) != Before::Nothing
+                        || !parts.pongs.waiting.is_empty())
                 {
                     parts.pongs.payload.set(payload);
                     return Some(Outcome::PingBehind(edge));

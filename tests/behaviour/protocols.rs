@@ -16,6 +16,7 @@ on_both!(
     a_protocol_of_ones_own_is_one_line_in_the_list,
     messages_wait_for_an_answer_and_pings_do_not,
     an_answer_that_nobody_gives_is_one_too,
+    who_publishes_to_others_does_not_get_it,
     the_handle_publishes_to_every_worker_in_order
 );
 
@@ -148,6 +149,22 @@ fn an_answer_that_nobody_gives_is_one_too(backend: Backend) {
     assert_eq!(said(&mut client), "nobody");
     client.write(&text("name:stop"));
     thread.join().expect("it was told to stop");
+}
+
+fn who_publishes_to_others_does_not_get_it(backend: Backend) {
+    let (_server, address) = start(backend, 2);
+    let mut clients = [(); 6].map(|()| Client::open(&address, "/counter"));
+    for client in &mut clients {
+        assert_eq!(said(client), "welcome");
+    }
+    let lines = ["press", "others", "press", "others"].map(text).concat();
+    clients[0].write(&lines);
+    for client in &mut clients[1..] {
+        let heard = [(); 4].map(|()| said(client));
+        assert_eq!(heard, ["pressed", "for you", "pressed", "for you"]);
+    }
+    clients[0].write(&text("who"));
+    assert_eq!([(); 3].map(|()| said(&mut clients[0])), ["pressed", "pressed", "nobody"]);
 }
 
 fn the_handle_publishes_to_every_worker_in_order(backend: Backend) {

@@ -59,7 +59,7 @@ pub(crate) struct Client {
     /// The next number expected of each sender, and the first that came.
     pub(crate) heard: BTreeMap<u32, (u32, u32)>,
     pings: u32,
-    pub(crate) pongs: u32,
+    pongs: u32,
 }
 
 impl Client {
@@ -279,13 +279,27 @@ impl Client {
                 }
                 Ok(())
             }
-            0x8a if payload == self.pongs.to_be_bytes() => {
-                self.pongs += 1;
-                Ok(())
-            }
+            0x8a => self.check_pong(payload),
             0x88 => self.answer_close(payload),
             _ => Err(format!("client {}: frame {first:02x} {payload:?}", self.id)),
         }
+    }
+
+    /// A pong may stand for those of earlier pings too (RFC 6455, 5.5.3).
+    fn check_pong(&mut self, payload: &[u8]) -> Result<(), String> {
+        let number = payload.first_chunk().map(|number| u32::from_be_bytes(*number));
+        match number.filter(|number| (self.pongs..self.pings).contains(number)) {
+            Some(number) => {
+                self.pongs = number + 1;
+                Ok(())
+            }
+            None => Err(format!("client {}: a pong of {payload:?}", self.id)),
+        }
+    }
+
+    /// Whether the last of its pings was answered.
+    pub(crate) fn has_all_pongs(&self) -> bool {
+        self.pongs == self.pings
     }
 
     fn answer_close(&mut self, payload: &[u8]) -> Result<(), String> {

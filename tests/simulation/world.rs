@@ -327,6 +327,9 @@ impl World {
             if !receiver.has_said_all() {
                 return Err(format!("client {} is stuck", receiver.id));
             }
+            if !receiver.has_all_pongs() {
+                return Err(format!("client {} misses a pong", receiver.id));
+            }
             for sender in &self.clients {
                 let is_mine = sender.id == receiver.id || receiver.room.is_some();
                 if !is_mine || sender.room != receiver.room {

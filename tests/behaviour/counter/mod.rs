@@ -1,7 +1,7 @@
 //! A protocol of this test: how often a button was pressed, by everybody together.
 //!
-//! `press` counts, `name:X` asks a thread outside whether that is a good name, `who` tells the
-//! name; who is named hears the count each tenth of a second by a timer of its own.
+//! `press` counts, `others` tells all but who says it, `name:X` asks a thread outside whether that
+//! is a good name, `who` tells the name; who is named hears a tick by a timer of its own.
 
 use std::time::Duration;
 
@@ -59,6 +59,7 @@ impl Protocol for Counter {
     ) -> Flow {
         match (kind, payload) {
             (Kind::Text, b"press") => cx.publish(Kind::Text, b"pressed"),
+            (Kind::Text, b"others") => cx.publish_to_others(Kind::Text, b"for you"),
             (Kind::Text, b"who") => {
                 let name = person.name.as_deref().unwrap_or("nobody");
                 cx.send(Kind::Text, name.as_bytes());
