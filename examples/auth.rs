@@ -1,17 +1,16 @@
-//! A door: the first message is a token, and a thread outside says who that is. Until then nothing
-//! else is handled.
-//!
-//! `cargo run --release --example auth`; `ws://127.0.0.1:8080/door` lets `open sesame` in.
+//! A door: the first message is a token, and a thread outside says whose it is. Until then nothing
+//! else is handled; then messages come back. `ws://127.0.0.1:8080/door` lets `open sesame` in.
 
 use std::error::Error;
-use std::thread;
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use throng::config::Config;
 use throng::http::{Request, Subprotocols};
 use throng::protocol::{Answer, Context, Flow, Opening, Protocol, Route, Ticket};
 use throng::server::Server;
 use throng::wire::{CloseCode, Kind};
+
+const NO: Flow = Flow::Close(CloseCode::POLICY, "nobody knows this token");
 
 #[derive(Debug)]
 struct Door;
@@ -26,38 +25,31 @@ impl Protocol for Door {
         (request.path == "/door").then_some(Route::WebSocket(opening))
     }
 
-    fn message((): &(), is_in: &mut bool, cx: &mut Context<'_>, _: Kind, said: &[u8]) -> Flow {
+    fn message((): &(), is_in: &mut bool, cx: &mut Context<'_>, kind: Kind, said: &[u8]) -> Flow {
         if *is_in {
-            cx.send(Kind::Binary, said);
+            cx.send(kind, said);
             return Flow::Next;
         }
-        let asked = cx.ask(said.to_vec());
-        if asked.is_some() { Flow::Park } else { Flow::Close(CloseCode::POLICY, "too often") }
+        cx.ask(said.to_vec()).map_or(NO, |_| Flow::Park)
     }
 
-    fn answer((): &(), is_in: &mut bool, cx: &mut Context<'_>, _: Ticket, answer: Answer) -> Flow {
-        let Some(name) = answer.and_then(|body| body.downcast::<String>().ok()) else {
-            return Flow::Close(CloseCode::POLICY, "nobody knows this token");
-        };
+    fn answer((): &(), is_in: &mut bool, cx: &mut Context<'_>, _: Ticket, name: Answer) -> Flow {
+        let Some(name) = name.and_then(|name| name.downcast::<String>().ok()) else { return NO };
         *is_in = true;
         cx.send(Kind::Text, format!("welcome, {name}").as_bytes());
         Flow::Next
     }
 }
 
-throng::protocols! {
-    /// What it speaks.
-    OnlyDoor, Spoken, Setups:
-    Door = door: Door,
-}
+throng::protocols! { /** What it speaks. */ OnlyDoor, Spoken, Setups: Door = door: Door }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let server = Server::start_with::<OnlyDoor>(Config::default(), Setups::default())?;
     let mut questions = server.questions();
     thread::spawn(move || {
         while let Ok(asked) = questions.next(Duration::from_secs(60)) {
-            let Some(asked) = asked else { continue };
-            if asked.body() == Some(&b"open sesame".to_vec()) {
+            let is_known = |token: &Vec<u8>| token == b"open sesame";
+            if let Some(asked) = asked.filter(|asked| asked.body().is_some_and(is_known)) {
                 asked.answer("Ali Baba".to_owned());
             }
         }
