@@ -55,7 +55,7 @@ impl AsRawFd for EventWaker {
 
 impl Wake for EventWaker {
     fn wake(&self) {
-        // Every write is an edge, so the count is never read; it would take 2^64 wakes to fail.
+        // Every write is an edge, so drivers never read the count; it takes 2^64 wakes to fail.
         self.0.write(1).expect("an eventfd takes 2^64 - 2 writes");
     }
 }

@@ -104,7 +104,8 @@ impl Context<'_> {
     }
 
     /// Subscribes this connection to a topic, which is there as long as anybody is subscribed to
-    /// it. It gets nothing that was published before.
+    /// it. It gets nothing that was published before, unless that waits for a delivery that is
+    /// under way.
     pub fn subscribe(&mut self, topic: &str) {
         self.staged.0.push(Step::Subscribe(topic.to_owned()));
     }
@@ -114,8 +115,8 @@ impl Context<'_> {
         self.staged.0.push(Step::Unsubscribe(topic.to_owned()));
     }
 
-    /// Publishes a message to all who are subscribed to what this connection has subscribed to
-    /// last, itself included: for those who have one topic only.
+    /// Publishes a message to all who are subscribed to what this connection is subscribed to,
+    /// itself included. Who has several topics says which: [`Context::publish_to`].
     #[inline]
     pub fn publish(&mut self, kind: Kind, payload: &[u8]) {
         if self.edges != EdgeId::NONE {

@@ -4,7 +4,7 @@ use crate::http::Request;
 use crate::protocol::{Answer, Context, Flow, Route, Ticket, echo, page, room};
 use crate::wire::Kind;
 
-/// A list of protocols: [`protocols!`] writes it.
+/// A list of protocols: [`crate::protocols!`] writes it.
 pub trait Protocols: 'static {
     /// What a connection speaks, and what that knows of it.
     type Spoken: std::fmt::Debug;

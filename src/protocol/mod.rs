@@ -1,4 +1,4 @@
-//! What is said on connections: a folder for each protocol, and [`list`], the one list of them.
+//! What is said on connections: a folder for each protocol, and [`Builtin`], the one list of them.
 //!
 //! A protocol turns requests and messages into answers. It never does I/O, never reads a clock and
 //! never touches another connection: all it has is what it knows of its own and what its

@@ -33,7 +33,13 @@ struct Inner {
 struct Desk {
     mail: Mail<EventWaker>,
     deflater: Option<Box<Deflater>>,
+    /// Questions that were received and not told to anybody.
+    asked: VecDeque<(WorkerId, Question)>,
 }
+
+/// How long somebody sleeps here at once: where several do, the one that is woken may not be the
+/// one that there is something for.
+const NAP: Duration = Duration::from_millis(50);
 
 /// Publishes, from any thread.
 #[derive(Clone, Debug)]
@@ -45,11 +51,7 @@ pub struct Busy;
 
 /// What connections ask. Where several threads have one, each question is told to one of them.
 #[derive(Debug)]
-pub struct Questions {
-    control: Control,
-    /// Of the last envelope.
-    next: VecDeque<(WorkerId, Question)>,
-}
+pub struct Questions(Control);
 
 /// A question, to be answered once; nobody answers one that is dropped.
 #[derive(Debug)]
@@ -72,7 +74,7 @@ impl std::error::Error for Busy {}
 
 impl Control {
     pub(super) fn new(mail: Mail<EventWaker>, interest: Arc<Interest>, waker: EventWaker) -> Self {
-        let desk = Mutex::new(Desk { mail, deflater: None });
+        let desk = Mutex::new(Desk { mail, deflater: None, asked: VecDeque::new() });
         Self(Arc::new(Inner { desk, interest, waker }))
     }
 
@@ -81,7 +83,7 @@ impl Control {
     }
 
     pub(super) fn questions(&self) -> Questions {
-        Questions { control: self.clone(), next: VecDeque::new() }
+        Questions(self.clone())
     }
 
     /// A thread that panicked with the lock has left nothing half done that matters to others.
@@ -92,13 +94,34 @@ impl Control {
 
 impl Handle {
     /// Publishes a message to all who are subscribed to a topic, on every worker. Messages of one
-    /// thread come to each of them in their order.
+    /// thread come to each of them in their order. When it returns every worker has it, or it waits
+    /// in its mailbox: a full one is waited for.
     ///
     /// # Errors
     ///
-    /// If some worker does not keep up.
+    /// If some worker does not keep up with what other threads publish: try again in a moment.
     pub fn publish(&self, topic: &str, kind: Kind, payload: &[u8]) -> Result<(), Busy> {
-        let Desk { mail, deflater } = &mut *self.0.desk();
+        self.post(topic, kind, payload)?;
+        let Self(control) = self;
+        loop {
+            let must_wait = {
+                let mail = &mut control.desk().mail;
+                let _: Posted = mail.forward_all();
+                if !mail.is_congested() {
+                    return Ok(());
+                }
+                mail.may_sleep()
+            };
+            if must_wait {
+                // Whatever poll(2) says, the next round looks again.
+                let _ = control.0.waker.wait(NAP);
+            }
+            control.desk().mail.wake_up();
+        }
+    }
+
+    fn post(&self, topic: &str, kind: Kind, payload: &[u8]) -> Result<(), Busy> {
+        let Desk { mail, deflater, .. } = &mut *self.0.desk();
         let _: Posted = mail.forward_all();
         if mail.is_congested() {
             return Err(Busy);
@@ -119,8 +142,7 @@ impl Handle {
 }
 
 impl Questions {
-    /// The next question; nothing if none has come in that time, or if the thread was woken for
-    /// something else: ask again.
+    /// The next question; nothing if none has come in that time, or in a moment: ask again.
     ///
     /// # Errors
     ///
@@ -129,24 +151,24 @@ impl Questions {
         if let Some(asked) = self.take() {
             return Ok(Some(asked));
         }
-        let may_sleep = self.control.desk().mail.may_sleep();
+        let may_sleep = self.0.desk().mail.may_sleep();
         if may_sleep {
-            self.control.0.waker.wait(timeout)?;
+            self.0.0.waker.wait(timeout.min(NAP))?;
         }
-        self.control.desk().mail.wake_up();
+        self.0.desk().mail.wake_up();
         Ok(self.take())
     }
 
     fn take(&mut self) -> Option<Asked> {
-        if self.next.is_empty() {
-            let mail = &mut self.control.desk().mail;
-            let _: Posted = mail.forward_all();
-            if let Some(Envelope::Ask(worker, questions)) = mail.receive() {
-                self.next.extend(questions.into_iter().map(|question| (worker, question)));
-            }
+        let Desk { mail, asked, .. } = &mut *self.0.desk();
+        let _: Posted = mail.forward_all();
+        if asked.is_empty()
+            && let Some(Envelope::Ask(worker, questions)) = mail.receive()
+        {
+            asked.extend(questions.into_iter().map(|question| (worker, question)));
         }
-        let (worker, Question { conn, ticket, body }) = self.next.pop_front()?;
-        let control = self.control.clone();
+        let (worker, Question { conn, ticket, body }) = asked.pop_front()?;
+        let control = self.0.clone();
         Some(Asked { control, worker, conn, ticket, body: Some(body), is_answered: false })
     }
 }

@@ -189,7 +189,10 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         match flow {
             Flow::Next => {}
             Flow::Park => self.park(conn),
-            Flow::Close(code, reason) => self.begin_close(conn, code, reason),
+            Flow::Close(code, reason) => {
+                self.begin_close(conn, code, reason);
+                self.finish(conn);
+            }
         }
     }
 

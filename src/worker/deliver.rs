@@ -107,10 +107,10 @@ impl<W: Wake, L: Protocols> Core<W, L> {
 
     /// Ends one subscription: what was published before comes first.
     pub(super) fn unsubscribe(&mut self, conn: ConnId, topic: &str) {
-        self.append_waiting_pong(conn);
         let Some(connection) = self.table.get_mut(conn) else { return };
         let Some(edge) = self.parts.hub.find(connection.edges, topic) else { return };
         self.hand_out_before_leave(conn, edge);
+        self.append_waiting_pong(conn);
         self.leave_topic(conn, edge);
     }
 

@@ -124,5 +124,6 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         self.parts.stalls.waiting.shrink_to(LISTED_KEPT);
         self.parts.stalls.held.shrink_to(LISTED_KEPT);
         self.parts.life.trim(LISTED_KEPT);
+        self.parts.said.asks.trim(LISTED_KEPT);
     }
 }

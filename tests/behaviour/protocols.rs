@@ -11,12 +11,14 @@ use throng::server::{Questions, Server};
 use throng::wire::Kind;
 
 use crate::counter::{Counter, MayBeCalled};
+use crate::support::comes_to_hold;
 
 on_both!(
     a_protocol_of_ones_own_is_one_line_in_the_list,
     messages_wait_for_an_answer_and_pings_do_not,
     an_answer_that_nobody_gives_is_one_too,
     who_publishes_to_others_does_not_get_it,
+    who_is_closed_and_does_not_answer_is_gone_soon,
     the_handle_publishes_to_every_worker_in_order
 );
 
@@ -149,6 +151,15 @@ fn an_answer_that_nobody_gives_is_one_too(backend: Backend) {
     assert_eq!(said(&mut client), "nobody");
     client.write(&text("name:stop"));
     thread.join().expect("it was told to stop");
+}
+
+fn who_is_closed_and_does_not_answer_is_gone_soon(backend: Backend) {
+    let (server, address) = start(backend, 1);
+    let mut client = Client::open(&address, "/counter");
+    assert_eq!(said(&mut client), "welcome");
+    client.write(&text("nonsense"));
+    assert_eq!(client.close_code(), 1008);
+    assert!(comes_to_hold(|| server.counts().connections() == 0), "though it says nothing more");
 }
 
 fn who_publishes_to_others_does_not_get_it(backend: Backend) {
