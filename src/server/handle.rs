@@ -86,6 +86,14 @@ impl Control {
         Questions(self.clone())
     }
 
+    /// Sleeps until there is mail, or room for what waits here, or for that long.
+    fn nap(&self, span: Duration) -> io::Result<()> {
+        let may_sleep = self.desk().mail.may_sleep();
+        let result = if may_sleep { self.0.waker.wait(span) } else { Ok(()) };
+        self.desk().mail.wake_up();
+        result
+    }
+
     /// A thread that panicked with the lock has left nothing half done that matters to others.
     fn desk(&self) -> MutexGuard<'_, Desk> {
         self.0.desk.lock().unwrap_or_else(PoisonError::into_inner)
@@ -101,33 +109,27 @@ impl Handle {
     ///
     /// If some worker does not keep up with what other threads publish: try again in a moment.
     pub fn publish(&self, topic: &str, kind: Kind, payload: &[u8]) -> Result<(), Busy> {
-        self.post(topic, kind, payload)?;
+        let mut must_wait = self.post(topic, kind, payload)?;
         let Self(control) = self;
-        loop {
-            let must_wait = {
-                let mail = &mut control.desk().mail;
-                let _: Posted = mail.forward_all();
-                if !mail.is_congested() {
-                    return Ok(());
-                }
-                mail.may_sleep()
-            };
-            if must_wait {
-                // Whatever poll(2) says, the next round looks again.
-                let _ = control.0.waker.wait(NAP);
-            }
-            control.desk().mail.wake_up();
+        while must_wait {
+            // Whatever poll(2) says, the next round looks again.
+            let _ = control.nap(NAP);
+            let mail = &mut control.desk().mail;
+            let _: Posted = mail.forward_all();
+            must_wait = mail.is_congested();
         }
+        Ok(())
     }
 
-    fn post(&self, topic: &str, kind: Kind, payload: &[u8]) -> Result<(), Busy> {
+    /// Whether some of it found a full mailbox, and waits here.
+    fn post(&self, topic: &str, kind: Kind, payload: &[u8]) -> Result<bool, Busy> {
         let Desk { mail, deflater, .. } = &mut *self.0.desk();
         let _: Posted = mail.forward_all();
         if mail.is_congested() {
             return Err(Busy);
         }
         let Some((topic, arrivals, workers)) = self.0.0.interest.find(topic) else {
-            return Ok(());
+            return Ok(false);
         };
         let mut frames = Encoded::default();
         frames.push(kind, payload);
@@ -137,7 +139,7 @@ impl Handle {
         }
         let sealed = Sealed { topic, arrivals, frames: Arc::new(frames) };
         let _: Posted = mail.post(&sealed, workers.into_iter());
-        Ok(())
+        Ok(mail.is_congested())
     }
 }
 
@@ -151,11 +153,7 @@ impl Questions {
         if let Some(asked) = self.take() {
             return Ok(Some(asked));
         }
-        let may_sleep = self.0.desk().mail.may_sleep();
-        if may_sleep {
-            self.0.0.waker.wait(timeout.min(NAP))?;
-        }
-        self.0.desk().mail.wake_up();
+        self.0.nap(timeout.min(NAP))?;
         Ok(self.take())
     }
 

@@ -142,9 +142,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
             self.subscribe(conn, topic);
         }
         let flow = self.visit(conn).map_or(Flow::Next, |mut visit| visit.open(request));
-        if flow != Flow::Next || !self.parts.said.staged.is_empty() {
-            self.carry_out_staged(conn, flow);
-        }
+        self.carry_out_call(conn, flow);
     }
 
     /// Does what a call to a protocol has left to be done.
@@ -152,10 +150,6 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         if flow != Flow::Next || !self.parts.said.staged.is_empty() {
             self.carry_out_staged(conn, flow);
         }
-        self.touch_if_queued(conn);
-    }
-
-    fn touch_if_queued(&mut self, conn: ConnId) {
         if let Some(connection) = self.table.get_mut(conn)
             && connection.queue.is_some()
         {

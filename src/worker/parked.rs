@@ -97,6 +97,5 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         if is_over && !self.parts.said.asks.is_asking(conn) {
             self.parts.said.asks.forget(conn);
         }
-        self.touch(conn);
     }
 }
