@@ -184,8 +184,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
             Flow::Next => {}
             Flow::Park => self.park(conn),
             Flow::Close(code, reason) => {
-                self.begin_close(conn, code, reason);
-                self.finish(conn);
+                self.close_and_finish(conn, code, reason);
             }
         }
     }
@@ -222,6 +221,12 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         tracing::debug!(?conn, %violation, "closing");
         self.leave_topics(conn);
         self.with_session(conn, |session, out| session.fail(violation, out));
+        self.finish(conn);
+    }
+
+    /// Ends a connection by a close frame: it has its time to take that, whether it answers or not.
+    pub(super) fn close_and_finish(&mut self, conn: ConnId, code: CloseCode, reason: &str) {
+        self.begin_close(conn, code, reason);
         self.finish(conn);
     }
 

@@ -150,8 +150,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
 
     pub(super) fn end_unresponsive(&mut self, conn: ConnId) {
         self.parts.counters.closed_unresponsive.add(1);
-        self.begin_close(conn, CloseCode::POLICY, "no pong");
-        self.finish(conn);
+        self.close_and_finish(conn, CloseCode::POLICY, "no pong");
     }
 }
 

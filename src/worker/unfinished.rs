@@ -68,8 +68,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
             return None;
         }
         self.parts.counters.closed_memory.add(1);
-        self.begin_close(conn, CloseCode::TRY_AGAIN_LATER, "server short of memory");
-        self.finish(conn);
+        self.close_and_finish(conn, CloseCode::TRY_AGAIN_LATER, "server short of memory");
         Some(memory)
     }
 
@@ -148,7 +147,6 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         }
         self.parts.counters.closed_unfinished.add(1);
         tracing::debug!(?conn, "closing: a message is not finished");
-        self.begin_close(conn, CloseCode::POLICY, "message not finished");
-        self.finish(conn);
+        self.close_and_finish(conn, CloseCode::POLICY, "message not finished");
     }
 }

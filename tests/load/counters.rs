@@ -3,12 +3,12 @@
 
 use std::net::SocketAddr;
 
-use testkit::swarm::{BINARY, Link, Swarm, Target, Visitor, put_frame};
+use testkit::swarm::{BINARY, Swarm, Target, put_frame};
 use throng::config::Backend;
 use throng::server::Server;
 use throng::stats::Counts;
 
-use crate::support::{PATIENCE, config, end_turns, report, start, stop};
+use crate::support::{PATIENCE, Received, config, end_turns, report, start, stop};
 
 on_both!(
     messages_are_encoded_once_however_many_get_them,
@@ -23,29 +23,19 @@ const PUBLISHERS: usize = 10;
 const RECEIVERS: usize = 7;
 const MESSAGES: usize = 20;
 
-#[derive(Default)]
-struct Received(usize);
-
-impl Visitor for Received {
-    fn frame(&mut self, _link: &mut Link, first: u8, payload: &[u8]) {
-        assert_eq!((first, payload), (BINARY, PAYLOAD));
-        self.0 += 1;
-    }
-}
-
 fn messages_are_encoded_once_however_many_get_them(backend: Backend) {
     for workers in [1, 4] {
         let (server, address) = start(config(backend, workers));
         let targets: Vec<Target> =
             (0..PUBLISHERS).map(|room| Target::new(address, &format!("/room/{room}"))).collect();
-        let (mut swarm, mut received) = (Swarm::new(), Received::default());
+        let (mut swarm, mut received) = (Swarm::new(), Received::of(PAYLOAD));
         swarm.open(PUBLISHERS * (1 + RECEIVERS), &targets, &mut received);
         for key in 0..PUBLISHERS {
             swarm.link(key).queue(&frames(MESSAGES));
         }
         let all = PUBLISHERS * MESSAGES * (1 + RECEIVERS);
-        let is_done = swarm.run(PATIENCE, &mut received, |_, received| received.0 == all);
-        assert!(is_done, "{} of {all} messages", received.0);
+        let is_done = swarm.run(PATIENCE, &mut received, |_, received| received.count == all);
+        assert!(is_done, "{} of {all} messages", received.count);
         let counts = settled(&server);
         let published = (PUBLISHERS * MESSAGES) as u64;
         assert_eq!(counts.messages_received, published, "{workers} workers");
@@ -60,16 +50,17 @@ fn messages_of_one_write_leave_in_one_send_to_each_receiver(backend: Backend) {
     const ROUNDS: usize = 50;
     const MEMBERS: usize = 51;
     let (server, address) = start(config(backend, 1));
-    let (mut swarm, mut received) = (Swarm::new(), Received::default());
+    let (mut swarm, mut received) = (Swarm::new(), Received::of(PAYLOAD));
     swarm.open(MEMBERS, &[room(address)], &mut received);
     let frame_bytes = 2 + PAYLOAD.len();
     let mut in_one_turn = 0;
     for round in 0..ROUNDS {
         let (before, bytes) = (settled(&server), total_bytes(&swarm));
-        received.0 = 0;
+        received.count = 0;
         swarm.link(0).queue(&frames(8));
-        let is_done = swarm.run(PATIENCE, &mut received, |_, received| received.0 == 8 * MEMBERS);
-        assert!(is_done, "{} of {} messages in round {round}", received.0, 8 * MEMBERS);
+        let is_done =
+            swarm.run(PATIENCE, &mut received, |_, received| received.count == 8 * MEMBERS);
+        assert!(is_done, "{} of {} messages in round {round}", received.count, 8 * MEMBERS);
         let after = settled(&server);
         let (sends, turns) = (after.sends - before.sends, after.turns - before.turns);
         assert!(sends <= MEMBERS as u64 * turns, "{sends} sends in {turns} turns");
@@ -89,16 +80,17 @@ fn four_workers_send_once_to_each_receiver_and_turn(backend: Backend) {
     const ROUNDS: usize = 50;
     const MEMBERS: usize = 52;
     let (server, address) = start(config(backend, 4));
-    let (mut swarm, mut received) = (Swarm::new(), Received::default());
+    let (mut swarm, mut received) = (Swarm::new(), Received::of(PAYLOAD));
     swarm.open(MEMBERS, &[room(address)], &mut received);
     for round in 0..ROUNDS {
         settled(&server);
         let before = server.counts_by_worker();
-        received.0 = 0;
+        received.count = 0;
         // From another member, and so from any worker, each time.
         swarm.link(round).queue(&frames(8));
-        let is_done = swarm.run(PATIENCE, &mut received, |_, received| received.0 == 8 * MEMBERS);
-        assert!(is_done, "{} of {} messages in round {round}", received.0, 8 * MEMBERS);
+        let is_done =
+            swarm.run(PATIENCE, &mut received, |_, received| received.count == 8 * MEMBERS);
+        assert!(is_done, "{} of {} messages in round {round}", received.count, 8 * MEMBERS);
         settled(&server);
         for (before, after) in before.iter().zip(server.counts_by_worker()) {
             let (sends, turns) = (after.sends - before.sends, after.turns - before.turns);

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use testkit::swarm::{BINARY, Link, Swarm, Target, Visitor};
+use testkit::swarm::{BINARY, Swarm, Target};
 use throng::config::Backend;
 use throng::server::Server;
 
-use crate::support::{PATIENCE, config, end_turns, report, start, stop};
+use crate::support::{PATIENCE, Received, config, end_turns, report, start, stop};
 
 on_both!(messages_in_small_rooms_go_to_no_worker_without_members);
 
@@ -16,34 +16,24 @@ const MEMBERS: usize = 10;
 const CLIENTS: usize = ROOMS * MEMBERS;
 const PAYLOAD: &[u8] = b"to whom it may concern";
 
-#[derive(Default)]
-struct Received(usize);
-
-impl Visitor for Received {
-    fn frame(&mut self, _link: &mut Link, first: u8, payload: &[u8]) {
-        assert_eq!((first, payload), (BINARY, PAYLOAD));
-        self.0 += 1;
-    }
-}
-
 /// Each message is published when all have the one before, so none shares an envelope.
 fn messages_in_small_rooms_go_to_no_worker_without_members(backend: Backend) {
     let (server, address) = start(config(backend, WORKERS));
     let targets: Vec<Target> =
         (0..ROOMS).map(|room| Target::new(address, &format!("/room/{room}"))).collect();
-    let (mut swarm, mut received) = (Swarm::new(), Received::default());
+    let (mut swarm, mut received) = (Swarm::new(), Received::of(PAYLOAD));
     let mut workers = vec![BTreeSet::new(); ROOMS];
     for client in 0..CLIENTS {
         let target = &targets[client % ROOMS];
         workers[client % ROOMS].insert(connect(client, target, &server, &mut swarm));
     }
     for member in 0..MEMBERS {
-        received.0 = 0;
+        received.count = 0;
         for room in 0..ROOMS {
             swarm.link(member * ROOMS + room).frame(BINARY, &[PAYLOAD]);
         }
-        let is_done = swarm.run(PATIENCE, &mut received, |_, received| received.0 == CLIENTS);
-        assert!(is_done, "{} of {CLIENTS} messages", received.0);
+        let is_done = swarm.run(PATIENCE, &mut received, |_, received| received.count == CLIENTS);
+        assert!(is_done, "{} of {CLIENTS} messages", received.count);
     }
     end_turns(&server);
     let counts = server.counts();
@@ -67,7 +57,7 @@ fn connect(tag: usize, target: &Target, server: &Server, swarm: &mut Swarm) -> u
     let before = server.counts_by_worker();
     let key = swarm.connect(target, tag).expect("connects are taken");
     assert_eq!(key, tag, "nobody has left");
-    let mut nobody = Received::default();
+    let mut nobody = Received::of(PAYLOAD);
     let is_open = swarm.run(PATIENCE, &mut nobody, |swarm, _| swarm.opening() == 0);
     assert!(is_open, "the upgrade is answered");
     let after = server.counts_by_worker().into_iter().zip(before);

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use testkit::swarm::{Spawned, memory};
+use testkit::swarm::{BINARY, Link, Spawned, Visitor, memory};
 use throng::config::{Backend, Config, ListenAddr};
 use throng::driver::uring;
 use throng::server::Server;
@@ -143,4 +143,23 @@ pub(crate) fn end_turns(server: &Server) {
 /// Shorter than `Duration::from_secs`.
 pub(crate) const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
+}
+
+/// Counts what the clients of a swarm receive, which is one message again and again.
+pub(crate) struct Received {
+    payload: &'static [u8],
+    pub(crate) count: usize,
+}
+
+impl Received {
+    pub(crate) fn of(payload: &'static [u8]) -> Self {
+        Self { payload, count: 0 }
+    }
+}
+
+impl Visitor for Received {
+    fn frame(&mut self, _link: &mut Link, first: u8, payload: &[u8]) {
+        assert_eq!((first, payload), (BINARY, self.payload));
+        self.count += 1;
+    }
 }
