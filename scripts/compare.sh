@@ -34,7 +34,7 @@ done
 # What the command line names is where the caller is, so only this goes elsewhere.
 build() (
     cd "$root"
-    cargo build --release --package throng --package loadtest
+    cargo build --release --package throng-cli --package loadtest
     cd benches/peers
     cargo build --release
     # npm leaves this file behind when it has installed everything.

@@ -50,7 +50,7 @@ lint() {
 
 quick() {
     lint
-    step 'rules and unit tests' cargo_test --lib --test tidy
+    step 'rules and unit tests' cargo_test --lib --bins --test tidy
     # SEEDS is how many of them.
     step 'seeds' env SEEDS="${SEEDS:-100}" \
         cargo test --profile quick --test simulation every_seed_keeps_the_promises

@@ -15,7 +15,7 @@ use throng::driver::uring;
 /// Longer than the script gives itself, so that the script cleans up.
 const TIME_LIMIT: Duration = Duration::from_secs(180);
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser");
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/browser");
 
 #[test]
 fn epoll() {

@@ -1,12 +1,10 @@
 //! Every option once: its name, default, bounds and meaning.
 //!
-//! The command line and the environment both come from [`Args`], by [`Cli::read`]; a program that
-//! embeds the server fills a [`Config`]. This module never opens, binds or starts anything.
+//! A program that embeds the server fills a [`Config`], as the command line of ours does. This module
+//! never opens, binds or starts anything.
 
-mod args;
 mod authority;
-mod command_line;
-mod environment;
+mod choice;
 mod hosts;
 mod listen;
 mod origins;
@@ -14,7 +12,7 @@ mod pin;
 mod units;
 mod unix;
 
-pub use args::{Args, Cli, Command, DoctorArgs, LogLevel};
+pub use choice::{Backend, Compression};
 pub use hosts::AllowedHosts;
 pub use listen::ListenAddr;
 pub use origins::AllowedOrigins;
@@ -25,29 +23,6 @@ pub use unix::{UnixGroup, UnixMode};
 use std::time::Duration;
 
 use crate::limits;
-
-/// Which interface of the kernel moves the bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Backend {
-    /// io_uring where the kernel has and permits what is needed, else epoll.
-    #[default]
-    Auto,
-    /// epoll(7), edge-triggered.
-    Epoll,
-    /// io_uring(7), Linux 6.6 or newer.
-    #[value(name = "io_uring")]
-    IoUring,
-}
-
-/// Whether messages may be compressed (RFC 7692).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Compression {
-    /// With clients that offer it.
-    #[default]
-    On,
-    /// With nobody: for clients whose own inflating is broken.
-    Off,
-}
 
 /// What a server is started with.
 #[derive(Clone, Debug)]

@@ -21,30 +21,43 @@ pub use report::{Advice, Limit, Report};
 use std::io;
 use std::path::Path;
 
-use crate::config::{Backend, DoctorArgs};
+use crate::config::Backend;
 use crate::driver::uring;
 use crate::server::capacity::default_workers;
 use crate::server::try_parting;
 
-/// Judges this host for a server with these options.
+/// What somebody wants to know of this host.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wish {
+    /// Connections that should fit, if any number is wanted.
+    pub connections: Option<usize>,
+    /// Addresses that clients on this machine connect from; `None` if they are elsewhere.
+    pub local_clients: Option<usize>,
+    /// Workers of the server; `None` is as many as it takes by itself.
+    pub workers: Option<usize>,
+    /// The server's interface to the kernel.
+    pub backend: Backend,
+}
+
+/// Judges this host for a server like this.
 ///
 /// # Errors
 ///
 /// If /proc cannot be read, in a line.
-pub fn examine(args: &DoctorArgs) -> io::Result<Report> {
+pub fn examine(wish: &Wish) -> io::Result<Report> {
     let probed = uring::probe();
     let host = Host::read(Path::new("/"), probed)?;
     let mut setup = Setup {
-        backend: args.backend,
-        workers: args.workers.unwrap_or_else(default_workers),
+        backend: wish.backend,
+        workers: wish.workers.unwrap_or_else(default_workers),
         tables: try_parting()?,
-        local_addresses: args.local_clients,
+        local_addresses: wish.local_clients,
     };
-    if args.backend == Backend::Auto {
+    if wish.backend == Backend::Auto {
         let is_missed = host.io_uring.probed.is_err() || rules::lacks_locked_memory(&host, setup);
         setup.backend = if is_missed { Backend::Epoll } else { Backend::IoUring };
     }
-    Ok(judge(&host, setup, args.connections.map(|wanted| wanted as u64)))
+    Ok(judge(&host, setup, wish.connections.map(|wanted| wanted as u64)))
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ mod error;
 mod handle;
 mod launch;
 mod listeners;
-pub mod log;
 mod memory;
 mod patience;
 mod pinning;

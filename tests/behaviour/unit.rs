@@ -12,7 +12,8 @@ use crate::support::{PATIENCE, PROGRAM, Scratch, comes_to_hold, launch, skip};
 
 on_both!(the_unit_permits_every_system_call_of_the_server);
 
-const UNIT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/throng.service"));
+const UNIT: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/throng.service"));
 
 /// What the program is called in the unit.
 const INSTALLED: &str = "/usr/local/bin/throng";

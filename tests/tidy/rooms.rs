@@ -22,6 +22,31 @@ pub(crate) static CHECKS: &[Check] = &[
         ],
     },
     Check {
+        what: "the program names config, server and doctor of the library, as an embedder would",
+        run: strays_of_program,
+        bad: &[
+            ("cli/src/main.rs", "use throng::worker::Worker;"),
+            ("cli/src/a.rs", "use throng::{config::Config, driver};"),
+        ],
+        good: &[
+            ("cli/src/main.rs", "use throng::{config::Config, doctor};"),
+            ("tests/a.rs", "use throng::worker::Worker;"),
+        ],
+    },
+    Check {
+        what: "workers on the built-in list are compiled once, in the library: where a test needs \
+               one that no server starts, its folder is named here",
+        run: workers_outside,
+        bad: &[
+            ("tests/behaviour/a.rs", "Server::start_with::<Builtin>(config, setups)"),
+            ("tests/load/a.rs", "Worker::new(driver, shared)"),
+        ],
+        good: &[
+            ("tests/behaviour/a.rs", "Server::start(config); Server::start_with::<Ours>(a, b)"),
+            ("tests/simulation/a.rs", "Worker::new(driver, shared)"),
+        ],
+    },
+    Check {
         what: "a module of the library has its floor in the list of this file",
         run: |source| {
             let is_placed = module_of(source)
@@ -31,7 +56,7 @@ pub(crate) static CHECKS: &[Check] = &[
         },
         bad: &[("src/metrics.rs", "//! a"), ("src/metrics/mod.rs", "//! a")],
         good: &[
-            ("src/main.rs", "//! a"),
+            ("cli/src/metrics.rs", "//! a"),
             ("src/worker/metrics.rs", "//! a"),
             ("tests/metrics.rs", "//! a"),
         ],
@@ -45,14 +70,14 @@ pub(crate) static CHECKS: &[Check] = &[
     Check {
         // io_uring's floor must be measured on io_uring, and an allocator that counts is one.
         what: "unsafe code stands under src/driver/uring; one call in src/wire/vectors.rs; one \
-               setting in src/allocator.rs; one call in src/server/close_range.rs; under \
+               setting in cli/src/allocator.rs; one call in src/server/close_range.rs; under \
                loadtest/src/floor/uring; and in \
                tests/allocations/counting.rs",
         run: |source| {
             let rooms = [
                 "src/driver/uring/",
                 "src/wire/vectors.rs",
-                "src/allocator.rs",
+                "cli/src/allocator.rs",
                 "src/server/close_range.rs",
                 "loadtest/src/floor/uring/",
                 "tests/allocations/counting.rs",
@@ -76,26 +101,28 @@ pub(crate) static CHECKS: &[Check] = &[
         ],
     },
     Check {
-        what: "the libraries deny unsafe code; the folder above a room of it allows it",
+        what: "libraries and program deny unsafe code; the folder above a room of it allows it",
         run: |source| {
             let is_denied = source.code.contains("#![deny(unsafe_code)]");
             let permits = source.code.contains("allow(unsafe_code");
             let parents = [
                 "src/driver/mod.rs",
                 "src/wire/mod.rs",
-                "src/allocator.rs",
+                "cli/src/allocator.rs",
                 "src/server/mod.rs",
                 "loadtest/src/floor/mod.rs",
                 "tests/allocations/main.rs",
             ];
             let may_permit = source.is_under(&parents);
-            let is_root = ["src/lib.rs", "loadtest/src/lib.rs"].contains(&source.path.as_str());
+            let roots = ["src/lib.rs", "cli/src/main.rs", "loadtest/src/lib.rs"];
+            let is_root = roots.contains(&source.path.as_str());
             let is_bad = is_root && !is_denied || permits && !may_permit;
             let detail = "unsafe_code".to_owned();
             is_bad.then_some(Finding { line: 1, detail }).into_iter().collect()
         },
         bad: &[
             ("src/lib.rs", "mod a;"),
+            ("cli/src/main.rs", "mod a;"),
             ("loadtest/src/lib.rs", "mod a;"),
             ("src/hub/mod.rs", "#![allow(unsafe_code, reason = \"none\")]"),
         ],
@@ -130,9 +157,15 @@ pub(crate) static CHECKS: &[Check] = &[
         good: &[("src/session/a.rs", "fn a(now: Instant) {}")],
     },
     Check {
-        what: "only server starts threads",
-        run: |source| outside(source, &["src/server/"], &["std::thread", "thread::spawn"]),
-        bad: &[("src/worker/a.rs", "std::thread::spawn(a);")],
+        what: "only server starts threads, and the program one that writes its log",
+        run: |source| {
+            let rooms = ["src/server/", "cli/src/log.rs"];
+            outside(source, &rooms, &["std::thread", "thread::spawn"])
+        },
+        bad: &[
+            ("src/worker/a.rs", "std::thread::spawn(a);"),
+            ("cli/src/main.rs", "use std::thread;"),
+        ],
         good: &[("src/server/a.rs", "use std::thread;")],
     },
     Check {
@@ -174,24 +207,24 @@ pub(crate) static CHECKS: &[Check] = &[
 /// Where files are opened; the simulator makes descriptors out of /dev/null.
 const FILE_READERS: [&str; 3] = ["src/server/", "src/doctor/", "src/driver/sim/"];
 
-/// Which part of the library may name which crate.
+/// Which part of the library and of its program may name which crate.
 const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("io_uring", &["src/driver/uring/"]),
     ("mio", &["src/driver/epoll/"]),
-    ("clap", &["src/config/", "src/main.rs"]),
+    ("clap", &["cli/src/args.rs", "cli/src/command_line.rs"]),
     ("flate2", &["src/wire/deflate.rs"]),
     ("httparse", &["src/wire/head.rs"]),
     ("sha1", &["src/wire/accept.rs"]),
     ("base64", &["src/wire/accept.rs"]),
     ("simdutf8", &["src/wire/utf8.rs"]),
     ("memchr", &["src/wire/"]),
-    ("nix", &["src/server/", "src/driver/"]),
-    ("libc", &["src/server/", "src/driver/", "src/allocator.rs"]),
-    ("crossbeam_channel", &["src/worker/mailbox.rs", "src/server/"]),
+    ("nix", &["src/server/", "src/driver/", "cli/src/log.rs"]),
+    ("libc", &["src/server/", "src/driver/", "cli/src/allocator.rs"]),
+    ("crossbeam_channel", &["src/worker/mailbox.rs", "src/server/", "cli/src/log.rs"]),
     ("serde", &["src/doctor/"]),
     ("serde_json", &["src/doctor/"]),
     ("slab", &["src/driver/", "src/hub/"]),
-    ("tracing_subscriber", &["src/main.rs"]),
+    ("tracing_subscriber", &["cli/src/main.rs"]),
     ("tungstenite", &[]),
 ];
 
@@ -208,8 +241,11 @@ const FLOORS: &[(usize, &[&str])] = &[
     (8, &["doctor"]),
 ];
 
-/// Roots, which name everything, and what only the root of the program names.
-const UNPLACED: [&str; 3] = ["lib", "main", "allocator"];
+/// What the program names of the library.
+const OF_PROGRAM: [&str; 3] = ["config", "server", "doctor"];
+
+/// The root, which names everything.
+const UNPLACED: [&str; 1] = ["lib"];
 
 /// The module of the library that a file belongs to.
 fn module_of(source: &Source) -> Option<&str> {
@@ -239,6 +275,29 @@ fn floor_edges(source: &Source) -> Vec<Finding> {
     findings
 }
 
+/// What the program names of the library beside what it is to name.
+fn strays_of_program(source: &Source) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (start, prefix) in source.code.match_indices("throng::") {
+        let line = line_of(&source.code, start);
+        let named = named_behind(&source.code[start + prefix.len()..]);
+        let strays = named.into_iter().filter(|module| !OF_PROGRAM.contains(&module.as_str()));
+        findings.extend(strays.map(|detail| Finding { line, detail }));
+    }
+    findings.retain(|_| source.is_under(&["cli/src/"]));
+    findings
+}
+
+/// Where workers are made that no server has.
+fn workers_outside(source: &Source) -> Vec<Finding> {
+    let rooms = ["src/", "tests/simulation/", "tests/allocations/", "benches/workloads/"];
+    if source.is_under(&rooms) {
+        return Vec::new();
+    }
+    let makers = ["Worker::new", "start_with::<Builtin>"];
+    makers.iter().flat_map(|maker| find_words(&source.code, maker)).collect()
+}
+
 /// The modules that stand behind `crate::`: one, or those of a group.
 fn named_behind(code: &str) -> Vec<String> {
     let word = |text: &str| -> String {
@@ -263,9 +322,10 @@ fn named_behind(code: &str) -> Vec<String> {
     names
 }
 
-/// Words that stand in the library outside of their rooms. Grouped uses of std are opened up.
+/// Words that stand in the library or its program outside of their rooms. Grouped uses of std are
+/// opened up.
 fn outside(source: &Source, rooms: &[&str], words: &[&str]) -> Vec<Finding> {
-    if !source.path.starts_with("src/") || source.is_under(rooms) {
+    if !source.is_under(&["src/", "cli/src/"]) || source.is_under(rooms) {
         return Vec::new();
     }
     words.iter().flat_map(|word| find(&source.code, word)).collect()

@@ -23,7 +23,8 @@ pub(crate) struct Finding {
 /// Every source and script of the repository.
 pub(crate) fn tree() -> Vec<Source> {
     let mut sources = Vec::new();
-    for folder in ["src", "tests", "benches", "loadtest/src", "testkit/src", "scripts"] {
+    let folders = ["src", "cli/src", "tests", "benches", "examples", "loadtest/src", "testkit/src"];
+    for folder in folders.iter().chain(&["scripts"]) {
         collect(Path::new(env!("CARGO_MANIFEST_DIR")), folder, &mut sources);
     }
     sources

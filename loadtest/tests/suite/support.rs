@@ -23,7 +23,7 @@ pub(crate) fn throng_program() -> &'static Path {
         }
         let program = Path::new(LOADTEST).with_file_name("throng");
         let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "throng", "--bin", "throng"]);
+        build.args(["build", "--quiet", "--package", "throng-cli", "--bin", "throng"]);
         // A profile's programs stand in a folder of its name, but for that of the default one.
         let folder = program.parent().and_then(Path::file_name).and_then(|name| name.to_str());
         let profile = folder.expect("cargo's folders have names in UTF-8");

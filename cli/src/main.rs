@@ -1,6 +1,12 @@
-//! The command line of the server.
+//! The program: from the command line to a server that runs, its log, its allocator, its exit.
+
+#![deny(unsafe_code)]
 
 mod allocator;
+mod args;
+mod command_line;
+mod environment;
+mod log;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::error::Error;
@@ -8,11 +14,13 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use throng::config::{Args, Cli, Command, Config, DoctorArgs, LogLevel};
+use throng::config::Config;
 use throng::doctor;
-use throng::server::log::Log;
 use throng::server::{Server, readiness, signals};
 use tracing_subscriber::EnvFilter;
+
+use args::{Args, Cli, Command, DoctorArgs, LogLevel};
+use log::Log;
 
 /// How long the end of the log may take; what is not written by then is lost.
 const LAST_LINES: Duration = Duration::from_millis(500);
@@ -36,7 +44,7 @@ fn main() -> ExitCode {
 
 /// Says on standard output what this host can hold.
 fn examine(args: &DoctorArgs) -> Result<ExitCode, Box<dyn Error>> {
-    let report = doctor::examine(args)?;
+    let report = doctor::examine(&args.wish())?;
     let text = if args.json { report.to_json() } else { report.to_string() };
     match writeln!(io::stdout(), "{}", text.trim_end()) {
         // Whoever reads it may have read enough.

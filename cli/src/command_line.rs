@@ -6,20 +6,21 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, Error, FromArgMatches};
 
-use super::{Cli, environment};
+use crate::args::Cli;
+use crate::environment;
 
 impl Cli {
     /// What the program was started with. It ends here with what `--help` asks for, and with what
     /// is wrong.
     #[must_use]
-    pub fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let words: Vec<OsString> = env::args_os().collect();
         Self::from_words(&words).unwrap_or_else(|error| error.exit())
     }
 
     /// A line for each variable of the environment that looks like an option and is none.
     #[must_use]
-    pub fn unknown_variables() -> Vec<String> {
+    pub(crate) fn unknown_variables() -> Vec<String> {
         let command = Self::command();
         let commands = std::iter::once(&command).chain(command.get_subcommands());
         let known = commands.flat_map(clap::Command::get_arguments).filter_map(clap::Arg::get_env);

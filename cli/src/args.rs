@@ -1,13 +1,14 @@
-//! The command line.
+//! Every option of the program once: its name, its variable, its default, its bounds, its meaning.
 
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgAction, Parser, Subcommand, ValueEnum};
-
-use super::{
+use throng::config::{
     AllowedHosts, AllowedOrigins, Backend, Compression, Config, ListenAddr, Pin, UnixGroup,
     UnixMode, parse_count, parse_duration, parse_size,
 };
+use throng::doctor::Wish;
 
 /// What stands below the options, once for all of them.
 const UNITS: &str = "SIZE: 64KB is 64,000 bytes, 64KiB and 64K are 65,536; 1.5MiB. DUR: 500ms, \
@@ -21,18 +22,18 @@ const UNITS: &str = "SIZE: 64KB is 64,000 bytes, 64KiB and 64K are 65,536; 1.5Mi
 #[command(name = "throng", version, max_term_width = 100, args_conflicts_with_subcommands = true)]
 #[command(disable_help_flag = true, disable_help_subcommand = true, arg = help())]
 #[command(after_help = UNITS)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do; nothing means `serve`.
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub(crate) command: Option<Command>,
     /// The options of `serve` where the command is left out.
     #[command(flatten)]
-    pub args: Args,
+    pub(crate) args: Args,
 }
 
 /// What the program can do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run the server (the default)
     #[command(after_help = UNITS)]
     Serve(Box<Args>),
@@ -42,141 +43,141 @@ pub enum Command {
 
 /// The options of `doctor`: it judges a server with these of its options.
 #[derive(Clone, Debug, clap::Args)]
-pub struct DoctorArgs {
+pub(crate) struct DoctorArgs {
     /// Connections that should fit; the exit code is 1 if they do not
     #[arg(long, value_name = "N", value_parser = connections)]
-    pub connections: Option<usize>,
+    pub(crate) connections: Option<usize>,
 
     /// Clients run on this machine too, each of them at one of that many addresses
     #[arg(long, value_name = "ADDRESSES", value_parser = connections)]
-    pub local_clients: Option<usize>,
+    pub(crate) local_clients: Option<usize>,
 
     /// Workers of the server [default: one per CPU that the cgroup's quota leaves]
     #[arg(long, value_name = "N", env = "THRONG_WORKERS", value_parser = workers)]
-    pub workers: Option<usize>,
+    pub(crate) workers: Option<usize>,
 
     /// Kernel interface of the server; auto takes io_uring where it works
-    #[arg(long, env = "THRONG_BACKEND", value_enum, default_value = "auto")]
-    pub backend: Backend,
+    #[arg(long, env = "THRONG_BACKEND", value_parser = backend(), default_value = "auto")]
+    pub(crate) backend: Backend,
 
     /// Print JSON instead of a table
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
 /// The options of the server.
 #[derive(Clone, Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Addresses to listen on, all at once.
     #[arg(help = "Address to listen on: IP:PORT, :PORT (all addresses) or unix:/PATH; repeatable")]
     #[arg(help_heading = LISTENING)]
     #[arg(long, value_name = "ADDR", env = "THRONG_LISTEN", value_delimiter = ',')]
     #[arg(default_value = "127.0.0.1:8080")]
-    pub listen: Vec<ListenAddr>,
+    pub(crate) listen: Vec<ListenAddr>,
 
     /// Mode of Unix sockets, like 0660 [default: as the umask has it]
     #[arg(long, value_name = "MODE", env = "THRONG_UNIX_MODE", hide_short_help = true)]
     #[arg(help_heading = LISTENING)]
-    pub unix_mode: Option<UnixMode>,
+    pub(crate) unix_mode: Option<UnixMode>,
 
     /// Group of Unix sockets, by name or number [default: that of the process]
     #[arg(long, value_name = "GROUP", env = "THRONG_UNIX_GROUP", hide_short_help = true)]
     #[arg(help_heading = LISTENING)]
-    pub unix_group: Option<UnixGroup>,
+    pub(crate) unix_group: Option<UnixGroup>,
 
     /// Threads [default: one per CPU that the cgroup's quota leaves]
     #[arg(long, value_name = "N", env = "THRONG_WORKERS", value_parser = workers)]
     #[arg(help_heading = THREADS)]
-    pub workers: Option<usize>,
+    pub(crate) workers: Option<usize>,
 
     /// CPUs that threads are pinned to: auto (each has its own if there are as many threads as
     /// CPUs, else none), off, or a list like 0,2-5
     #[arg(long, value_name = "CPUS", env = "THRONG_PIN", default_value = "auto")]
     #[arg(help_heading = THREADS, hide_short_help = true)]
-    pub pin: Pin,
+    pub(crate) pin: Pin,
 
     /// Kernel interface; auto takes io_uring where it works
     #[arg(help_heading = THREADS)]
-    #[arg(long, env = "THRONG_BACKEND", value_enum, default_value = "auto")]
-    pub backend: Backend,
+    #[arg(long, env = "THRONG_BACKEND", value_parser = backend(), default_value = "auto")]
+    pub(crate) backend: Backend,
 
     /// Connections of all workers together; more get a 503 [default: what nofile allows]
     #[arg(long, value_name = "N", env = "THRONG_MAX_CONNECTIONS", value_parser = connections)]
     #[arg(help_heading = LIMITS)]
-    pub max_connections: Option<usize>,
+    pub(crate) max_connections: Option<usize>,
 
     /// Largest message; a larger one closes its connection with 1009
     #[arg(long, value_name = "SIZE", env = "THRONG_MAX_MESSAGE_SIZE", value_parser = message_size)]
     #[arg(default_value = "1MiB")]
     #[arg(help_heading = LIMITS)]
-    pub max_message_size: usize,
+    pub(crate) max_message_size: usize,
 
     /// Memory that may wait for a slow receiver behind the message being sent
     #[arg(long, value_name = "SIZE", env = "THRONG_MAX_BACKLOG", value_parser = parse_size)]
     #[arg(default_value = "1MiB")]
     #[arg(help_heading = LIMITS)]
-    pub max_backlog: usize,
+    pub(crate) max_backlog: usize,
 
     /// Memory that the server may allocate [default: half of the host's or the cgroup's]
     #[arg(long, value_name = "SIZE", env = "THRONG_MEMORY", value_parser = memory)]
     #[arg(help_heading = LIMITS)]
-    pub memory: Option<usize>,
+    pub(crate) memory: Option<usize>,
 
     /// Time between pings; 0 is off, and TCP's keepalive ends the dead
     #[arg(long, value_name = "DUR", env = "THRONG_PING_INTERVAL", value_parser = parse_duration)]
     #[arg(default_value = "25s")]
     #[arg(help_heading = TIMES)]
-    pub ping_interval: Duration,
+    pub(crate) ping_interval: Duration,
 
     /// Time to show life after a ping; 0 is off
     #[arg(long, value_name = "DUR", env = "THRONG_PONG_TIMEOUT", value_parser = parse_duration)]
     #[arg(default_value = "20s")]
     #[arg(help_heading = TIMES, hide_short_help = true)]
-    pub pong_timeout: Duration,
+    pub(crate) pong_timeout: Duration,
 
     /// Time to take something of what is being sent; 0 is off
     #[arg(long, value_name = "DUR", env = "THRONG_SEND_TIMEOUT", value_parser = parse_duration)]
     #[arg(default_value = "60s")]
     #[arg(help_heading = TIMES, hide_short_help = true)]
-    pub send_timeout: Duration,
+    pub(crate) send_timeout: Duration,
 
     /// Time for a client to complete a request
     #[arg(long, value_name = "DUR", env = "THRONG_HANDSHAKE_TIMEOUT")]
     #[arg(value_parser = timeout, default_value = "10s")]
     #[arg(help_heading = TIMES, hide_short_help = true)]
-    pub handshake_timeout: Duration,
+    pub(crate) handshake_timeout: Duration,
 
     /// Time for another request behind a response; 0 is off
     #[arg(long, value_name = "DUR", env = "THRONG_KEEP_ALIVE", value_parser = parse_duration)]
     #[arg(default_value = "75s")]
     #[arg(help_heading = TIMES, hide_short_help = true)]
-    pub keep_alive: Duration,
+    pub(crate) keep_alive: Duration,
 
     /// Time for clients to answer the 1001 of a stopping server
     #[arg(long, value_name = "DUR", env = "THRONG_DRAIN", value_parser = parse_duration)]
     #[arg(default_value = "10s")]
     #[arg(help_heading = TIMES)]
-    pub drain: Duration,
+    pub(crate) drain: Duration,
 
     /// Browser origins allowed beside the same host: https://a.example,https://*.b.example or *
     #[arg(long, value_name = "LIST", env = "THRONG_ALLOWED_ORIGINS", default_value = "")]
     #[arg(hide_default_value = true, help_heading = LISTENING)]
-    pub allowed_origins: AllowedOrigins,
+    pub(crate) allowed_origins: AllowedOrigins,
 
     /// Hosts that requests may be for, others get 421: a.example,*.b.example:8080 [default: any]
     #[arg(long, value_name = "LIST", env = "THRONG_ALLOWED_HOSTS")]
     #[arg(help_heading = LISTENING, hide_short_help = true)]
-    pub allowed_hosts: Option<AllowedHosts>,
+    pub(crate) allowed_hosts: Option<AllowedHosts>,
 
     /// Compression of messages, for clients that offer it
-    #[arg(long, env = "THRONG_COMPRESSION", value_enum, default_value = "on")]
+    #[arg(long, env = "THRONG_COMPRESSION", value_parser = compression(), default_value = "on")]
     #[arg(help_heading = LIMITS, hide_short_help = true)]
-    pub compression: Compression,
+    pub(crate) compression: Compression,
 
     /// What is logged; RUST_LOG wins
     #[arg(long, value_name = "LEVEL", env = "THRONG_LOG_LEVEL", value_enum)]
     #[arg(default_value = "info", help_heading = "Log")]
-    pub log_level: LogLevel,
+    pub(crate) log_level: LogLevel,
 }
 
 const LISTENING: &str = "Listening";
@@ -186,7 +187,7 @@ const TIMES: &str = "Times";
 
 /// The least important lines that are logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogLevel {
+pub(crate) enum LogLevel {
     /// What failed.
     Error,
     /// What somebody should look at.
@@ -204,6 +205,16 @@ pub enum LogLevel {
 fn help() -> Arg {
     let action = ArgAction::HelpShort;
     Arg::new("help").short('h').long("help").help("Print help").action(action).global(true)
+}
+
+fn backend() -> impl TypedValueParser<Value = Backend> {
+    PossibleValuesParser::new(Backend::ALL.map(Backend::name))
+        .try_map(|name| name.parse::<Backend>())
+}
+
+fn compression() -> impl TypedValueParser<Value = Compression> {
+    PossibleValuesParser::new(Compression::ALL.map(Compression::name))
+        .try_map(|name| name.parse::<Compression>())
 }
 
 /// Threads are bounded by the 16 bits of a worker's number.
@@ -247,6 +258,14 @@ fn timeout(text: &str) -> Result<Duration, String> {
     match parse_duration(text)? {
         Duration::ZERO => Err("a duration above 0 is needed".into()),
         duration => Ok(duration),
+    }
+}
+
+impl DoctorArgs {
+    /// What is to be judged.
+    pub(crate) fn wish(&self) -> Wish {
+        let &Self { connections, local_clients, workers, backend, .. } = self;
+        Wish { connections, local_clients, workers, backend }
     }
 }
 

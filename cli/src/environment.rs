@@ -13,7 +13,7 @@ const SLIPS_MAX: usize = 3;
 
 /// A line for each variable with our prefix that no option reads, with the name that may have been
 /// meant. Those that Kubernetes sets for a service called throng are nobody's mistake.
-pub(super) fn unknown(
+pub(crate) fn unknown(
     variables: impl Iterator<Item = (OsString, OsString)>,
     known: &[String],
 ) -> Vec<String> {

@@ -24,7 +24,7 @@ const BYTES_MAX: usize = 1 << 20;
 /// A log that is written in the background. What is written to it is a line, whole with its end;
 /// writing never fails.
 #[derive(Clone, Debug)]
-pub struct Log {
+pub(crate) struct Log {
     entries: Sender<Entry>,
     state: Arc<State>,
 }
@@ -56,7 +56,7 @@ impl Log {
     /// # Errors
     ///
     /// If there can be no more threads.
-    pub fn to_stderr() -> io::Result<Self> {
+    pub(crate) fn to_stderr() -> io::Result<Self> {
         Self::start(io::stderr())
     }
 
@@ -70,7 +70,7 @@ impl Log {
     }
 
     /// Adds a line, which ends with a newline.
-    pub fn line(&self, line: &[u8]) {
+    pub(crate) fn line(&self, line: &[u8]) {
         let before = self.state.bytes.fetch_add(line.len(), Ordering::Relaxed);
         let fits = before + line.len() <= BYTES_MAX;
         if !fits || self.entries.try_send(Entry::Line(line.to_vec())).is_err() {
@@ -80,7 +80,7 @@ impl Log {
     }
 
     /// Waits until all lines so far are written, but no longer than twice that time.
-    pub fn flush(&self, within: Duration) {
+    pub(crate) fn flush(&self, within: Duration) {
         let (done, is_done) = bounded(0);
         if self.entries.send_timeout(Entry::Flush { _done: done }, within).is_ok() {
             // Nothing is ever sent: it ends when the other side is dropped, or in time.
