@@ -1,8 +1,7 @@
 //! A door: the first message is a token, and a thread outside says whose it is. Until then nothing
 //! else is handled; then messages come back. `ws://127.0.0.1:8080/door` lets `open sesame` in.
 
-use std::error::Error;
-use std::{thread, time::Duration};
+use std::{env, error::Error, thread, time::Duration};
 
 use throng::config::Config;
 use throng::http::{Request, Subprotocols};
@@ -12,7 +11,6 @@ use throng::wire::{CloseCode, Kind};
 
 const NO: Flow = Flow::Close(CloseCode::POLICY, "nobody knows this token");
 
-#[derive(Debug)]
 struct Door;
 
 impl Protocol for Door {
@@ -44,14 +42,15 @@ impl Protocol for Door {
 throng::protocols! { /** What it speaks. */ OnlyDoor, Spoken, Setups: Door = door: Door }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let server = Server::start_with::<OnlyDoor>(Config::default(), Setups::default())?;
+    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".into());
+    let config = Config { listen: vec![address.parse()?], ..Config::default() };
+    let server = Server::start_with::<OnlyDoor>(config, Setups::default())?;
+    println!("a door on {}/door", server.addresses()[0]);
     let mut questions = server.questions();
     thread::spawn(move || {
         while let Ok(asked) = questions.next(Duration::from_secs(60)) {
-            let is_known = |token: &Vec<u8>| token == b"open sesame";
-            if let Some(asked) = asked.filter(|asked| asked.body().is_some_and(is_known)) {
-                asked.answer("Ali Baba".to_owned());
-            }
+            let known = asked.filter(|asked| asked.body() == Some(&b"open sesame".to_vec()));
+            known.into_iter().for_each(|asked| asked.answer("Ali Baba".to_owned()));
         }
     });
     server.join()?;

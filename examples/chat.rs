@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release --example chat`, then `new WebSocket("ws://127.0.0.1:8080/chat")`.
 
+use std::env;
 use std::error::Error;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -48,7 +49,9 @@ throng::protocols! {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let server = Server::start_with::<OnlyChat>(Config::default(), Setups::default())?;
+    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".into());
+    let config = Config { listen: vec![address.parse()?], ..Config::default() };
+    let server = Server::start_with::<OnlyChat>(config, Setups::default())?;
     println!("a chat on {}/chat", server.addresses()[0]);
     server.join()?;
     Ok(())

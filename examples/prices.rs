@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release --example prices`, then `new WebSocket("ws://127.0.0.1:8080/room/prices")`.
 
+use std::env;
 use std::error::Error;
 use std::thread;
 use std::time::Duration;
@@ -12,7 +13,9 @@ use throng::wire::Kind;
 
 #[expect(clippy::disallowed_methods, reason = "no worker sleeps in this thread")]
 fn main() -> Result<(), Box<dyn Error>> {
-    let server = Server::start(Config::default())?;
+    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".into());
+    let config = Config { listen: vec![address.parse()?], ..Config::default() };
+    let server = Server::start(config)?;
     println!("prices on {}/room/prices", server.addresses()[0]);
     let handle = server.handle();
     thread::spawn(move || {

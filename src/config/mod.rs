@@ -1,7 +1,7 @@
 //! Every option once: its name, default, bounds and meaning.
 //!
-//! A program that embeds the server fills a [`Config`], as the command line of ours does. This module
-//! never opens, binds or starts anything.
+//! A program that embeds the server fills a [`Config`], as the command line of ours does. Nothing
+//! here opens, binds or starts anything: this module never does.
 
 mod authority;
 mod choice;
