@@ -13,6 +13,9 @@
 //! | 7 | [`server`]: threads, listeners, limits, shutdown |
 //! | 8 | [`doctor`]: what this host can hold |
 //!
+//! A program that speaks protocols of its own writes a list of them ([`protocols!`]) and starts it by
+//! [`server::Server::start_with`]; this is the server as it is:
+//!
 //! ```no_run
 //! let config = throng::config::Config::default();
 //! let server = throng::server::Server::start(config).expect("the port is free");
@@ -21,6 +24,11 @@
 //! ```
 
 #![deny(unsafe_code)]
+
+/// What README.md shows in Rust compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 pub mod config;
 pub mod doctor;
