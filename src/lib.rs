@@ -13,8 +13,8 @@
 //! | 7 | [`server`]: threads, listeners, limits, shutdown |
 //! | 8 | [`doctor`]: what this host can hold |
 //!
-//! A program that speaks protocols of its own writes a list of them ([`protocols!`]) and starts it by
-//! [`server::Server::start_with`]; this is the server as it is:
+//! A program that speaks protocols of its own writes a list of them ([`protocols!`]) and starts it
+//! by [`server::Server::start_with`]; this is the server as it is:
 //!
 //! ```no_run
 //! let config = throng::config::Config::default();

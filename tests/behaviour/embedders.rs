@@ -1,4 +1,4 @@
-//! Programs that embed the library: found or built by cargo, and started at an address of their own.
+//! Programs that embed the library: found or built by cargo, started at an address of their own.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
