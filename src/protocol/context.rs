@@ -7,8 +7,8 @@ use super::asks::{Asks, Ticket};
 use crate::hub::{EdgeId, Hub};
 use crate::id::ConnId;
 use crate::outgoing::{Outgoing, Pool};
-use crate::session::{Compressor, put_message};
 use crate::stats::Counters;
+use crate::websocket::{Compressor, put_message};
 use crate::wire::Kind;
 
 /// Parts of one worker, lent for one call. Nothing is delivered, sent or closed within the call:

@@ -6,23 +6,23 @@ use std::time::{Duration, Instant};
 
 use super::budget::Budget;
 use super::clock::Clock;
-use super::held::Stalls;
-use super::life::Life;
-use super::mailbox::{Mail, Posted};
-use super::out::Out;
-use super::pongs::Pongs;
-use super::shedding::Shedding;
-use super::table::{Connection, Table};
-use super::trim::Trimming;
+use super::connection::Connection;
+use super::table::Table;
 use crate::config::Config;
 use crate::driver::Wake;
 use crate::hub::{Hub, Interest};
 use crate::id::ConnId;
 use crate::limits::RESERVED_CONNECTIONS_MAX;
 use crate::protocol::{Asks, Builtin, Protocols, Staged};
-use crate::session::{Compressor, Scratch};
 use crate::stats::Counters;
+use crate::websocket::{Compressor, Scratch};
 use crate::wire::deflate::Deflater;
+use crate::worker::egress::out::Out;
+use crate::worker::egress::pongs::Pongs;
+use crate::worker::ingress::held::Stalls;
+use crate::worker::life::Life;
+use crate::worker::mail::{Mail, Posted};
+use crate::worker::memory::Memory;
 
 /// What all workers of a server share: read-only, or plain atomics, and who has members of what.
 #[derive(Debug)]
@@ -143,13 +143,6 @@ pub(super) struct Said {
     /// Of the present call.
     pub(super) staged: Staged,
     pub(super) asks: Asks,
-}
-
-/// What keeps memory small.
-#[derive(Debug, Default)]
-pub(super) struct Memory {
-    pub(super) shedding: Shedding,
-    pub(super) trimming: Trimming,
 }
 
 /// How many more may come.

@@ -11,14 +11,14 @@ const STEP_MIN: Duration = Duration::from_millis(100);
 /// two bytes less.
 #[repr(Rust, packed(2))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) index: u32,
-    pub(super) cohort: u16,
+pub(crate) struct Place {
+    pub(crate) index: u32,
+    pub(crate) cohort: u16,
 }
 
 /// The cohorts, and a sweep that goes over one after the other.
 #[derive(Debug)]
-pub(super) struct Cohorts {
+pub(crate) struct Cohorts {
     /// Slots of connections, in dense arrays.
     members: Vec<Vec<u32>>,
     search: Search,
@@ -38,7 +38,7 @@ struct Search {
 
 /// A walk over all cohorts in each interval, cut into turns.
 #[derive(Debug)]
-pub(super) struct Sweep {
+pub(crate) struct Sweep {
     step: Duration,
     cohort: usize,
     /// When the next cohort is due.
@@ -48,13 +48,13 @@ pub(super) struct Sweep {
 }
 
 impl Cohorts {
-    pub(super) fn new(interval: Duration) -> Self {
+    pub(crate) fn new(interval: Duration) -> Self {
         Self { members: vec![Vec::new(); count(interval)], search: Search::default() }
     }
 
     /// Adds a connection to the emptiest cohort. Of several it takes the one that the sweep comes
     /// to last, so that on a quiet server the first ping is an interval away.
-    pub(super) fn join(&mut self, slot: u32, sweep: Option<&Sweep>) -> Place {
+    pub(crate) fn join(&mut self, slot: u32, sweep: Option<&Sweep>) -> Place {
         let cohort = self.emptiest(sweep.map_or(0, |sweep| sweep.cohort));
         let members = &mut self.members[cohort];
         members.push(slot);
@@ -80,7 +80,7 @@ impl Cohorts {
     }
 
     /// Takes a connection out; the slot that now stands in its place, if any, is returned.
-    pub(super) fn leave(&mut self, place: Place) -> Option<u32> {
+    pub(crate) fn leave(&mut self, place: Place) -> Option<u32> {
         let cohort = usize::from(place.cohort);
         let members = &mut self.members[cohort];
         members.swap_remove(place.index as usize);
@@ -94,7 +94,7 @@ impl Cohorts {
     }
 
     /// Gives back what larger cohorts needed than there are.
-    pub(super) fn trim(&mut self) {
+    pub(crate) fn trim(&mut self) {
         for members in &mut self.members {
             if members.capacity() > members.len() * 4 {
                 members.shrink_to(members.len() * 2);
@@ -102,14 +102,14 @@ impl Cohorts {
         }
     }
 
-    pub(super) fn sweep(&self, interval: Duration, first: Instant) -> Sweep {
+    pub(crate) fn sweep(&self, interval: Duration, first: Instant) -> Sweep {
         let step = interval / self.members.len() as u32;
         Sweep { step, cohort: 0, at: first, left: 0 }
     }
 
     /// The next slot to visit. It goes through a cohort from its end: whoever leaves meanwhile is
     /// replaced by one that was visited, so that one may be visited twice but none left out.
-    pub(super) fn next(&self, sweep: &mut Sweep, now: Instant) -> Option<u32> {
+    pub(crate) fn next(&self, sweep: &mut Sweep, now: Instant) -> Option<u32> {
         loop {
             let members = &self.members[sweep.cohort];
             if let Some(index) = sweep.left.min(members.len()).checked_sub(1) {
@@ -132,14 +132,14 @@ impl Cohorts {
 
 impl Sweep {
     /// Lets time pass in which there was nobody to visit.
-    pub(super) fn skip(&mut self, now: Instant) {
+    pub(crate) fn skip(&mut self, now: Instant) {
         if self.at <= now {
             (self.at, self.left) = (now + self.step, 0);
         }
     }
 
     /// How long there is nothing to visit; a sweep that was cut has something at once.
-    pub(super) fn until_next(&self, now: Instant) -> Duration {
+    pub(crate) fn until_next(&self, now: Instant) -> Duration {
         if self.left > 0 { Duration::ZERO } else { self.at.saturating_duration_since(now) }
     }
 }

@@ -1,44 +1,57 @@
-//! What time brings: deadlines, pings, and the questions to the driver that come of them.
+//! What time brings, and how connections end: deadlines (`timers`), pings (`heartbeat`, `cohorts`),
+//! what only the driver knows of somebody whose time is over ([`Question`]), and the ways out:
+//! `closing` (the handshake), `ending` (TCP), `goodbye` (the server stops). A deadline never ends
+//! anybody whose bytes are still to be read.
+
+pub(crate) mod closing;
+pub(crate) mod cohorts;
+pub(crate) mod ending;
+pub(crate) mod goodbye;
+pub(crate) mod heartbeat;
+pub(crate) mod progress;
+pub(crate) mod timers;
+pub(crate) mod unfinished;
+pub(crate) mod wakes;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::cohorts::{Cohorts, Sweep};
-use super::parked::Deadlines;
-use super::table::{Connection, flag};
-use super::timers::{Tick, Timers};
-use super::unfinished::Unfinished;
-use super::wakes::Wakes;
+use super::connection::{Connection, flag};
 use crate::config::Config;
 use crate::id::ConnId;
 use crate::wire::Encoded;
+use crate::worker::ingress::parked::Deadlines;
+use crate::worker::life::cohorts::{Cohorts, Sweep};
+use crate::worker::life::timers::{Tick, Timers};
+use crate::worker::life::unfinished::Unfinished;
+use crate::worker::life::wakes::Wakes;
 
 /// The deadlines of a worker's connections.
 #[derive(Debug)]
-pub(super) struct Life {
-    pub(super) timers: Timers,
+pub(crate) struct Life {
+    pub(crate) timers: Timers,
     /// Entries of the timers whose tick has come.
-    pub(super) due: Vec<(ConnId, Tick)>,
+    pub(crate) due: Vec<(ConnId, Tick)>,
     /// What the driver is to be asked.
-    pub(super) questions: Vec<(Question, ConnId)>,
+    pub(crate) questions: Vec<(Question, ConnId)>,
     /// Sessions in the middle of a message.
-    pub(super) unfinished: Unfinished,
+    pub(crate) unfinished: Unfinished,
     /// When protocols want to be called.
-    pub(super) wakes: Wakes,
+    pub(crate) wakes: Wakes,
     /// Until when questions may be answered.
-    pub(super) asked: Deadlines,
-    pub(super) cohorts: Cohorts,
-    pub(super) pings: Option<Sweep>,
-    pub(super) checks: Option<Sweep>,
-    pub(super) ping: Arc<Encoded>,
+    pub(crate) asked: Deadlines,
+    pub(crate) cohorts: Cohorts,
+    pub(crate) pings: Option<Sweep>,
+    pub(crate) checks: Option<Sweep>,
+    pub(crate) ping: Arc<Encoded>,
     /// What `Driver::taken` said last of sends that are timed, by slot.
     taken: HashMap<u32, u32>,
 }
 
 /// What only the driver knows of a connection whose time is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Question {
+pub(crate) enum Question {
     /// Whether anything has come that would be a sign of life.
     Silence,
     /// Whether anything has come of the rest of a message.
@@ -48,7 +61,7 @@ pub(super) enum Question {
 }
 
 impl Life {
-    pub(super) fn new(config: &Config, now: Instant) -> Self {
+    pub(crate) fn new(config: &Config, now: Instant) -> Self {
         let Config { ping_interval, pong_timeout, .. } = *config;
         let cohorts = Cohorts::new(ping_interval);
         let sweep = |first| (!ping_interval.is_zero()).then(|| cohorts.sweep(ping_interval, first));
@@ -70,26 +83,26 @@ impl Life {
     }
 
     /// Lets time pass in which there was no connection.
-    pub(super) fn skip_sweeps(&mut self, now: Instant) {
+    pub(crate) fn skip_sweeps(&mut self, now: Instant) {
         for sweep in [&mut self.pings, &mut self.checks].into_iter().flatten() {
             sweep.skip(now);
         }
     }
 
-    pub(super) fn ask(&mut self, question: Question, conn: ConnId) {
+    pub(crate) fn ask(&mut self, question: Question, conn: ConnId) {
         self.questions.push((question, conn));
     }
 
     /// Sets when something must have happened on a connection. An entry of the timers that comes
     /// before it finds the new deadline by itself: whoever asks all the time has one entry and not
     /// one for each request.
-    pub(super) fn arm_at<S>(&mut self, conn: ConnId, connection: &mut Connection<S>, due: Tick) {
+    pub(crate) fn arm_at<S>(&mut self, conn: ConnId, connection: &mut Connection<S>, due: Tick) {
         connection.clear(flag::REPRIEVED | flag::HEARD);
         self.set_deadline(conn, connection, due);
     }
 
     /// Sets the deadline alone: what was seen of the last one (REPRIEVED, HEARD) stays.
-    pub(super) fn set_deadline<S>(
+    pub(crate) fn set_deadline<S>(
         &mut self,
         conn: ConnId,
         connection: &mut Connection<S>,
@@ -104,7 +117,7 @@ impl Life {
     }
 
     /// Whether a deadline has come, when the timers say so. One that was moved is entered again.
-    pub(super) fn is_due<S>(
+    pub(crate) fn is_due<S>(
         &mut self,
         conn: ConnId,
         connection: &mut Connection<S>,
@@ -125,7 +138,7 @@ impl Life {
 
     /// Notes what the driver says of a send that is timed from here on; whether it is another word
     /// than the last one.
-    pub(super) fn note_taken<S>(
+    pub(crate) fn note_taken<S>(
         &mut self,
         conn: ConnId,
         connection: &mut Connection<S>,
@@ -137,7 +150,7 @@ impl Life {
 
     /// The send is over, and so is its time.
     #[inline]
-    pub(super) fn end_send<S>(&mut self, conn: ConnId, connection: &mut Connection<S>) {
+    pub(crate) fn end_send<S>(&mut self, conn: ConnId, connection: &mut Connection<S>) {
         if connection.has(flag::SEND_TIMED) {
             connection.clear(flag::SEND_TIMED);
             self.taken.remove(&conn.index);
@@ -145,7 +158,7 @@ impl Life {
     }
 
     /// Gives back what a burst has left.
-    pub(super) fn trim(&mut self, kept: usize) {
+    pub(crate) fn trim(&mut self, kept: usize) {
         self.due.shrink_to(kept);
         self.questions.shrink_to(kept);
         self.taken.shrink_to(kept);

@@ -12,13 +12,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded, never};
 
-use super::doorbell::Doorbell;
-use super::waiters::Waiters;
 use crate::driver::Wake;
 use crate::hub::Sealed;
 use crate::id::{ConnId, WorkerId};
 use crate::limits::MAILBOX_BYTES_MAX;
 use crate::protocol::{Answer, Question, Ticket};
+use crate::worker::mail::doorbell::Doorbell;
+use crate::worker::mail::waiters::Waiters;
 
 /// What lies in a mailbox.
 #[derive(Debug)]

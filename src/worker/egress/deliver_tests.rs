@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use super::core::{Core, Shared};
-use super::mailbox::mailboxes;
-use super::table::{Connection, Link};
 use crate::config::Config;
 use crate::driver::Driver;
 use crate::driver::sim::{Net, SimWaker};
 use crate::hub::EdgeId;
 use crate::id::ConnId;
 use crate::protocol::Builtin;
-use crate::session::Session;
 use crate::stats::{Counters, Counts};
+use crate::websocket::Session;
 use crate::wire::{Kind, frame};
+use crate::worker::connection::{Connection, Link};
+use crate::worker::core::{Core, Shared};
+use crate::worker::egress::{deliver, membership};
+use crate::worker::mail::mailboxes;
 
 /// Two workers.
 fn cores() -> [Core<SimWaker, Builtin>; 2] {
@@ -62,9 +63,9 @@ fn who_publishes_for_the_others_gets_all_but_that() {
     hub.publish(edges[1], Kind::Text, b"b");
     hub.publish_to_others(edges[0], conn(0), Kind::Text, b"c");
     hub.publish_to_others(edges[2], conn(2), Kind::Text, b"d");
-    one.deliver();
-    two.read_mail();
-    two.deliver();
+    deliver::deliver(&mut one);
+    deliver::read_mail(&mut two);
+    deliver::deliver(&mut two);
     assert_eq!([0, 1, 2].map(|index| queued(&mut one, index)), ["bd", "abcd", "abc"]);
     assert_eq!(queued(&mut two, 0), "abcd");
     assert_eq!([&one, &two].map(|core| delivered(&core.parts.counters)), [2 + 4 + 3, 4]);
@@ -75,7 +76,7 @@ fn who_gets_nothing_has_nothing_to_send() {
     let [mut one, _] = cores();
     let edges = [join(&mut one, 0), join(&mut one, 1)];
     one.parts.hub.publish_to_others(edges[0], conn(0), Kind::Text, b"a");
-    one.deliver();
+    deliver::deliver(&mut one);
     assert_eq!(one.parts.out.touched, [conn(1)]);
     assert_eq!([0, 1].map(|index| queued(&mut one, index)), ["", "a"]);
 }
@@ -93,11 +94,11 @@ fn a_leaver_does_not_get_its_own_either() {
     hub.begin(room);
     hub.publish_to_others(edges[0], conn(0), Kind::Text, b"b");
     hub.publish(edges[1], Kind::Text, b"c");
-    one.leave_topics(conn(0));
+    membership::leave_topics(&mut one, conn(0));
     one.append(conn(0), |out| frame::put_frame(out, Kind::Text.opcode(), false, b"."));
     assert_eq!(queued(&mut one, 0), "ac.");
     one.parts.hub.requeue(room);
-    one.deliver();
-    one.deliver();
+    deliver::deliver(&mut one);
+    deliver::deliver(&mut one);
     assert_eq!(queued(&mut one, 1), "abc");
 }

@@ -10,7 +10,7 @@ use crate::id::ConnId;
 use crate::limits::TIMER_TICK;
 
 /// A moment: the lower 32 bits of a count of ticks, full after 994 days. 0 is never.
-pub(super) type Tick = u32;
+pub(crate) type Tick = u32;
 
 /// The tick before a worker begins. As with the jiffies of the kernel, it is so close to 2^32 that
 /// every server meets the wrap in its first minute, and with it every test.
@@ -24,7 +24,7 @@ const SLOTS: usize = 1024;
 const WORDS: usize = SLOTS / 64;
 
 #[derive(Debug)]
-pub(super) struct Timers {
+pub(crate) struct Timers {
     start: Instant,
     slots: Vec<Vec<(ConnId, Tick)>>,
     /// A bit for each slot that holds anything.
@@ -38,44 +38,44 @@ pub(super) struct Timers {
 }
 
 impl Timers {
-    pub(super) fn new(start: Instant) -> Self {
+    pub(crate) fn new(start: Instant) -> Self {
         let slots = vec![Vec::new(); SLOTS];
         Self { start, slots, filled: [0; WORDS], done: FIRST, count: 0, weeded: 0 }
     }
 
     /// The tick that a moment lies in.
-    pub(super) fn tick(&self, now: Instant) -> Tick {
+    pub(crate) fn tick(&self, now: Instant) -> Tick {
         shorten(self.count_to(now))
     }
 
     /// The first tick that lies wholly behind `now + delay`.
-    pub(super) fn tick_after(&self, now: Instant, delay: Duration) -> Tick {
+    pub(crate) fn tick_after(&self, now: Instant, delay: Duration) -> Tick {
         shorten(self.count_to(now + delay.min(TIMER_TICK * AHEAD_MAX as u32)) + 1)
     }
 
     /// The tick that is a span of time behind another one.
-    pub(super) fn tick_behind(&self, tick: Tick, span: Duration) -> Tick {
+    pub(crate) fn tick_behind(&self, tick: Tick, span: Duration) -> Tick {
         let ticks = span.as_nanos().div_ceil(TIMER_TICK.as_nanos());
         shorten(self.lengthen(tick) + ticks.min(u128::from(AHEAD_MAX)) as u64)
     }
 
     /// Whether a deadline is still to come; one that is never is not.
-    pub(super) fn is_ahead(&self, deadline: Tick, now: Instant) -> bool {
+    pub(crate) fn is_ahead(&self, deadline: Tick, now: Instant) -> bool {
         deadline != 0 && self.lengthen(deadline) > self.count_to(now)
     }
 
     /// Whether one deadline comes before another.
-    pub(super) fn is_before(&self, deadline: Tick, other: Tick) -> bool {
+    pub(crate) fn is_before(&self, deadline: Tick, other: Tick) -> bool {
         self.lengthen(deadline) < self.lengthen(other)
     }
 
     /// Enters a connection that is due at a tick.
-    pub(super) fn enter(&mut self, conn: ConnId, due: Tick) {
+    pub(crate) fn enter(&mut self, conn: ConnId, due: Tick) {
         self.put(conn, due, self.done);
     }
 
     /// Takes what is due.
-    pub(super) fn expire(&mut self, now: Instant, due: &mut Vec<(ConnId, Tick)>) {
+    pub(crate) fn expire(&mut self, now: Instant, due: &mut Vec<(ConnId, Tick)>) {
         let now = self.count_to(now);
         let last = now.min(self.done + SLOTS as u64);
         for tick in self.done + 1..=last {
@@ -85,20 +85,20 @@ impl Timers {
     }
 
     /// How long nothing will be due.
-    pub(super) fn until_next(&self, now: Instant) -> Option<Duration> {
+    pub(crate) fn until_next(&self, now: Instant) -> Option<Duration> {
         let ticks = self.next_filled()? - FIRST - 1;
         let at = self.start + Duration::from_nanos(ticks * TICK_NANOS);
         Some(at.saturating_duration_since(now))
     }
 
     /// Entries that there are.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.count
     }
 
     /// Drops the entries of one slot that mean nothing, and of the next one when called again;
     /// says how many it has looked at.
-    pub(super) fn weed(&mut self, mut is_meant: impl FnMut(ConnId, Tick) -> bool) -> usize {
+    pub(crate) fn weed(&mut self, mut is_meant: impl FnMut(ConnId, Tick) -> bool) -> usize {
         let at = self.weeded;
         self.weeded = (at + 1) % SLOTS;
         let slot = &mut self.slots[at];

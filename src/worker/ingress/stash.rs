@@ -4,7 +4,7 @@ use crate::wire::buffer;
 
 /// At most what one receive brings, and what a driver had received when it was paused.
 #[derive(Debug, Default)]
-pub(super) struct Stash {
+pub(crate) struct Stash {
     bytes: Vec<u8>,
     /// Bytes at the beginning that are handled. They stay until all are, or each of a thousand
     /// requests in one receive would move all that come behind it.
@@ -12,27 +12,27 @@ pub(super) struct Stash {
 }
 
 impl Stash {
-    pub(super) fn new(bytes: &[u8]) -> Self {
+    pub(crate) fn new(bytes: &[u8]) -> Self {
         Self { bytes: bytes.to_vec(), handled: 0 }
     }
 
     /// Adds what came meanwhile.
-    pub(super) fn append(&mut self, bytes: &[u8]) {
+    pub(crate) fn append(&mut self, bytes: &[u8]) {
         buffer::append(&mut self.bytes, bytes);
     }
 
     /// Bytes of memory.
-    pub(super) fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.bytes.capacity()
     }
 
     /// What is still to be handled.
-    pub(super) fn rest(&mut self) -> &mut [u8] {
+    pub(crate) fn rest(&mut self) -> &mut [u8] {
         &mut self.bytes[self.handled..]
     }
 
     /// All but the last `left` bytes are handled; gives itself back if these are any.
-    pub(super) fn keep(mut self: Box<Self>, left: usize) -> Option<Box<Self>> {
+    pub(crate) fn keep(mut self: Box<Self>, left: usize) -> Option<Box<Self>> {
         assert!(left <= self.bytes.len() - self.handled, "what is handled does not come back");
         self.handled = self.bytes.len() - left;
         (left > 0).then_some(self)

@@ -5,27 +5,27 @@
 
 use std::ops::Range;
 
-use super::core::Parts;
-use super::ingest::After;
-use super::pongs::put_pong;
-use super::stash::Stash;
-use super::table::{Connection, Link, flag};
 use crate::driver::Wake;
 use crate::http::Request;
 use crate::hub::{Before, EdgeId};
 use crate::id::ConnId;
 use crate::limits::{FRAME_COST, RECEIVE_COST, SEND_COST, VISIT_COST};
 use crate::protocol::{Answer, Context, Flow, Out, Protocols, Ticket};
-use crate::session::{Event, InPlace, is_never_deflated, reply_in_place};
+use crate::websocket::{Event, InPlace, is_never_deflated, reply_in_place};
 use crate::wire::frame::{self, CONTROL_BYTES_MAX};
 use crate::wire::{CloseCode, Kind, Violation, buffer};
+use crate::worker::connection::{Connection, Link, flag};
+use crate::worker::core::{Core, Parts};
+use crate::worker::egress::pongs::put_pong;
+use crate::worker::ingress::ingest::After;
+use crate::worker::ingress::stash::Stash;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Visit<'a, W, L: Protocols> {
-    pub(super) conn: ConnId,
-    pub(super) connection: &'a mut Connection<L::Spoken>,
-    pub(super) parts: &'a mut Parts<W, L>,
+pub(crate) struct Visit<'a, W, L: Protocols> {
+    pub(crate) conn: ConnId,
+    pub(crate) connection: &'a mut Connection<L::Spoken>,
+    pub(crate) parts: &'a mut Parts<W, L>,
 }
 
 /// A reply would come out of its turn.
@@ -55,7 +55,7 @@ macro_rules! context {
 
 /// Why a visit stops in the middle of what came.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// All was handled that may be now.
     Done,
     /// It is HTTP that is spoken.
@@ -72,10 +72,16 @@ pub(super) enum Outcome {
     Discard,
 }
 
-impl<W: Wake, L: Protocols> Visit<'_, W, L> {
+impl<'a, W: Wake, L: Protocols> Visit<'a, W, L> {
+    /// Enters a connection, if it is there.
+    pub(crate) fn of(core: &'a mut Core<W, L>, conn: ConnId) -> Option<Self> {
+        let Core { table, parts } = core;
+        table.get_mut(conn).map(|connection| Self { conn, connection, parts })
+    }
+
     /// Handles what has just come, to the end if nobody else is concerned: the common case.
     #[inline(never)]
-    pub(super) fn handle_all(
+    pub(crate) fn handle_all(
         &mut self,
         input: &mut &mut [u8],
         length: usize,
@@ -91,7 +97,7 @@ impl<W: Wake, L: Protocols> Visit<'_, W, L> {
     }
 
     /// Handles what came, as far as it may.
-    pub(super) fn handle(&mut self, input: &mut &mut [u8]) -> Outcome {
+    pub(crate) fn handle(&mut self, input: &mut &mut [u8]) -> Outcome {
         loop {
             match &self.connection.link {
                 Link::WebSocket(session) => {
@@ -121,7 +127,7 @@ impl<W: Wake, L: Protocols> Visit<'_, W, L> {
     /// The others may spend what is left. Behind what was done, or a small budget would be spent
     /// before anything is.
     #[inline]
-    pub(super) fn pay(&mut self, bytes: usize) {
+    pub(crate) fn pay(&mut self, bytes: usize) {
         let inflated = self.parts.codecs.scratch.take_work();
         self.parts.budget.end_visit();
         self.parts.budget.pay(RECEIVE_COST + SEND_COST + bytes / 4 + inflated);
@@ -129,7 +135,7 @@ impl<W: Wake, L: Protocols> Visit<'_, W, L> {
 
     /// The end of a visit, with what was not handled of it.
     #[inline]
-    pub(super) fn settle(&mut self, rest: &[u8]) -> After {
+    pub(crate) fn settle(&mut self, rest: &[u8]) -> After {
         let connection = &*self.connection;
         if connection.has(flag::STALLED) {
             return self.settle_stalled(rest);
@@ -157,7 +163,7 @@ impl<W: Wake, L: Protocols> Visit<'_, W, L> {
 
     /// Bytes of memory of what is not whole, if anything is not.
     #[inline]
-    pub(super) fn growing(&self) -> usize {
+    pub(crate) fn growing(&self) -> usize {
         match &self.connection.link {
             Link::WebSocket(session) if session.unfinished().is_some() => session.memory().max(1),
             Link::Http(http) => http.memory(),
@@ -167,7 +173,7 @@ impl<W: Wake, L: Protocols> Visit<'_, W, L> {
 
     /// Whether replies can leave out of the bytes that came: nothing else is under way.
     #[inline]
-    pub(super) fn may_reply_in_place(&self, bytes: &[u8]) -> bool {
+    pub(crate) fn may_reply_in_place(&self, bytes: &[u8]) -> bool {
         let Link::WebSocket(session) = &self.connection.link else { return false };
         if !self.connection.spoken.as_ref().is_some_and(L::echoes) {
             return false;
@@ -181,7 +187,7 @@ impl<W: Wake, L: Protocols> Visit<'_, W, L> {
     /// The quick way of an echo: where the replies stand, if they are all there is. Else they are
     /// queued, and what is left of the input is still to be handled.
     #[inline]
-    pub(super) fn reply_in_place(
+    pub(crate) fn reply_in_place(
         &mut self,
         input: &mut &mut [u8],
     ) -> Result<Option<Range<usize>>, Violation> {
@@ -303,22 +309,22 @@ impl<W: Wake, L: Protocols> Visit<'_, W, L> {
     }
 
     /// Tells the protocol that the connection has opened.
-    pub(super) fn open(&mut self, request: &Request<'_>) -> Flow {
+    pub(crate) fn open(&mut self, request: &Request<'_>) -> Flow {
         self.call(|setups, spoken, cx| L::open(setups, spoken, cx, request))
     }
 
     /// Tells the protocol that the moment has come that it has set.
-    pub(super) fn due(&mut self) -> Flow {
+    pub(crate) fn due(&mut self) -> Flow {
         self.call(L::due)
     }
 
     /// Tells the protocol what became of a question.
-    pub(super) fn answer(&mut self, ticket: Ticket, answer: Answer) -> Flow {
+    pub(crate) fn answer(&mut self, ticket: Ticket, answer: Answer) -> Flow {
         self.call(|setups, spoken, cx| L::answer(setups, spoken, cx, ticket, answer))
     }
 
     /// Gives the protocol a message that has waited.
-    pub(super) fn message(&mut self, kind: Kind, payload: &[u8]) -> Flow {
+    pub(crate) fn message(&mut self, kind: Kind, payload: &[u8]) -> Flow {
         self.call(|setups, spoken, cx| L::message(setups, spoken, cx, kind, payload))
     }
 
@@ -338,7 +344,7 @@ impl<W: Wake, L: Protocols> Visit<'_, W, L> {
     }
 
     /// Appends a message to what the connection has coming.
-    pub(super) fn send(&mut self, kind: Kind, payload: &[u8]) {
+    pub(crate) fn send(&mut self, kind: Kind, payload: &[u8]) {
         let Self { conn, connection, parts } = self;
         let Link::WebSocket(session) = &connection.link else { return };
         if session.is_open() {

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::timers::{Tick, Timers};
 use crate::id::ConnId;
+use crate::worker::life::timers::{Tick, Timers};
 
 /// One moment for each connection that has one. A worker has none of this until it is needed.
 #[derive(Debug, Default)]
-pub(super) struct Wakes(Option<Box<Inner>>);
+pub(crate) struct Wakes(Option<Box<Inner>>);
 
 #[derive(Debug)]
 struct Inner {
@@ -20,7 +20,7 @@ struct Inner {
 
 impl Wakes {
     /// Sets the moment of a connection, in place of the one that it had.
-    pub(super) fn set(&mut self, conn: ConnId, delay: Duration, now: Instant) {
+    pub(crate) fn set(&mut self, conn: ConnId, delay: Duration, now: Instant) {
         let inner = self.0.get_or_insert_with(|| {
             let (at, due) = (HashMap::new(), Vec::new());
             Box::new(Inner { timers: Timers::new(now), at, due })
@@ -37,7 +37,7 @@ impl Wakes {
     }
 
     /// A connection is gone.
-    pub(super) fn forget(&mut self, conn: ConnId) {
+    pub(crate) fn forget(&mut self, conn: ConnId) {
         if let Some(inner) = &mut self.0 {
             inner.at.remove(&conn);
             if inner.at.is_empty() {
@@ -47,7 +47,7 @@ impl Wakes {
     }
 
     /// The next connection whose moment has come.
-    pub(super) fn next(&mut self, now: Instant) -> Option<ConnId> {
+    pub(crate) fn next(&mut self, now: Instant) -> Option<ConnId> {
         let inner = self.0.as_deref_mut()?;
         if inner.due.is_empty() {
             inner.timers.expire(now, &mut inner.due);
@@ -61,7 +61,7 @@ impl Wakes {
         None
     }
 
-    pub(super) fn until_next(&self, now: Instant) -> Option<Duration> {
+    pub(crate) fn until_next(&self, now: Instant) -> Option<Duration> {
         let inner = self.0.as_deref()?;
         if inner.due.is_empty() { inner.timers.until_next(now) } else { Some(Duration::ZERO) }
     }
