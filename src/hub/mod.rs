@@ -160,6 +160,12 @@ impl Hub {
         self.edges.find(self.member(first).slot, head, room)
     }
 
+    /// How many subscriptions the connection of a slot has.
+    #[must_use]
+    pub fn count(&self, slot: u32, head: EdgeId) -> usize {
+        self.edges.count(slot, head)
+    }
+
     /// The edge behind this one in the chain of its connection.
     #[must_use]
     pub fn next_edge(&self, edge: EdgeId) -> Option<EdgeId> {
@@ -231,11 +237,12 @@ impl Hub {
         !self.queue.is_empty()
     }
 
-    /// Whether so much has gathered in the room of a member that it must not publish more.
+    /// Whether so much has gathered in a room that nobody must publish more there. One that has
+    /// closed has nothing.
     #[must_use]
     #[inline]
-    pub fn is_full(&self, edge: EdgeId) -> bool {
-        self.rooms[self.room_of(edge).0 as usize].is_full()
+    pub fn is_full(&self, room: RoomId) -> bool {
+        self.rooms.get(room.0 as usize).is_some_and(Room::is_full)
     }
 
     /// What was published in a room and is not sealed.

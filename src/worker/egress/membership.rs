@@ -4,7 +4,7 @@
 use crate::driver::Wake;
 use crate::hub::{self, EdgeId};
 use crate::id::ConnId;
-use crate::limits::LEAVER_COPY_BYTES_MAX;
+use crate::limits::{LEAVER_COPY_BYTES_MAX, STEP_COST};
 use crate::protocol::Protocols;
 use crate::wire::{Encoded, Form, buffer};
 use crate::worker::connection::{Link, flag};
@@ -90,6 +90,7 @@ fn leave_topic<W: Wake, L: Protocols>(
     conn: ConnId,
     edge: EdgeId,
 ) -> Option<EdgeId> {
+    core.parts.budget.pay(STEP_COST);
     let room = core.parts.hub.room_of(edge);
     if core.parts.hub.members(room) == 1 {
         // Nobody is left here to deliver it to, but elsewhere there may be.
