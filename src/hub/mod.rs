@@ -225,6 +225,12 @@ impl Hub {
         self.undelivered >= UNDELIVERED_BYTES_MAX
     }
 
+    /// Bytes of memory that have not been delivered to all.
+    #[must_use]
+    pub fn undelivered(&self) -> usize {
+        self.undelivered
+    }
+
     /// Whether any room has something to deliver.
     #[must_use]
     pub fn has_due(&self) -> bool {
