@@ -8,8 +8,8 @@ use crate::id::ConnId;
 use crate::limits::{CLOSE_TIMEOUT, LINGER_BYTES_MAX, LINGER_SILENCE, LINGER_TIMEOUT, TIMER_TICK};
 use crate::protocol::Protocols;
 
-/// Who is held, waits for others or for an answer, goes on in its own time.
-const STALLED_BY_OTHERS: u32 = flag::HELD | flag::WAITING | flag::PARKED;
+/// Who is held or waits for others goes on in its own time.
+const STALLED_BY_OTHERS: u32 = flag::HELD | flag::WAITING;
 
 impl<W: Wake, L: Protocols> Core<W, L> {
     /// The driver has sent what it was given.
