@@ -205,7 +205,9 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         let Some(connection) = self.table.get_mut(conn) else { return };
         let Link::WebSocket(session) = &connection.link else { return };
         let (window_bits, head) = (session.window_bits(), &mut connection.edges);
-        self.parts.hub.join(topic, conn.index, window_bits, head);
+        let edge = self.parts.hub.join(topic, conn.index, window_bits, head);
+        let bytes = self.parts.hub.except_handed(edge, conn);
+        self.parts.budget.pay(bytes / 8);
     }
 
     /// Both sides have said goodbye: the server closes TCP first (RFC 6455, 7.1.1).

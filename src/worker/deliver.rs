@@ -111,6 +111,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         let Some(edge) = self.parts.hub.find(connection.edges, topic) else { return };
         self.hand_out_before_leave(conn, edge);
         self.append_waiting_pong(conn);
+        self.parts.hub.note_handed(edge);
         self.leave_topic(conn, edge);
     }
 
