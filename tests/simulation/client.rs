@@ -9,6 +9,9 @@ use crate::deflate::{deflate, inflate};
 use crate::message::{self, BINARY, TEXT};
 use crate::script::{self, Actor};
 
+/// What some say to a script is so long that little of it is kept for who is parked.
+const LONG: usize = 30_000;
+
 /// In the first byte of a frame: what it begins is deflated.
 const RSV1: u8 = 0x40;
 
@@ -63,6 +66,8 @@ pub(crate) struct Client {
     pongs: u32,
     /// For each ping, the messages before it.
     before_pings: Vec<u32>,
+    /// Bytes of each message.
+    lengths: Vec<usize>,
     /// What looks at what comes, of one that speaks the script.
     pub(crate) actor: Option<Actor>,
     /// Deliveries and the replies behind them change places, by a fault.
@@ -118,6 +123,7 @@ impl Client {
             pings: 0,
             pongs: 0,
             before_pings: Vec::new(),
+            lengths: Vec::new(),
             actor,
             swaps,
             rng,
@@ -202,12 +208,14 @@ impl Client {
     fn queue_message(&mut self) {
         let several = 1 + self.rng.below(3);
         for _ in 0..several.min((self.to_send - self.queued) as usize) {
-            let longest = [10, 200, 2000][self.rng.below(3)];
+            let is_long = self.actor.is_some() && self.rng.one_in(12);
+            let longest = if is_long { LONG } else { [10, 200, 2000][self.rng.below(3)] };
             let payload = message::make(self.id, self.queued, self.rng.below(longest));
             if let Some(actor) = &self.actor {
                 actor.invent(self.queued, &mut self.rng);
             }
             self.queued += 1;
+            self.lengths.push(payload.len());
             self.queue_frames(&payload);
         }
     }
@@ -346,6 +354,11 @@ impl Client {
             return Err(format!("client {}: a pong before {heard} of {messages}", self.id));
         }
         Ok(())
+    }
+
+    /// Bytes of the messages behind so many.
+    pub(crate) fn bytes_behind(&self, messages: u32) -> usize {
+        self.lengths[messages as usize..].iter().sum()
     }
 
     /// Whether the last of its pings was answered.

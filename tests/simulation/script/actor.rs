@@ -212,6 +212,11 @@ impl Actor {
         closing.iter().flatten().try_for_each(|change| self.check_whole(change, true))
     }
 
+    /// Messages that were handled.
+    pub(crate) fn handled(&self) -> u32 {
+        self.pad.ledger().record(self.id).handled
+    }
+
     /// Whether the script has closed the connection.
     pub(crate) fn is_closed(&self) -> bool {
         self.pad.ledger().record(self.id).closing.is_some()

@@ -74,7 +74,7 @@ fn add(rng: &mut Rng, depth: u32, ops: &mut Vec<Op>) {
         13..=14 => ops.push(Op::Publish { to_others: true, length: length(rng) }),
         15 => ops.push(Op::Ask(later(rng, depth))),
         16 => {
-            let several = 1 + rng.below(4);
+            let several = 1 + if rng.one_in(8) { 20 } else { rng.below(4) };
             ops.extend((0..several).map(|_| Op::Ask(later(rng, depth))));
             ops.push(Op::Park);
         }
