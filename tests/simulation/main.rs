@@ -17,21 +17,30 @@ mod world;
 mod wrap;
 
 use faults::Fault;
+use std::collections::BTreeMap;
+
 use throng::stats::Counts;
 use world::World;
 
 const SEEDS: u64 = 1000;
 
+/// What the workers have counted, and the scripts.
+type Done = (Counts, BTreeMap<String, u64>);
+
 /// Runs one seed; what went wrong comes back with it.
-fn run(seed: u64, fault: Fault) -> Result<Counts, String> {
+fn run(seed: u64, fault: Fault) -> Result<Done, String> {
     let mut world = World::new(seed, fault);
     world.run().map_err(|what| format!("seed={seed}: {what}"))?;
-    Ok(world.counts())
+    Ok((world.counts(), world.tally()))
 }
 
 /// The seeds together must have met everything that is hard.
-fn check_coverage(all: &[Counts]) {
-    let sum = |count: fn(&Counts) -> u64| all.iter().map(count).sum::<u64>();
+fn check_coverage(all: &[Done]) {
+    let sum = |count: fn(&Counts) -> u64| all.iter().map(|(counts, _)| count(counts)).sum::<u64>();
+    for what in ["joined", "left", "parked", "answer", "full", "due", "closed", "former mail"] {
+        let count: u64 = all.iter().filter_map(|(_, tally)| tally.get(what)).sum();
+        assert!(count > 100, "{what}: {count} only");
+    }
     for (name, count) in [
         ("full mailboxes", sum(|c| c.mailbox_full)),
         ("overshoot", sum(|c| c.overshoot)),
@@ -42,6 +51,8 @@ fn check_coverage(all: &[Counts]) {
         ("pings", sum(|c| c.pings)),
         ("ends for want of a pong", sum(|c| c.closed_unresponsive)),
         ("wakes", sum(|c| c.wakes)),
+        ("questions that nobody has answered in time", sum(|c| c.questions_unanswered)),
+        ("answers that nobody waits for", sum(|c| c.answers_late)),
     ] {
         assert!(count > 100, "{name}: {count} only");
     }

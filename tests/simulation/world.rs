@@ -3,6 +3,7 @@
 mod check;
 mod spoil;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -149,6 +150,11 @@ impl World {
         let mut counts = Counts::default();
         self.counters.iter().for_each(|counters| counts.add(counters));
         counts
+    }
+
+    /// What scripts have done, and how often.
+    pub(crate) fn tally(&self) -> BTreeMap<String, u64> {
+        self.pad.ledger().tally.clone()
     }
 
     fn step(&mut self) -> Result<bool, String> {

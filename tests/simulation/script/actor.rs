@@ -117,8 +117,8 @@ impl Actor {
     }
 
     fn check_head(&mut self, who: u32, number: u32, to_others: bool) -> Result<(), String> {
-        let is_mine = !(to_others && who == self.id) && !self.topics.is_empty();
-        if !is_mine {
+        let is_its_own = to_others && who == self.id;
+        if is_its_own || self.topics.is_empty() {
             return Err(self.wrong("a publication for others", (who, number)));
         }
         let is_new = self.by_head.insert((who, number));

@@ -29,6 +29,8 @@ pub(crate) struct Ledger {
     pub(crate) records: BTreeMap<u32, Record>,
     /// By topic and publisher.
     published: BTreeMap<(u8, u32), Published>,
+    /// How often what has happened.
+    pub(crate) tally: BTreeMap<String, u64>,
     /// What the protocol has found wrong.
     pub(crate) broken: Vec<String>,
 }
@@ -110,6 +112,10 @@ impl Ledger {
     pub(crate) fn published(&self, topic: u8) -> BTreeMap<u32, Published> {
         let entries = self.published.range((topic, 0)..=(topic, u32::MAX));
         entries.map(|((_, id), published)| (*id, *published)).collect()
+    }
+
+    pub(crate) fn count(&mut self, what: &str) {
+        *self.tally.entry(what.to_owned()).or_default() += 1;
     }
 
     pub(crate) fn change(&self, topic: u8) -> Change {

@@ -20,9 +20,9 @@ pub(crate) enum Op {
     },
     PublishTo(u8, usize),
     /// Asks; does this when the answer comes.
-    Ask(Vec<Op>),
+    Ask(Vec<Self>),
     /// Wants to be called in that time, and does this then.
-    Wake(Duration, Vec<Op>),
+    Wake(Duration, Vec<Self>),
     Park,
     Close,
 }

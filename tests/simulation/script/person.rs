@@ -161,10 +161,14 @@ impl<'a, 'b> Call<'a, 'b> {
         record.changes.extend(changes);
         match flow {
             Flow::Next => {}
-            Flow::Park => record.is_parked = is_asking,
+            Flow::Park => {
+                record.is_parked = is_asking;
+                self.ledger.count("parked");
+            }
             Flow::Close(..) => {
                 record.closing = Some(closing);
                 record.due = None;
+                self.ledger.count("closed");
             }
         }
         flow
@@ -199,6 +203,7 @@ impl<'a, 'b> Call<'a, 'b> {
         self.changed.push(topic);
         let id = self.person.id;
         let serial = self.serial();
+        self.ledger.count(what);
         self.send(&format!("{what} {id} {serial} {topic} {number}"), 0);
     }
 
@@ -261,6 +266,7 @@ impl<'a, 'b> Call<'a, 'b> {
     fn say(&mut self, what: &str, length: usize) {
         let id = self.person.id;
         let serial = self.serial();
+        self.ledger.count(what);
         self.send(&format!("{what} {id} {serial}"), length);
     }
 

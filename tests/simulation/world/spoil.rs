@@ -97,6 +97,7 @@ impl World {
             sealed = Sealed { topic, arrivals, frames: sealed.frames };
         }
         self.copies.swap_remove(at);
+        self.pad.ledger().count("former mail");
         self.outside.repeat(worker.index(), sealed);
     }
 
