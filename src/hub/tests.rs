@@ -96,7 +96,9 @@ fn who_comes_back_does_not_get_again_what_it_has_had() {
     for (published, sealed) in [(0, false), (1, false), (2, false), (1, true), (2, true)] {
         let mut hub = hub();
         let conn = ConnId { index: 1, generation: 9 };
-        [0, 5].map(|slot| join(&mut hub, "a", slot, 0));
+        for slot in [0, 5] {
+            join(&mut hub, "a", slot, 0);
+        }
         let mut edge = join(&mut hub, "a", 1, 0);
         let room = hub.room_of(edge);
         // One is under way, so that what follows gathers.
