@@ -112,6 +112,12 @@ impl Asks {
         self.open.is_empty()
     }
 
+    /// How many connections wait for answers.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.open.len()
+    }
+
     /// Whether a connection waits for any answer.
     #[must_use]
     pub fn is_asking(&self, conn: ConnId) -> bool {

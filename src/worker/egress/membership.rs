@@ -18,7 +18,9 @@ pub(crate) fn subscribe<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: Conn
     let Some(connection) = core.table.get_mut(conn) else { return };
     let Link::WebSocket(session) = &connection.link else { return };
     let (window_bits, head) = (session.window_bits(), &mut connection.edges);
-    core.parts.hub.join(topic, conn.index, window_bits, head);
+    let edge = core.parts.hub.join(topic, conn.index, window_bits, head);
+    let bytes = core.parts.hub.except_handed(edge, conn);
+    core.parts.budget.pay(bytes / 8);
 }
 
 /// Delivers what was published in a room before somebody joins it.
@@ -50,6 +52,7 @@ pub(crate) fn unsubscribe<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: Co
     let Some(edge) = core.parts.hub.find(connection.edges, topic) else { return };
     hand_out_before_leave(core, conn, edge);
     pongs::append_waiting_pong(core, conn);
+    core.parts.hub.note_handed(edge);
     leave_topic(core, conn, edge);
 }
 

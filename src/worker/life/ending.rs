@@ -11,8 +11,8 @@ use crate::worker::ingress::ingest;
 use crate::worker::life::Question;
 use crate::worker::life::heartbeat;
 
-/// Who is held, waits for others or for an answer, goes on in its own time.
-const STALLED_BY_OTHERS: u32 = flag::HELD | flag::WAITING | flag::PARKED;
+/// Who is held or waits for others goes on in its own time.
+const STALLED_BY_OTHERS: u32 = flag::HELD | flag::WAITING;
 
 /// The driver has sent what it was given.
 #[inline]
