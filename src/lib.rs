@@ -7,7 +7,7 @@
 //! | 0 | [`config`], [`limits`], [`id`], [`stats`] |
 //! | 1 | [`wire`]: bytes to values and back |
 //! | 2 | [`outgoing`]: bytes on their way out |
-//! | 3 | [`http`], [`session`], [`hub`], [`driver`]: siblings that have never heard of each other |
+//! | 3 | [`http`], [`websocket`], [`hub`], [`driver`]: siblings that never name each other |
 //! | 4 | [`protocol`]: what is said on connections |
 //! | 5 | [`worker`]: one thread with all of these |
 //! | 7 | [`server`]: threads, listeners, limits, shutdown |
@@ -40,7 +40,7 @@ pub mod limits;
 pub mod outgoing;
 pub mod protocol;
 pub mod server;
-pub mod session;
 pub mod stats;
+pub mod websocket;
 pub mod wire;
 pub mod worker;

@@ -7,7 +7,7 @@ use super::{Case, Round};
 use throng::config::{AllowedOrigins, Compression};
 use throng::http;
 use throng::protocol::{Builtin, Protocols, Route, Setups};
-use throng::session::{Event, Scratch, Session};
+use throng::websocket::{Event, Scratch, Session};
 use throng::wire::deflate::Deflater;
 use throng::wire::{Encoded, Kind, Opcode, frame, utf8};
 

@@ -6,23 +6,23 @@ use std::time::{Duration, Instant};
 
 use super::budget::Budget;
 use super::clock::Clock;
-use super::held::Stalls;
-use super::life::Life;
-use super::mailbox::{Mail, Posted};
-use super::out::Out;
-use super::pongs::Pongs;
-use super::shedding::Shedding;
-use super::table::{Connection, Table};
-use super::trim::Trimming;
+use super::connection::Connection;
+use super::table::Table;
 use crate::config::Config;
 use crate::driver::Wake;
 use crate::hub::{Hub, Interest};
 use crate::id::ConnId;
-use crate::limits::RESERVED_CONNECTIONS_MAX;
+use crate::limits::{RESERVED_CONNECTIONS_MAX, TIMER_TICK};
 use crate::protocol::{Asks, Builtin, Protocols, Staged};
-use crate::session::{Compressor, Scratch};
 use crate::stats::Counters;
+use crate::websocket::{Compressor, Scratch};
 use crate::wire::deflate::Deflater;
+use crate::worker::egress::out::Out;
+use crate::worker::egress::pongs::Pongs;
+use crate::worker::ingress::held::Stalls;
+use crate::worker::life::Life;
+use crate::worker::mail::{Mail, Posted};
+use crate::worker::memory::Memory;
 
 /// What all workers of a server share: read-only, or plain atomics, and who has members of what.
 #[derive(Debug)]
@@ -145,13 +145,6 @@ pub(super) struct Said {
     pub(super) asks: Asks,
 }
 
-/// What keeps memory small.
-#[derive(Debug, Default)]
-pub(super) struct Memory {
-    pub(super) shedding: Shedding,
-    pub(super) trimming: Trimming,
-}
-
 /// How many more may come.
 #[derive(Debug)]
 pub(super) struct Admission {
@@ -258,6 +251,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         }
         consider(parts.life.timers.until_next(now));
         consider(parts.life.unfinished.next_look(now));
+        consider(parts.said.asks.has_unsent().then_some(TIMER_TICK));
         consider(parts.life.asked.next_look(now));
         consider(parts.life.wakes.until_next(now));
         consider(parts.memory.shedding.next_look(now));

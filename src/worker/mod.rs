@@ -4,56 +4,34 @@
 //! effects. A worker never blocks but in its driver's wait, and takes no lock but that of a few of
 //! all rooms where one of them opens or closes. Every loop of a turn pays the `budget`.
 
-mod answer;
 mod budget;
 mod clock;
-mod cohorts;
+mod connection;
 mod core;
-mod deliver;
-mod doorbell;
-mod ending;
-mod flush;
-mod goodbye;
-mod heartbeat;
-mod held;
-mod ingest;
+mod egress;
+mod ingress;
 mod life;
-mod mailbox;
-mod out;
-mod parked;
-mod pongs;
-mod progress;
-mod shedding;
-mod stash;
+mod mail;
+mod memory;
 mod table;
-mod timers;
-mod trim;
-mod unfinished;
-mod visit;
-mod waiters;
-mod wakes;
-
-#[cfg(test)]
-mod deliver_tests;
-
-/// What [`doorbell`] and [`waiters`] are built on; a test builds them on loom's.
-mod atomic {
-    pub(super) use std::sync::atomic::{AtomicBool, Ordering, fence};
-}
 
 pub use self::core::Shared;
-pub use doorbell::Doorbell;
-pub use mailbox::{Address, Envelope, Mail, Posted, mailboxes, mailboxes_and_control};
-pub use waiters::Waiters;
+pub use mail::{
+    Address, Doorbell, Envelope, Mail, Posted, Waiters, mailboxes, mailboxes_and_control,
+};
 
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use egress::{deliver, flush};
+use ingress::ingest::{self, After};
+use ingress::{held, parked};
+use life::{Question, ending, goodbye, heartbeat, progress, unfinished};
+use memory::{shedding, trim};
+
 use self::budget::Phase;
-use self::core::Core;
-use self::ingest::After;
-use self::life::Question;
+use self::core::{Core, Parts};
 use crate::driver::{Completion, Driver, Listener, ListenerId};
 use crate::limits::ACCEPT_COST;
 use crate::protocol::{Builtin, Protocols};
@@ -121,25 +99,25 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
     /// If the kernel's interface fails.
     pub fn turn(&mut self) -> io::Result<()> {
         self.sleep()?;
-        self.core.resume_held();
+        held::resume_held(&mut self.core);
         self.core.parts.budget.enter(Phase::Input);
         self.complete();
         self.core.parts.budget.enter(Phase::Timers);
-        self.core.weed();
+        heartbeat::weed(&mut self.core);
         if self.core.parts.clock.now >= self.look_at {
-            self.core.expire();
+            heartbeat::expire(&mut self.core);
             self.judge();
         }
-        self.shed();
+        shedding::shed(self);
         self.core.parts.budget.enter(Phase::Delivery);
-        self.core.read_mail();
-        self.core.send_questions();
-        self.core.deliver();
+        deliver::read_mail(&mut self.core);
+        parked::send_questions(&mut self.core);
+        deliver::deliver(&mut self.core);
         // Behind the deliveries: what was said before the server was stopped comes first.
         self.core.parts.budget.enter(Phase::Goodbye);
-        self.say_goodbye();
-        self.flush();
-        self.trim();
+        goodbye::say_goodbye(self);
+        flush::flush(self);
+        trim::trim(self);
         self.core.parts.counters.turns.add(1);
         Ok(())
     }
@@ -156,7 +134,7 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
         let now = self.driver.now();
         let timeout = self.core.idle_for(now);
         self.look_at = now + timeout;
-        let may_sleep = self.core.parts.mail.may_sleep() && !self.core.is_stop_unseen();
+        let may_sleep = self.core.parts.mail.may_sleep() && !goodbye::is_stop_unseen(&self.core);
         if may_sleep { timeout } else { Duration::ZERO }
     }
 
@@ -174,6 +152,14 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
     /// Its mail, for tests that carry it out of order.
     pub fn mail(&mut self) -> &mut Mail<D::Waker> {
         &mut self.core.parts.mail
+    }
+
+    /// What connections that have gone may have left: topics, bytes that are not delivered, open
+    /// questions, pongs that wait. For tests that nothing is.
+    #[must_use]
+    pub fn leftovers(&self) -> [usize; 4] {
+        let Parts { hub, said, pongs, .. } = &self.core.parts;
+        [hub.rooms(), hub.undelivered(), said.asks.connections(), pongs.waiting.len()]
     }
 
     fn sleep(&mut self) -> io::Result<()> {
@@ -195,13 +181,15 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
             match question {
                 Question::Taken => {
                     let taken = self.driver.taken(conn);
-                    self.core.look_at_send(conn, taken);
+                    progress::look_at_send(&mut self.core, conn, taken);
                 }
-                Question::Silence if self.driver.has_unread(conn) => self.core.reprieve(conn),
-                Question::Silence => self.core.condemn(conn),
+                Question::Silence if self.driver.has_unread(conn) => {
+                    ending::reprieve(&mut self.core, conn)
+                }
+                Question::Silence => ending::condemn(&mut self.core, conn),
                 Question::Progress => {
                     let has_unread = self.driver.has_unread(conn);
-                    self.core.judge_unfinished(conn, has_unread);
+                    unfinished::judge_unfinished(&mut self.core, conn, has_unread);
                 }
             }
         }
@@ -214,20 +202,22 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
             match completion {
                 Completion::Accepted(conn, _) => {
                     self.core.parts.budget.pay(ACCEPT_COST);
-                    self.core.accepted(conn);
+                    ingest::accepted(&mut self.core, conn);
                 }
-                Completion::Received(conn, bytes) => match self.core.received(conn, bytes) {
-                    After::Nothing => {}
-                    After::Pause => self.driver.pause(conn),
-                    After::Answer => self.flush_one(conn),
-                    After::Reply(part) => self.reply(conn, part),
-                },
+                Completion::Received(conn, bytes) => {
+                    match ingest::received(&mut self.core, conn, bytes) {
+                        After::Nothing => {}
+                        After::Pause => self.driver.pause(conn),
+                        After::Answer => flush::flush_one(self, conn),
+                        After::Reply(part) => flush::reply(self, conn, part),
+                    }
+                }
                 Completion::Sent(conn, bytes) => {
-                    self.core.sent(conn, bytes);
+                    ending::sent(&mut self.core, conn, bytes);
                     continue;
                 }
-                Completion::Ended(conn, end) => self.core.ended(conn, end),
-                Completion::Closed(conn) => self.core.closed(conn),
+                Completion::Ended(conn, end) => ending::ended(&mut self.core, conn, end),
+                Completion::Closed(conn) => ending::closed(&mut self.core, conn),
                 Completion::Released(..) => unreachable!("nothing is released yet"),
                 Completion::Woken => {}
             }

@@ -1,6 +1,6 @@
 //! Close frames: codes and reasons of peers, and our own.
 
-use throng::session::{Event, Scratch, Session};
+use throng::websocket::{Event, Scratch, Session};
 use throng::wire::frame::{CONTROL_BYTES_MAX, put_close};
 use throng::wire::{CloseCode, Violation};
 

@@ -2,7 +2,7 @@
 
 use std::io::{Cursor, Read, Write};
 
-use throng::session::{Event, Scratch, Session};
+use throng::websocket::{Event, Scratch, Session};
 use throng::wire::deflate::Deflater;
 use throng::wire::extension::negotiate;
 use throng::wire::{CloseCode, Kind, Violation, mask};

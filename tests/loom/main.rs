@@ -6,11 +6,11 @@ mod atomic {
     pub(crate) use loom::sync::atomic::{AtomicBool, Ordering, fence};
 }
 
-#[path = "../../src/worker/doorbell.rs"]
+#[path = "../../src/worker/mail/doorbell.rs"]
 #[expect(unreachable_pub, dead_code, reason = "the module is public where it belongs")]
 mod doorbell;
 
-#[path = "../../src/worker/waiters.rs"]
+#[path = "../../src/worker/mail/waiters.rs"]
 #[expect(unreachable_pub, reason = "the module is public where it belongs")]
 mod waiters;
 

@@ -94,6 +94,31 @@ pub(crate) static CHECKS: &[Check] = &[
         good: &[("src/a.rs", "#[allow(dead_code, reason = \"it is used elsewhere\")]")],
     },
     Check {
+        what: "the methods of a type stand in the file of the type",
+        run: |source| {
+            let rooms = ["src/worker/", "src/hub/", "src/protocol/"];
+            if !source.is_under(&rooms) { Vec::new() } else { strangers(source) }
+        },
+        bad: &[("src/worker/a.rs", "impl<W> Core<W> {}"), ("src/hub/a.rs", "impl Hub {}")],
+        good: &[
+            ("src/worker/a.rs", "struct Core<W>(W); impl<W: Fn(u8) -> u8> Core<W> {}"),
+            ("src/worker/b.rs", "impl Clone for Core {}"),
+        ],
+    },
+    Check {
+        what: "a type has at most 16 fields",
+        run: |source| {
+            let rooms = ["src/worker/", "src/hub/", "src/protocol/"];
+            if !source.is_under(&rooms) { Vec::new() } else { large_types(source) }
+        },
+        bad: &[(
+            "src/hub/a.rs",
+            "struct A<T> { a: T, b: T, c: T, d: T, e: T, f: T, g: T, h: T, i: T, j: T, k: T, l: T, \
+             m: T, n: T, o: T, p: T, q: T }",
+        )],
+        good: &[("src/hub/a.rs", "struct A { a: HashMap<u8, [u8; 3]>, b: (u8, u8) }")],
+    },
+    Check {
         what: "a folder's mod.rs says first what it does, and then what it never does",
         run: |source| {
             if !source.path.starts_with("src/") || !source.path.ends_with("/mod.rs") {
@@ -160,3 +185,87 @@ const LONG_FILE: &str = concat!(
 
 const LONG_LINE: &str = "// 34567890123456789012345678901234567890123456789012345678901234567890\
                          1234567890123456789012345678901";
+
+/// Inherent `impl` blocks of types that are defined elsewhere.
+fn strangers(source: &Source) -> Vec<Finding> {
+    let name_of = |text: &str| -> String {
+        text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    };
+    let mut findings = Vec::new();
+    for (start, _) in source.code.match_indices("impl") {
+        let before = &source.code[..start];
+        let is_item = start == 0 || before.ends_with('\n') || before.ends_with("; ");
+        let Some(block) = source.code[start..].find('{') else { continue };
+        let head = behind_generics(&source.code[start + "impl".len()..start + block]);
+        let Some(head) = head.filter(|head| is_item && !head.contains(" for ")) else { continue };
+        let name = name_of(head);
+        let is_here = ["struct", "enum", "union"].iter().any(|kind| {
+            let words = format!("{kind} {name}");
+            source.code.match_indices(&words).any(|(found, _)| {
+                let next = source.code[found + words.len()..].chars().next();
+                !next.is_some_and(|c| c.is_alphanumeric() || c == '_')
+            })
+        });
+        if !name.is_empty() && !is_here {
+            let line = line_of(&source.code, start);
+            findings.push(Finding { line, detail: format!("impl {name}") });
+        }
+    }
+    findings
+}
+
+/// What stands behind `impl` and its generics; nothing if it is no item, as in `impl Fn()`.
+fn behind_generics(text: &str) -> Option<&str> {
+    if text.contains(['(', ';', '=']) && !text.starts_with('<') {
+        return None;
+    }
+    if !text.starts_with('<') {
+        return text.starts_with(char::is_whitespace).then_some(text);
+    }
+    let mut depth = 0;
+    let mut before = ' ';
+    for (at, c) in text.char_indices() {
+        match c {
+            '<' => depth += 1,
+            '>' if before != '-' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(&text[at + 1..]);
+        }
+        before = c;
+    }
+    None
+}
+
+/// Structs of more than 16 fields.
+fn large_types(source: &Source) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (start, _) in source.code.match_indices("struct ") {
+        let rest = &source.code[start..];
+        let Some(open) = rest.find(['{', ';', '(']) else { continue };
+        if !rest[open..].starts_with('{') {
+            continue;
+        }
+        let Some(end) = body_end(&source.code, start) else { continue };
+        let body = &source.code[start + open + 1..end - 1];
+        // A colon that stands alone, outside of brackets, is that of a field.
+        let (mut depth, mut fields) = (0, 0);
+        for (at, c) in body.char_indices() {
+            match c {
+                '<' | '(' | '[' | '{' => depth += 1,
+                '>' | ')' | ']' | '}' => depth -= 1,
+                ':' if depth == 0 => {
+                    let is_path = body[at + 1..].starts_with(':') || body[..at].ends_with(':');
+                    fields += usize::from(!is_path);
+                }
+                _ => {}
+            }
+        }
+        if fields > 16 {
+            let line = line_of(&source.code, start);
+            findings.push(Finding { line, detail: format!("{fields} fields") });
+        }
+    }
+    findings
+}

@@ -63,3 +63,21 @@ fn every_check_lets_its_good_sample_pass() {
         }
     }
 }
+
+/// Cargo does not look for them by itself, as some belong to the library and some to the program.
+#[test]
+fn every_test_target_is_declared() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| std::fs::read_to_string(root.join(name)).expect("it is there");
+    let manifests = read("Cargo.toml") + &read("cli/Cargo.toml");
+    for entry in root.join("tests").read_dir().expect("it is a folder").flatten() {
+        let name = entry.file_name().into_string().expect("names are UTF-8");
+        let is_folder = entry.path().join("main.rs").exists();
+        if is_folder || name.ends_with(".rs") {
+            let path =
+                if is_folder { format!("tests/{name}/main.rs") } else { format!("tests/{name}") };
+            let is_declared = manifests.contains(&format!("{path}\""));
+            assert!(is_declared, "{path} is a test of neither Cargo.toml nor cli/Cargo.toml");
+        }
+    }
+}

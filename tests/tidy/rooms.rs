@@ -8,8 +8,8 @@ pub(crate) static CHECKS: &[Check] = &[
         what: "a module names only those on floors below its own",
         run: floor_edges,
         bad: &[
-            ("src/wire/a.rs", "use crate::session::Session;"),
-            ("src/http/mod.rs", "use crate::{limits, session::Session};"),
+            ("src/wire/a.rs", "use crate::websocket::Session;"),
+            ("src/http/mod.rs", "use crate::{limits, websocket::Session};"),
             ("src/hub/mod.rs", "fn a() { crate::driver::epoll::b() }"),
             ("src/protocol/a.rs", "use crate::driver::Driver;"),
             ("src/worker/mod.rs", "use crate::server::Server;"),
@@ -150,11 +150,11 @@ pub(crate) static CHECKS: &[Check] = &[
             clocks.into_iter().chain(sleeps).collect()
         },
         bad: &[
-            ("src/session/a.rs", "let a = Instant::now();"),
+            ("src/websocket/a.rs", "let a = Instant::now();"),
             ("src/server/patience.rs", "let a = Instant::now();"),
             ("src/server/a.rs", "thread::sleep(a);"),
         ],
-        good: &[("src/session/a.rs", "fn a(now: Instant) {}")],
+        good: &[("src/websocket/a.rs", "fn a(now: Instant) {}")],
     },
     Check {
         what: "only server starts threads, and the program one that writes its log",
@@ -177,7 +177,7 @@ pub(crate) static CHECKS: &[Check] = &[
     Check {
         what: "this floor does no I/O and has no randomness: both are arguments",
         run: |source| {
-            let floor = ["wire/", "http/", "session/", "tls/", "hub/", "protocol/"];
+            let floor = ["wire/", "http/", "websocket/", "tls/", "hub/", "protocol/"];
             let floor = floor.map(|module| format!("src/{module}"));
             let floor: Vec<&str> = floor.iter().map(String::as_str).collect();
             let words = ["std::io", "std::fs", "std::os", "std::env", "rand", "getrandom"];
@@ -220,7 +220,7 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("memchr", &["src/wire/"]),
     ("nix", &["src/server/", "src/driver/", "cli/src/log.rs"]),
     ("libc", &["src/server/", "src/driver/", "cli/src/allocator.rs"]),
-    ("crossbeam_channel", &["src/worker/mailbox.rs", "src/server/", "cli/src/log.rs"]),
+    ("crossbeam_channel", &["src/worker/mail/mailbox.rs", "src/server/", "cli/src/log.rs"]),
     ("serde", &["src/doctor/"]),
     ("serde_json", &["src/doctor/"]),
     ("slab", &["src/driver/", "src/hub/"]),
@@ -233,7 +233,7 @@ const FLOORS: &[(usize, &[&str])] = &[
     (0, &["config", "limits", "id", "stats"]),
     (1, &["wire"]),
     (2, &["outgoing"]),
-    (3, &["http", "session", "tls", "hub", "driver"]),
+    (3, &["http", "websocket", "tls", "hub", "driver"]),
     (4, &["protocol"]),
     (5, &["worker"]),
     (6, &["control"]),

@@ -1,0 +1,174 @@
+//! Where bytes enter a connection.
+
+use std::ops::Range;
+
+use crate::driver::Wake;
+use crate::id::ConnId;
+use crate::limits::VISIT_COST;
+use crate::protocol::Protocols;
+use crate::worker::connection::{Connection, flag};
+use crate::worker::core::Core;
+use crate::worker::egress::pongs;
+use crate::worker::ingress::parked;
+use crate::worker::ingress::requests;
+use crate::worker::ingress::staged;
+use crate::worker::ingress::visit::{Outcome, Visit};
+use crate::worker::life::closing;
+use crate::worker::life::ending;
+use crate::worker::life::goodbye;
+use crate::worker::life::unfinished;
+
+/// Whether to look for more in the same bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Then {
+    Next,
+    Stop,
+}
+
+/// What the driver is to do with a connection whose bytes were handled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    /// Nothing before the end of the turn.
+    Nothing,
+    /// Receive no more.
+    Pause,
+    /// Send the replies now, while what the kernel knows of the socket is still in the caches:
+    /// nobody else adds to them.
+    Answer,
+    /// As `Answer`, but the reply is this part of the bytes themselves.
+    Reply(Range<usize>),
+}
+
+/// A new connection: one too many is told so.
+#[inline(never)]
+pub(crate) fn accepted<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
+    core.parts.counters.accepted.add(1);
+    let admission = &core.parts.admission;
+    let has_room = core.table.len() - admission.refusals < admission.connections_max;
+    let mut connection = Connection::new(conn);
+    let has_memory = core.parts.shared.memory_excess().is_none();
+    core.parts.counters.refused_memory.add(u64::from(!has_memory));
+    let may_come = core.parts.stopping.is_none() && has_room && has_memory;
+    let is_in = may_come && core.parts.shared.admit();
+    if is_in {
+        connection.set(flag::COUNTED);
+    }
+    core.table.insert(conn, connection);
+    if is_in {
+        core.arm(conn, core.parts.config().handshake_timeout);
+    } else {
+        requests::refuse(core, conn);
+    }
+}
+
+/// Bytes from the driver.
+pub(crate) fn received<W: Wake, L: Protocols>(
+    core: &mut Core<W, L>,
+    conn: ConnId,
+    bytes: &mut [u8],
+) -> After {
+    let Core { table, parts } = core;
+    parts.counters.bytes_received.add(bytes.len() as u64);
+    let Some(connection) = table.get_mut(conn) else { return After::Nothing };
+    connection.prove_life();
+    if let Some(stash) = &mut connection.stash {
+        stash.append(bytes);
+        return After::Nothing;
+    }
+    let (length, mut input) = (bytes.len(), bytes);
+    let mut visit = Visit { conn, connection, parts };
+    let mut violation = None;
+    if visit.may_reply_in_place(input) {
+        match visit.reply_in_place(&mut input) {
+            Ok(Some(replies)) => return After::Reply(replies),
+            Ok(None) => {}
+            Err(error) => violation = Some(error),
+        }
+    }
+    let outcome = match visit.handle_all(&mut input, length, violation) {
+        Ok(after) => return after,
+        Err(outcome) => outcome,
+    };
+    go_on(core, conn, outcome, &mut input, length);
+    Visit::of(core, conn).map_or(After::Nothing, |mut visit| visit.settle(input))
+}
+
+/// The connection's queue has gone, or other workers have kept up: goes on where it stopped.
+pub(crate) fn unstall<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
+    let Some(connection) = core.table.get_mut(conn) else { return };
+    if !connection.has(flag::STALLED) {
+        return;
+    }
+    connection.clear(flag::STALLED);
+    if core.parts.said.asks.has_messages(conn) {
+        parked::handle_kept(core, conn);
+    }
+    let Some(connection) = core.table.get_mut(conn) else { return };
+    if connection.has(flag::STALLED) {
+        return;
+    }
+    let mut stash = connection.stash.take();
+    let mut input = stash.as_mut().map_or(&mut [][..], |stash| stash.rest());
+    let length = input.len();
+    core.parts.budget.begin_visit(VISIT_COST);
+    let Some(mut visit) = Visit::of(core, conn) else { return };
+    let outcome = visit.handle(&mut input);
+    go_on(core, conn, outcome, &mut input, length);
+    let left = input.len();
+    let Some(mut visit) = Visit::of(core, conn) else { return };
+    visit.settle(&[]);
+    // What ends takes none of it any more.
+    if visit.connection.has(flag::STALLED) {
+        visit.connection.stash = stash.and_then(|stash| stash.keep(left));
+    }
+    core.touch(conn);
+    if core.parts.stopping.is_some() {
+        goodbye::tell_http(core, conn);
+    }
+}
+
+/// Goes on with what came, until all is handled that may be.
+#[inline(never)]
+fn go_on<W: Wake, L: Protocols>(
+    core: &mut Core<W, L>,
+    conn: ConnId,
+    mut outcome: Outcome,
+    input: &mut &mut [u8],
+    length: usize,
+) {
+    while carry_out(core, conn, outcome, input) == Then::Next {
+        let Some(mut visit) = Visit::of(core, conn) else { break };
+        outcome = visit.handle(input);
+    }
+    let Some(mut visit) = Visit::of(core, conn) else { return };
+    visit.pay(length);
+    let growing = visit.growing();
+    if growing > 0 {
+        unfinished::judge_growing(core, conn, growing);
+    }
+}
+
+/// Does what concerns others than the connection alone.
+fn carry_out<W: Wake, L: Protocols>(
+    core: &mut Core<W, L>,
+    conn: ConnId,
+    outcome: Outcome,
+    input: &mut &mut [u8],
+) -> Then {
+    match outcome {
+        Outcome::Done => return Then::Stop,
+        Outcome::Request => return requests::http_step(core, conn, input),
+        Outcome::PingBehind(membership) => pongs::pong_behind(core, conn, membership),
+        Outcome::Staged(flow) => staged::carry_out_staged(core, conn, flow),
+        Outcome::Close(code) => closing::answer_close(core, conn, code),
+        Outcome::Failed(violation) => {
+            closing::fail(core, conn, violation);
+            return Then::Stop;
+        }
+        Outcome::Discard => {
+            ending::discard(core, conn, std::mem::take(input).len());
+            return Then::Stop;
+        }
+    }
+    Then::Next
+}

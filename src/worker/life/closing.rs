@@ -1,0 +1,75 @@
+//! How sessions end: the closing handshake, from either side.
+
+use crate::driver::Wake;
+use crate::id::ConnId;
+use crate::protocol::Protocols;
+use crate::websocket::Session;
+use crate::wire::{CloseCode, Violation};
+use crate::worker::connection::{Link, flag};
+use crate::worker::core::Core;
+use crate::worker::egress::membership;
+use crate::worker::life::ending;
+
+/// Both sides have said goodbye: the server closes TCP first (RFC 6455, 7.1.1).
+pub(crate) fn answer_close<W: Wake, L: Protocols>(
+    core: &mut Core<W, L>,
+    conn: ConnId,
+    code: Option<CloseCode>,
+) {
+    membership::leave_topics(core, conn);
+    with_session(core, conn, |session, out| session.answer_close(code, out));
+    ending::finish(core, conn);
+}
+
+/// The peer broke the protocol: it is told why, and that was all.
+pub(crate) fn fail<W: Wake, L: Protocols>(
+    core: &mut Core<W, L>,
+    conn: ConnId,
+    violation: Violation,
+) {
+    core.parts.counters.closed_violation.add(1);
+    tracing::debug!(?conn, %violation, "closing");
+    membership::leave_topics(core, conn);
+    with_session(core, conn, |session, out| session.fail(violation, out));
+    ending::finish(core, conn);
+}
+
+/// Ends a connection by a close frame: it has its time to take that, whether it answers or not.
+pub(crate) fn close_and_finish<W: Wake, L: Protocols>(
+    core: &mut Core<W, L>,
+    conn: ConnId,
+    code: CloseCode,
+    reason: &str,
+) {
+    begin_close(core, conn, code, reason);
+    ending::finish(core, conn);
+}
+
+/// Begins the closing handshake.
+pub(crate) fn begin_close<W: Wake, L: Protocols>(
+    core: &mut Core<W, L>,
+    conn: ConnId,
+    code: CloseCode,
+    reason: &str,
+) {
+    membership::leave_topics(core, conn);
+    if let Some(connection) = core.table.get_mut(conn)
+        && !connection.has(flag::CLOSE_WHEN_SENT)
+    {
+        // It was of a pong or of a send: from here on the end has one, or the drain.
+        connection.deadline = 0;
+    }
+    with_session(core, conn, |session, out| session.close(code, reason, out));
+}
+
+fn with_session<W: Wake, L: Protocols>(
+    core: &mut Core<W, L>,
+    conn: ConnId,
+    write: impl FnOnce(&mut Session, &mut Vec<u8>),
+) {
+    let Some(connection) = core.table.get_mut(conn) else { return };
+    if let Link::WebSocket(session) = &mut connection.link {
+        core.parts.out.pool.append(&mut connection.queue, |out| write(session, out));
+        core.touch(conn);
+    }
+}

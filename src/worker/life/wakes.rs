@@ -1,0 +1,142 @@
+//! When protocols want to be called again for a connection.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use crate::driver::Wake;
+use crate::id::ConnId;
+use crate::limits::{TIMER_COST, TIMER_TICK};
+use crate::protocol::Protocols;
+use crate::worker::connection::flag;
+use crate::worker::core::Core;
+use crate::worker::ingress::staged;
+use crate::worker::ingress::visit::Visit;
+use crate::worker::life::ending;
+use crate::worker::life::timers::{Tick, Timers};
+
+/// One moment for each connection that has one. A worker has none of this until it is needed.
+#[derive(Debug, Default)]
+pub(crate) struct Wakes(Option<Box<Inner>>);
+
+#[derive(Debug)]
+struct Inner {
+    timers: Timers,
+    /// Entries of the timers mean nothing but for what stands here.
+    at: HashMap<ConnId, Tick>,
+    due: Vec<(ConnId, Tick)>,
+}
+
+impl Wakes {
+    /// Sets the moment of a connection, in place of the one that it had.
+    pub(crate) fn set(&mut self, conn: ConnId, delay: Duration, now: Instant) {
+        let inner = self.0.get_or_insert_with(|| {
+            let (at, due) = (HashMap::new(), Vec::new());
+            Box::new(Inner { timers: Timers::new(now), at, due })
+        });
+        let tick = inner.timers.tick_after(now, delay);
+        if inner.at.insert(conn, tick) != Some(tick) {
+            inner.timers.enter(conn, tick);
+        }
+        // One that moves its moment all the time leaves an entry behind each time.
+        if inner.timers.len() > 2 * inner.at.len() + ENTRIES_KEPT {
+            let Inner { timers, at, .. } = &mut **inner;
+            timers.weed(|conn, tick| at.get(&conn) == Some(&tick));
+        }
+    }
+
+    /// A connection is gone.
+    pub(crate) fn forget(&mut self, conn: ConnId) {
+        if let Some(inner) = &mut self.0 {
+            inner.at.remove(&conn);
+            if inner.at.is_empty() {
+                self.0 = None;
+            }
+        }
+    }
+
+    /// The next connection whose moment has come.
+    pub(crate) fn next(&mut self, now: Instant) -> Option<ConnId> {
+        let inner = self.0.as_deref_mut()?;
+        if inner.due.is_empty() {
+            inner.timers.expire(now, &mut inner.due);
+        }
+        while let Some((conn, tick)) = inner.due.pop() {
+            if inner.at.get(&conn) == Some(&tick) {
+                inner.at.remove(&conn);
+                return Some(conn);
+            }
+        }
+        None
+    }
+
+    pub(crate) fn until_next(&self, now: Instant) -> Option<Duration> {
+        let inner = self.0.as_deref()?;
+        if inner.due.is_empty() { inner.timers.until_next(now) } else { Some(Duration::ZERO) }
+    }
+}
+
+/// Calls the protocols that want to be called now.
+pub(crate) fn wake_protocols<W: Wake, L: Protocols>(core: &mut Core<W, L>) {
+    while let Some(conn) = core.parts.life.wakes.next(core.parts.clock.now) {
+        core.parts.budget.pay(TIMER_COST);
+        wake(core, conn);
+        if core.parts.is_spent() {
+            return;
+        }
+    }
+}
+
+fn wake<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
+    let Some(mut visit) = Visit::of(core, conn) else { return };
+    if visit.connection.has(flag::WAITING) {
+        // It has published more than is taken, and this is no other way to publish.
+        let now = visit.parts.clock.now;
+        return visit.parts.life.wakes.set(conn, TIMER_TICK, now);
+    }
+    let before = visit.connection.backlog();
+    let flow = visit.due();
+    staged::carry_out_call(core, conn, flow);
+    // No message was needed for what it says, so nothing stops but this: see `must_stall`.
+    let max = before.max(core.parts.config().max_backlog);
+    let Some(connection) = core.table.get_mut(conn) else { return };
+    if connection.is_open() && connection.has(flag::SENDING) && connection.backlog() > max {
+        ending::end_slow(core, conn);
+    }
+}
+
+/// Timers' entries that are not worth weeding.
+const ENTRIES_KEPT: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::{Driver, sim};
+
+    #[test]
+    fn each_has_the_last_moment_that_it_has_set_and_who_is_gone_has_none() {
+        let start = sim::Net::new(1).driver().now();
+        let mut wakes = Wakes::default();
+        let conn = |index| ConnId { index, generation: 0 };
+        for round in 0..1000 {
+            for index in 0..3 {
+                wakes.set(
+                    conn(index),
+                    Duration::from_millis(100 * u64::from(index) + 30 + round),
+                    start,
+                );
+            }
+        }
+        assert!(wakes.0.as_ref().is_some_and(|inner| inner.timers.len() < 1000));
+        wakes.forget(conn(1));
+        let mut seen = Vec::new();
+        for step in 0..200_u64 {
+            let now = start + Duration::from_millis(20 * step);
+            while let Some(conn) = wakes.next(now) {
+                seen.push((conn.index, 20 * step));
+            }
+        }
+        assert!(matches!(seen[..], [(0, 1020..1100), (2, 1220..1300)]), "{seen:?}");
+        [0, 2].into_iter().for_each(|index| wakes.forget(conn(index)));
+        assert!(wakes.0.is_none() && wakes.until_next(start).is_none());
+    }
+}
