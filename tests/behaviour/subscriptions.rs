@@ -1,7 +1,6 @@
 //! Many subscriptions of one connection, by a protocol of this test: `+T` subscribes to T, `-T`
 //! ends that, `T=M` publishes M in T, `talk` has it say something large again and again.
 
-use std::thread;
 use std::time::Duration;
 
 use testkit::client::{Address, Client, ping, text};
@@ -19,7 +18,6 @@ on_both!(
     each_gets_what_it_is_subscribed_to_and_nothing_else,
     ten_thousand_subscriptions_come_and_go,
     subscriptions_and_names_are_bounded,
-    who_floods_any_of_its_topics_waits_for_the_members,
     who_does_not_take_what_is_said_unasked_is_closed
 );
 
@@ -74,22 +72,12 @@ throng::protocols! {
 }
 
 fn start(backend: Backend) -> (Server, Address) {
-    start_with(backend, Config::default().max_backlog)
-}
-
-fn start_with(backend: Backend, max_backlog: usize) -> (Server, Address) {
     let listen = vec!["127.0.0.1:0".parse().expect("it is an address")];
     let ping_interval = Duration::ZERO;
     let send_timeout = Duration::ZERO;
-    let config = Config {
-        listen,
-        workers: 2,
-        backend,
-        ping_interval,
-        send_timeout,
-        max_backlog,
-        ..Config::default()
-    };
+    let workers = 2;
+    let config =
+        Config { listen, workers, backend, ping_interval, send_timeout, ..Config::default() };
     let server = Server::start_with::<OnlyTopics>(config, Setups::default());
     let server = server.expect("nothing is in the way");
     let ListenAddr::Tcp(address) = server.addresses()[0] else { panic!("TCP was asked for") };
@@ -203,45 +191,6 @@ fn subscriptions_and_names_are_bounded(backend: Backend) {
     let heard: Vec<String> = (0..7).map(|_| said(&mut client)).collect();
     let (long, longest) = (format!("not {long}"), format!("in {longest}"));
     assert_eq!(heard, ["not more", "out 0", "in more", "out 1", &long, &longest, "said"]);
-}
-
-fn who_floods_any_of_its_topics_waits_for_the_members(backend: Backend) {
-    const MESSAGES: usize = 1000;
-    // The publisher is in three rooms, each of which may have a delivery for it, and less than
-    // would gather if it waited for one of them only.
-    let (server, address) = start_with(backend, 4 << 20);
-    // The flooded topic is the first, the last and one between of those that it is in.
-    let mut members = [(); 3].map(|()| Client::open(&address, "/topics"));
-    let mut publisher = Client::open(&address, "/topics");
-    for (name, member) in ["a", "b", "c"].iter().zip(&mut members) {
-        for client in [member, &mut publisher] {
-            client.write(&text(&format!("+{name}")));
-            assert_eq!(said(client), format!("in {name}"));
-        }
-    }
-    let mut reader = publisher.writer();
-    let writing = thread::spawn(move || {
-        for number in 0..MESSAGES {
-            for name in ["a", "b", "c"] {
-                publisher.write(&text(&format!("{name}={number}{}", ".".repeat(LARGE))));
-            }
-        }
-    });
-    let reading = members.map(|mut member| {
-        thread::spawn(move || {
-            for number in 0..MESSAGES {
-                let heard = said(&mut member);
-                assert_eq!(heard.trim_end_matches('.'), number.to_string());
-            }
-        })
-    });
-    // What it publishes comes back to itself.
-    for _ in 0..3 * MESSAGES {
-        said(&mut reader);
-    }
-    reading.into_iter().for_each(|thread| thread.join().expect("all has come"));
-    writing.join().expect("all was read");
-    assert_eq!(server.counts().closed_slow, 0);
 }
 
 fn who_does_not_take_what_is_said_unasked_is_closed(backend: Backend) {

@@ -7,13 +7,17 @@ use crate::driver::Driver;
 use crate::driver::sim::{Net, SimWaker};
 use crate::hub::EdgeId;
 use crate::id::ConnId;
+use crate::limits::GATHERED_BYTES_MAX;
 use crate::protocol::Builtin;
 use crate::stats::{Counters, Counts};
 use crate::websocket::Session;
 use crate::wire::{Kind, frame};
-use crate::worker::connection::{Connection, Link};
+use crate::worker::budget::Phase;
+use crate::worker::connection::{Connection, Link, flag};
 use crate::worker::core::{Core, Shared};
 use crate::worker::egress::{deliver, membership};
+use crate::worker::ingress::held;
+use crate::worker::ingress::visit::Visit;
 use crate::worker::mail::mailboxes;
 
 /// Two workers.
@@ -101,4 +105,30 @@ fn a_leaver_does_not_get_its_own_either() {
     deliver::deliver(&mut one);
     deliver::deliver(&mut one);
     assert_eq!(queued(&mut one, 1), "abc");
+}
+
+/// Back-pressure is that of the room that was published to, whichever of its topics that is.
+#[test]
+fn a_publisher_waits_for_the_room_that_it_has_named() {
+    let [mut one, _] = cores();
+    join(&mut one, 1);
+    join(&mut one, 0);
+    let connection = one.table.get_mut(conn(0)).expect("it is there");
+    let head = one.parts.hub.join("other", 0, 0, &mut connection.edges);
+    assert_eq!(connection.edges, head);
+    let flooded = one.parts.hub.room("room").expect("it has members");
+    let edge = one.parts.hub.find(connection.edges, "room").expect("it has joined");
+    one.parts.hub.publish(edge, Kind::Binary, &vec![0; GATHERED_BYTES_MAX]);
+    let mut visit = Visit::of(&mut one, conn(0)).expect("it is there");
+    visit.has_published(flooded);
+    assert!(visit.must_stall(), "it is stopped though the room at the head is empty");
+    let is_waiting = |core: &mut Core<SimWaker, Builtin>| {
+        core.table.get_mut(conn(0)).expect("it is there").has(flag::WAITING)
+    };
+    held::resume_held(&mut one);
+    assert!(is_waiting(&mut one), "nothing of it was delivered");
+    one.parts.budget.enter(Phase::Delivery);
+    deliver::deliver(&mut one);
+    held::resume_held(&mut one);
+    assert!(!is_waiting(&mut one), "it goes on");
 }

@@ -356,7 +356,7 @@ impl<'a, W: Wake, L: Protocols> Visit<'a, W, L> {
     /// It has published in a room that it named: where that is full now it waits. Of the room at
     /// the head `must_stall` knows.
     #[inline(never)]
-    fn has_published(&mut self, room: RoomId) {
+    pub(crate) fn has_published(&mut self, room: RoomId) {
         let Self { conn, connection, parts } = self;
         if parts.must_publishers_wait() || parts.hub.is_full(room) {
             parts.stalls.wait_for_others(*conn, connection, Some(room));
