@@ -77,6 +77,10 @@ pub const SEND_COST: usize = 4096;
 /// A run of frames put into the queue of one member, beside a unit for each eight bytes.
 pub const DELIVERY_COST: usize = 64;
 
+/// What a protocol has left to be done behind a call: a join, a leave, a message behind these. And
+/// a subscription of a connection that goes.
+pub const STEP_COST: usize = 512;
+
 /// An envelope of mail.
 pub const ENVELOPE_COST: usize = 512;
 
@@ -156,6 +160,13 @@ pub const SHED_BYTES_MIN: usize = 4096;
 
 /// Connections looked at in a turn for what they hold, where the process is over its budget.
 pub const SHED_LOOKS_PER_TURN: u32 = 4096;
+
+/// Subscriptions of a connection. One more is refused to its protocol. All end together with the
+/// connection, which takes some 5 ms then.
+pub const SUBSCRIPTIONS_MAX: usize = 16 * 1024;
+
+/// Bytes of a topic's name. A longer one is refused to the protocol.
+pub const TOPIC_BYTES_MAX: usize = 255;
 
 /// Questions that a connection may have open. One more is refused to its protocol.
 pub const QUESTIONS_MAX: usize = 16;

@@ -60,11 +60,18 @@ pub(super) struct Edges {
     free: EdgeId,
     /// Of long chains, by slot of the connection and topic.
     index: HashMap<(u32, RoomId), EdgeId>,
+    /// How long these are, by slot.
+    lengths: HashMap<u32, u32>,
 }
 
 impl Default for Edges {
     fn default() -> Self {
-        Self { entries: Vec::new(), free: EdgeId::NONE, index: HashMap::new() }
+        Self {
+            entries: Vec::new(),
+            free: EdgeId::NONE,
+            index: HashMap::new(),
+            lengths: HashMap::new(),
+        }
     }
 }
 
@@ -88,6 +95,15 @@ impl Edges {
     pub(super) fn chain(&self, head: EdgeId) -> impl Iterator<Item = EdgeId> {
         let known = |id| (id != EdgeId::NONE).then_some(id);
         std::iter::successors(known(head), move |id| known(self.at(*id).next_of_conn))
+    }
+
+    /// How many edges a connection has.
+    pub(super) fn count(&self, slot: u32, head: EdgeId) -> usize {
+        match self.entries.get(head.0 as usize) {
+            Some(first) if first.is_indexed => self.lengths[&slot] as usize,
+            Some(first) => usize::from(first.behind) + 1,
+            None => 0,
+        }
     }
 
     /// The edge between a connection and a topic.
@@ -116,6 +132,7 @@ impl Edges {
         *head = id;
         if is_indexed {
             self.index.insert((slot, topic), id);
+            *self.lengths.entry(slot).or_default() += 1;
         } else if behind >= INDEXED_FROM {
             self.set_indexed(slot, id, true);
         }
@@ -133,6 +150,7 @@ impl Edges {
         let (gone, first) = (*self.at(id), *self.at(*head));
         if first.is_indexed {
             self.index.remove(&(slot, gone.topic));
+            *self.lengths.entry(slot).or_default() -= 1;
         }
         let has_moved = id != *head;
         if has_moved {
@@ -208,6 +226,11 @@ impl Edges {
     /// Makes the index of a chain, or takes it away.
     #[cold]
     fn set_indexed(&mut self, slot: u32, head: EdgeId, is_indexed: bool) {
+        if is_indexed {
+            self.lengths.insert(slot, self.chain(head).count() as u32);
+        } else {
+            self.lengths.remove(&slot);
+        }
         let mut id = head;
         while id != EdgeId::NONE {
             let edge = &mut self.entries[id.0 as usize];

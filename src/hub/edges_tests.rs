@@ -65,6 +65,8 @@ impl World {
             _ => self.deliver(),
         }
         self.check_edges();
+        let head = self.heads[pair.0];
+        assert_eq!(self.hub.count(pair.0 as u32, head), self.hub.edges(head).count());
     }
 
     fn edge(&self, (slot, name): (usize, usize)) -> Option<EdgeId> {

@@ -20,7 +20,7 @@ mod sync {
 pub use edges::EdgeId;
 pub use interest::{Interest, TopicEntry};
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use slab::Slab;
@@ -62,6 +62,8 @@ pub struct Hub {
     undelivered: usize,
     spare: Spare,
     lists: Lists,
+    /// Who has left a room, by its slot, and has had all that has gathered there.
+    handed: HashMap<RoomId, HashSet<u32>>,
 }
 
 /// What was published in a room in one turn of a worker: it goes to other workers too.
@@ -106,6 +108,7 @@ impl Hub {
             undelivered: 0,
             spare: Spare::default(),
             lists: Lists::default(),
+            handed: HashMap::new(),
         }
     }
 
@@ -124,6 +127,29 @@ impl Hub {
         let edge = self.edges.insert(slot, (room, place), window_bits, head);
         members.push(Member { slot, edge });
         edge
+    }
+
+    /// A member that is about to leave has all that has gathered in its room: it is not to get it
+    /// again if it comes back before that is delivered.
+    pub fn note_handed(&mut self, edge: EdgeId) {
+        let room = self.room_of(edge);
+        if self.has_gathered(room) {
+            let slot = self.member(edge).slot;
+            self.handed.entry(room).or_default().insert(slot);
+        }
+    }
+
+    /// A connection has come to a room. If it has had what has gathered there, that is for others
+    /// only; gives the bytes that were looked through.
+    pub fn except_handed(&mut self, edge: EdgeId, conn: ConnId) -> usize {
+        let room = self.room_of(edge);
+        if !self.handed.get_mut(&room).is_some_and(|handed| handed.remove(&conn.index)) {
+            return 0;
+        }
+        let who = SubscriberId { worker: self.worker, conn };
+        let room = &mut self.rooms[room.0 as usize];
+        self.undelivered += room.except_gathered(who);
+        room.gathered()
     }
 
     /// Takes a connection out of a room; the last one closes the room. Seal what it published
@@ -158,6 +184,12 @@ impl Hub {
         let room = self.room(name)?;
         let first = self.edges.chain(head).next()?;
         self.edges.find(self.member(first).slot, head, room)
+    }
+
+    /// How many subscriptions the connection of a slot has.
+    #[must_use]
+    pub fn count(&self, slot: u32, head: EdgeId) -> usize {
+        self.edges.count(slot, head)
     }
 
     /// The edge behind this one in the chain of its connection.
@@ -225,17 +257,24 @@ impl Hub {
         self.undelivered >= UNDELIVERED_BYTES_MAX
     }
 
+    /// Bytes of memory that have not been delivered to all.
+    #[must_use]
+    pub fn undelivered(&self) -> usize {
+        self.undelivered
+    }
+
     /// Whether any room has something to deliver.
     #[must_use]
     pub fn has_due(&self) -> bool {
         !self.queue.is_empty()
     }
 
-    /// Whether so much has gathered in the room of a member that it must not publish more.
+    /// Whether so much has gathered in a room that nobody must publish more there. One that has
+    /// closed has nothing.
     #[must_use]
     #[inline]
-    pub fn is_full(&self, edge: EdgeId) -> bool {
-        self.rooms[self.room_of(edge).0 as usize].is_full()
+    pub fn is_full(&self, room: RoomId) -> bool {
+        self.rooms.get(room.0 as usize).is_some_and(Room::is_full)
     }
 
     /// What was published in a room and is not sealed.
@@ -295,6 +334,9 @@ impl Hub {
     /// Begins to deliver what is sealed, unless a delivery is under way.
     pub fn begin(&mut self, room: RoomId) {
         self.rooms[room.0 as usize].begin(&mut self.lists);
+        if !self.handed.is_empty() && !self.has_gathered(room) {
+            self.handed.remove(&room);
+        }
     }
 
     /// Whether any member of a room gets another form of messages than the plain one.
@@ -389,6 +431,7 @@ impl Hub {
     pub fn trim_tables(&mut self) {
         self.edges.trim();
         self.rooms.shrink_to_fit();
+        self.handed.shrink_to_fit();
         // It would hash all names once more.
         if self.by_name.capacity() > self.by_name.len() * 4 {
             self.by_name.shrink_to_fit();
@@ -429,6 +472,7 @@ impl Hub {
     /// What was under way, or came by mail, is for nobody here any more.
     fn close_room(&mut self, room: RoomId) {
         let mut entry = self.rooms.remove(room.0 as usize);
+        self.handed.remove(&room);
         self.undelivered -= entry.clear(&mut self.lists);
         self.interest.leave(&entry.topic, self.worker);
         self.by_name.remove(entry.topic.name());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::members::Members;
 use super::runs::{Lists, Runs};
 use super::{EdgeId, Member, Sealed, TopicEntry};
+use crate::id::SubscriberId;
 use crate::limits::{
     DELIVERY_BYTES_MAX, GATHERED_BYTES_MAX, MERGED_BYTES_MAX, MERGED_RUN_BYTES_MAX,
 };
@@ -76,6 +77,11 @@ impl Room {
         self.gathered >= max
     }
 
+    /// Bytes of memory of what waits for a delivery to begin.
+    pub(super) fn gathered(&self) -> usize {
+        self.gathered
+    }
+
     /// What waits for a delivery to begin, but for what is not sealed.
     pub(super) fn waiting(&self) -> impl Iterator<Item = &Arc<Encoded>> {
         self.sealed.as_slice().iter().chain(self.mail.as_slice())
@@ -119,6 +125,27 @@ impl Room {
             Arc::get_mut(&mut copy).expect("it is fresh").append(&frames);
             self.gathered += copy.weight();
             self.mail.push(copy, lists);
+        }
+        self.gathered - before
+    }
+
+    /// Nothing that has gathered is for this one; gives the bytes that noting it takes. Others have
+    /// what is sealed too, so of that there is a copy.
+    pub(super) fn except_gathered(&mut self, who: SubscriberId) -> usize {
+        let before = self.gathered;
+        if let Some(pending) = &mut self.pending {
+            let frames = Arc::get_mut(pending).expect("pending frames are given to nobody");
+            self.gathered -= frames.weight();
+            frames.except_all(who);
+            self.gathered += frames.weight();
+        }
+        let runs = [&mut self.sealed, &mut self.mail].into_iter().flat_map(Runs::as_mut_slice);
+        for run in runs {
+            let mut copy = run.copy();
+            copy.except_all(who);
+            copy.sort_excepts();
+            self.gathered = self.gathered - run.weight() + copy.weight();
+            *run = Arc::new(copy);
         }
         self.gathered - before
     }

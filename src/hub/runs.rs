@@ -32,6 +32,15 @@ impl Runs {
         }
     }
 
+    /// The same, to be replaced by others.
+    pub(super) fn as_mut_slice(&mut self) -> &mut [Arc<Encoded>] {
+        match self {
+            Self::None => &mut [],
+            Self::One(run) => std::slice::from_mut(run),
+            Self::Several(list) => list,
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         matches!(self, Self::None)
     }

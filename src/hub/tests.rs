@@ -54,6 +54,77 @@ fn members_come_and_go_in_any_order() {
     assert_eq!((hub.rooms(), hub.edges.len(), hub.by_name.len()), (0, 0, 0));
 }
 
+/// What a connection publishes here, to others too, and what comes by mail.
+fn publish_some(hub: &mut Hub, edge: EdgeId, number: u8) {
+    let conn = ConnId { index: 1, generation: 9 };
+    hub.publish(edge, Kind::Text, &[number, b'a']);
+    hub.publish_to_others(edge, conn, Kind::Text, &[number, b'b']);
+    let mut frames = Encoded::default();
+    frames.push(Kind::Text, &[number, b'm']);
+    let sealed = mail(hub, "a", Arc::new(frames));
+    hub.receive(sealed);
+}
+
+/// Delivers all to the end; gives what a connection has got of it.
+fn delivered_to(hub: &mut Hub, room: RoomId, conn: ConnId) -> Vec<[u8; 2]> {
+    let who = SubscriberId { worker: WorkerId(0), conn };
+    let mut got = Vec::new();
+    while hub.has_gathered(room) || hub.is_under_way(room) {
+        hub.seal(room);
+        hub.begin(room);
+        let (runs, members) = hub.slice(room, usize::MAX);
+        let count = members.len();
+        if members.iter().any(|member| member.slot == conn.index) {
+            for run in runs {
+                let excepts = run.excepts_of(who);
+                let mut bytes = Vec::new();
+                excepts.clone().for_each(|number| bytes.extend(run.before_except(number)));
+                match excepts.last() {
+                    Some(last) => bytes.extend(run.behind_except(last)),
+                    None => bytes.extend(run.bytes(Form::Plain)),
+                }
+                got.extend(bytes.chunks(4).map(|frame| [frame[2], frame[3]]));
+            }
+        }
+        hub.advance(room, count);
+    }
+    got
+}
+
+#[test]
+fn who_comes_back_does_not_get_again_what_it_has_had() {
+    for (published, sealed) in [(0, false), (1, false), (2, false), (1, true), (2, true)] {
+        let mut hub = hub();
+        let conn = ConnId { index: 1, generation: 9 };
+        for slot in [0, 5] {
+            join(&mut hub, "a", slot, 0);
+        }
+        let mut edge = join(&mut hub, "a", 1, 0);
+        let room = hub.room_of(edge);
+        // One is under way, so that what follows gathers.
+        hub.publish(edge, Kind::Text, b"0!");
+        hub.seal(room);
+        hub.begin(room);
+        for number in 0..published {
+            publish_some(&mut hub, edge, number);
+            if sealed {
+                hub.seal(room);
+            }
+        }
+        for _ in 0..3 {
+            hub.note_handed(edge);
+            leave(&mut hub, edge);
+            edge = join(&mut hub, "a", 1, 0);
+            hub.except_handed(edge, conn);
+        }
+        publish_some(&mut hub, edge, 7);
+        assert!(hub.is_under_way(room), "the others have still to get it");
+        let got = delivered_to(&mut hub, room, conn);
+        assert_eq!(got, [*b"\x07a", *b"\x07m"], "{published} {sealed}");
+        assert_eq!((hub.undelivered(), hub.handed.len()), (0, 0));
+    }
+}
+
 #[test]
 fn what_is_published_in_a_turn_is_one_run_per_room() {
     let mut hub = hub();
@@ -176,16 +247,20 @@ fn a_room_is_full_until_what_has_gathered_is_on_its_way() {
     let room = hub.room_of(places[0]);
     let quarter = vec![0; GATHERED / 4];
     (0..3).for_each(|_| hub.publish(places[0], Kind::Binary, &quarter));
-    assert!(!hub.is_full(places[0]));
+    assert!(!hub.is_full(hub.room_of(places[0])));
     hub.publish(places[0], Kind::Binary, &quarter);
-    assert!(hub.is_full(places[0]) && hub.is_full(places[1]) && !hub.is_behind());
+    assert!(
+        hub.is_full(hub.room_of(places[0]))
+            && hub.is_full(hub.room_of(places[1]))
+            && !hub.is_behind()
+    );
     hub.seal(room);
     hub.begin(room);
-    assert!(!hub.is_full(places[0]), "it is on its way");
+    assert!(!hub.is_full(hub.room_of(places[0])), "it is on its way");
     hub.publish(places[0], Kind::Binary, &quarter);
-    assert!(hub.is_full(places[0]), "less may gather behind a delivery");
+    assert!(hub.is_full(hub.room_of(places[0])), "less may gather behind a delivery");
     hub.advance(room, 2);
-    assert!(!hub.is_full(places[0]));
+    assert!(!hub.is_full(hub.room_of(places[0])));
 }
 
 const GATHERED: usize = crate::limits::GATHERED_BYTES_MAX;

@@ -77,25 +77,37 @@ impl Part {
         }
     }
 
+    /// The run that it keeps.
+    fn frames(&self) -> Option<&Arc<Encoded>> {
+        match self {
+            Self::Shared(frames, _) | Self::Before(frames, _) | Self::Behind(frames, _) => {
+                Some(frames)
+            }
+            Self::Owned(_) | Self::Static(_) => None,
+        }
+    }
+
+    /// Each part of a run is one of those who share it.
     fn share(&self) -> usize {
         size_of::<Self>()
             + match self {
-                Self::Shared(frames, _) => frames.memory() / Arc::strong_count(frames),
                 Self::Owned(buffer) => buffer.bytes.capacity(),
-                Self::Static(_) => 0,
-                Self::Before(frames, _) | Self::Behind(frames, _) => {
-                    self.bytes().len() / Arc::strong_count(frames)
-                }
+                _ => self.frames().map_or(0, |run| run.memory() / Arc::strong_count(run)),
             }
     }
 
-    fn memory(&self) -> usize {
+    /// Behind others: of a run that has several parts here, with copies of short ones between
+    /// them, the first one counts.
+    fn memory(&self, before: &[Self]) -> usize {
         let bytes = match self {
             Self::Shared(frames, _) => frames.memory(),
             Self::Owned(buffer) => buffer.bytes.len(),
             Self::Static(_) => 0,
-            // What is left out does not count, or a run would count as often as it has parts here.
-            Self::Before(..) | Self::Behind(..) => self.bytes().len(),
+            Self::Before(frames, _) | Self::Behind(frames, _) => {
+                let mut known = before.iter().rev().take(2).filter_map(Self::frames);
+                let is_known = known.any(|known| Arc::ptr_eq(known, frames));
+                if is_known { 0 } else { frames.memory() }
+            }
         };
         size_of::<Self>() + bytes
     }
@@ -105,7 +117,7 @@ impl Parts {
     /// Adds a run at the end.
     pub fn push(&mut self, part: Part) {
         self.bytes += part.bytes().len();
-        self.memory += part.memory();
+        self.memory += part.memory(&self.list);
         self.list.push(part);
     }
 

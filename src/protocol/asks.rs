@@ -42,6 +42,8 @@ pub struct Asks {
 struct Open {
     generation: u32,
     questions: VecDeque<(Ticket, State)>,
+    /// Messages wait until this one is answered.
+    parked_on: Option<Ticket>,
     /// Messages that came while the connection was parked.
     messages: VecDeque<(Kind, Box<[u8]>)>,
     bytes: usize,
@@ -68,9 +70,39 @@ impl Asks {
         Some(ticket)
     }
 
-    /// Takes the questions that were asked since the last time.
+    /// Takes the questions that were asked since the last time, but for those of who is gone.
     pub fn take_unsent(&mut self) -> Vec<Question> {
-        std::mem::take(&mut self.unsent)
+        let mut unsent = std::mem::take(&mut self.unsent);
+        unsent.retain(|question| self.of(question.conn).is_some());
+        unsent
+    }
+
+    /// Whether anything was asked since the last time.
+    #[must_use]
+    pub fn has_unsent(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    /// Has the messages of a connection wait for the answer to its last question; false if it asks
+    /// nothing.
+    pub fn park(&mut self, conn: ConnId) -> bool {
+        let Some(open) = self.of_mut(conn) else { return false };
+        open.parked_on = open.questions.back().map(|(ticket, _)| *ticket);
+        open.parked_on.is_some()
+    }
+
+    /// Whether the messages of a connection have waited for this answer, and for no later one.
+    pub fn unpark(&mut self, conn: ConnId, ticket: Ticket) -> bool {
+        let open = self.of_mut(conn);
+        open.is_some_and(|open| open.parked_on.take_if(|on| *on == ticket).is_some())
+    }
+
+    /// Whether a question waits for its answer.
+    #[must_use]
+    pub fn is_open(&self, conn: ConnId, ticket: Ticket) -> bool {
+        self.of(conn).is_some_and(|open| {
+            open.questions.iter().any(|(it, state)| *it == ticket && matches!(state, State::Open))
+        })
     }
 
     /// Whether nobody asks anything.
@@ -78,6 +110,12 @@ impl Asks {
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
+    }
+
+    /// How many connections wait for answers.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.open.len()
     }
 
     /// Whether a connection waits for any answer.
@@ -128,6 +166,12 @@ impl Asks {
         Some(message)
     }
 
+    /// Whether messages of a connection were kept.
+    #[must_use]
+    pub fn has_messages(&self, conn: ConnId) -> bool {
+        self.of(conn).is_some_and(|open| !open.messages.is_empty())
+    }
+
     /// Bytes of memory that wait for a connection's answers.
     #[must_use]
     pub fn memory(&self, conn: ConnId) -> usize {
@@ -138,7 +182,6 @@ impl Asks {
     pub fn forget(&mut self, conn: ConnId) {
         if self.of(conn).is_some() {
             self.open.remove(&conn.index);
-            self.unsent.retain(|question| question.conn != conn);
         }
     }
 
@@ -161,6 +204,7 @@ impl Open {
         Self {
             generation: conn.generation,
             questions: VecDeque::new(),
+            parked_on: None,
             messages: VecDeque::new(),
             bytes: 0,
         }
@@ -192,6 +236,35 @@ mod tests {
         let answers = std::iter::from_fn(|| asks.next_answer(CONN)).map(|(_, it)| number(it));
         assert_eq!(answers.collect::<Vec<_>>(), [Some(0), None, Some(2)]);
         assert!(!asks.is_asking(CONN));
+    }
+
+    #[test]
+    fn messages_wait_for_the_answer_at_which_they_were_parked() {
+        let mut asks = Asks::default();
+        assert!(!asks.park(CONN), "it asks nothing");
+        let [first, second] = [(); 2].map(|()| asks.ask(CONN, Box::new(())).expect("room"));
+        assert!(asks.park(CONN));
+        asks.keep(CONN, Kind::Text, b"kept");
+        let third = asks.ask(CONN, Box::new(())).expect("room");
+        assert!(!asks.unpark(CONN, first) && !asks.unpark(CONN, third));
+        assert!(asks.is_open(CONN, second) && asks.answered(CONN, second, None));
+        assert!(!asks.is_open(CONN, second));
+        assert!(asks.unpark(CONN, second) && !asks.unpark(CONN, second), "once");
+        assert!(asks.has_messages(CONN) && asks.next_message(CONN).is_some());
+        assert!(!asks.has_messages(CONN));
+    }
+
+    #[test]
+    fn nobody_asks_for_who_has_gone() {
+        let mut asks = Asks::default();
+        for conn in [CONN, ConnId { index: 4, generation: 0 }] {
+            asks.ask(conn, Box::new(())).expect("room");
+        }
+        asks.forget(CONN);
+        assert!(asks.has_unsent());
+        let asked: Vec<u32> = asks.take_unsent().iter().map(|it| it.conn.index).collect();
+        assert_eq!(asked, [4]);
+        assert!(!asks.has_unsent());
     }
 
     #[test]

@@ -4,8 +4,9 @@ use std::any::Any;
 use std::time::Duration;
 
 use super::asks::{Asks, Ticket};
-use crate::hub::{EdgeId, Hub};
+use crate::hub::{EdgeId, Hub, RoomId};
 use crate::id::ConnId;
+use crate::limits::{SUBSCRIPTIONS_MAX, TOPIC_BYTES_MAX};
 use crate::outgoing::{Outgoing, Pool};
 use crate::stats::Counters;
 use crate::websocket::{Compressor, put_message};
@@ -27,6 +28,8 @@ pub struct Context<'a> {
     pub(crate) counters: &'a Counters,
     /// What the call has cost beside the message itself, in units of a turn's budget.
     pub(crate) cost: usize,
+    /// Where it has published last by the name of a topic.
+    pub(crate) published: Option<RoomId>,
 }
 
 /// What one connection has coming, and what its messages are made with.
@@ -105,9 +108,16 @@ impl Context<'_> {
 
     /// Subscribes this connection to a topic, which is there as long as anybody is subscribed to
     /// it. It gets nothing that was published before, unless that waits for a delivery that is
-    /// under way.
-    pub fn subscribe(&mut self, topic: &str) {
-        self.staged.0.push(Step::Subscribe(topic.to_owned()));
+    /// under way. False, and nothing is done, if it has [`SUBSCRIPTIONS_MAX`] or the name is longer
+    /// than [`TOPIC_BYTES_MAX`].
+    pub fn subscribe(&mut self, topic: &str) -> bool {
+        let steps = self.staged.0.len();
+        let has_room = self.hub.count(self.conn.index, self.edges) + steps < SUBSCRIPTIONS_MAX;
+        let may = has_room && topic.len() <= TOPIC_BYTES_MAX;
+        if may {
+            self.staged.0.push(Step::Subscribe(topic.to_owned()));
+        }
+        may
     }
 
     /// Ends a subscription. What was published before comes before all that is sent from here on.
@@ -140,6 +150,7 @@ impl Context<'_> {
         if let Some(edge) = edge {
             self.counters.messages_encoded.add(1);
             self.hub.publish(edge, kind, payload);
+            self.published = Some(self.hub.room_of(edge));
         }
         edge.is_some()
     }

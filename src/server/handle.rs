@@ -35,6 +35,8 @@ struct Desk {
     deflater: Option<Box<Deflater>>,
     /// Questions that were received and not told to anybody.
     asked: VecDeque<(WorkerId, Question)>,
+    /// How many there are who are told.
+    listeners: usize,
 }
 
 /// How long somebody sleeps here at once: where several do, the one that is woken may not be the
@@ -74,7 +76,7 @@ impl std::error::Error for Busy {}
 
 impl Control {
     pub(super) fn new(mail: Mail<EventWaker>, interest: Arc<Interest>, waker: EventWaker) -> Self {
-        let desk = Mutex::new(Desk { mail, deflater: None, asked: VecDeque::new() });
+        let desk = Mutex::new(Desk { mail, deflater: None, asked: VecDeque::new(), listeners: 0 });
         Self(Arc::new(Inner { desk, interest, waker }))
     }
 
@@ -83,12 +85,19 @@ impl Control {
     }
 
     pub(super) fn questions(&self) -> Questions {
+        let mut desk = self.desk();
+        desk.listeners += 1;
+        desk.mail.set_answering(true);
         Questions(self.clone())
     }
 
-    /// Sleeps until there is mail, or room for what waits here, or for that long.
-    fn nap(&self, span: Duration) -> io::Result<()> {
-        let may_sleep = self.desk().mail.may_sleep();
+    /// Sleeps until there is what may be waited for, or for that long.
+    fn nap(
+        &self,
+        span: Duration,
+        may_sleep: impl FnOnce(&mut Mail<EventWaker>) -> bool,
+    ) -> io::Result<()> {
+        let may_sleep = may_sleep(&mut self.desk().mail);
         let result = if may_sleep { self.0.waker.wait(span) } else { Ok(()) };
         self.desk().mail.wake_up();
         result
@@ -113,7 +122,7 @@ impl Handle {
         let Self(control) = self;
         while must_wait {
             // Whatever poll(2) says, the next round looks again.
-            let _ = control.nap(NAP);
+            let _ = control.nap(NAP, Mail::may_wait);
             let mail = &mut control.desk().mail;
             let _: Posted = mail.forward_all();
             must_wait = mail.is_congested();
@@ -153,21 +162,50 @@ impl Questions {
         if let Some(asked) = self.take() {
             return Ok(Some(asked));
         }
-        self.0.nap(timeout.min(NAP))?;
+        self.0.nap(timeout.min(NAP), Mail::may_sleep)?;
         Ok(self.take())
     }
 
+    /// Whether the server has ended: nobody asks any more.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        let desk = self.0.desk();
+        desk.asked.is_empty() && desk.mail.is_alone()
+    }
+
     fn take(&mut self) -> Option<Asked> {
-        let Desk { mail, asked, .. } = &mut *self.0.desk();
+        let (worker, Question { conn, ticket, body }) = self.0.desk().next_question()?;
+        let control = self.0.clone();
+        Some(Asked { control, worker, conn, ticket, body: Some(body), is_answered: false })
+    }
+}
+
+/// Nobody answers what is asked from here on, nor what lies here, if this was the last.
+impl Drop for Questions {
+    fn drop(&mut self) {
+        let mut desk = self.0.desk();
+        desk.listeners -= 1;
+        if desk.listeners > 0 {
+            return;
+        }
+        desk.mail.set_answering(false);
+        while let Some((worker, Question { conn, ticket, .. })) = desk.next_question() {
+            let envelope = Envelope::Answer(conn, ticket, None);
+            desk.mail.send(worker.index(), envelope, &mut Posted::default());
+        }
+    }
+}
+
+impl Desk {
+    fn next_question(&mut self) -> Option<(WorkerId, Question)> {
+        let Self { mail, asked, .. } = self;
         let _: Posted = mail.forward_all();
         if asked.is_empty()
             && let Some(Envelope::Ask(worker, questions)) = mail.receive()
         {
             asked.extend(questions.into_iter().map(|question| (worker, question)));
         }
-        let (worker, Question { conn, ticket, body }) = asked.pop_front()?;
-        let control = self.0.clone();
-        Some(Asked { control, worker, conn, ticket, body: Some(body), is_answered: false })
+        asked.pop_front()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Messages encoded once for all who get them.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -79,6 +80,23 @@ impl Encoded {
     pub fn except(&mut self, who: SubscriberId) {
         let message = self.messages.len().checked_sub(1).expect("there is a message");
         self.excepts.push(Except { who, message: message as u32 });
+    }
+
+    /// No message that is there by now is for this one; the caller is still the only owner.
+    pub fn except_all(&mut self, who: SubscriberId) {
+        let known = self.excepts.iter().filter(|except| except.who == who);
+        let known: HashSet<u32> = known.map(|except| except.message).collect();
+        let others = (0..self.messages.len() as u32).filter(|message| !known.contains(message));
+        self.excepts.extend(others.map(|message| Except { who, message }));
+    }
+
+    /// The same messages once more, for the same receivers, in no form but the plain one.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let mut copy = Self::default();
+        copy.append(self);
+        copy.excepts.clone_from(&self.excepts);
+        copy
     }
 
     /// Makes what somebody is not to get ready to be found, when all is there.

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::driver::Wake;
 use crate::hub::{Hub, Interest};
 use crate::id::ConnId;
-use crate::limits::RESERVED_CONNECTIONS_MAX;
+use crate::limits::{RESERVED_CONNECTIONS_MAX, TIMER_TICK};
 use crate::protocol::{Asks, Builtin, Protocols, Staged};
 use crate::stats::Counters;
 use crate::websocket::{Compressor, Scratch};
@@ -251,6 +251,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         }
         consider(parts.life.timers.until_next(now));
         consider(parts.life.unfinished.next_look(now));
+        consider(parts.said.asks.has_unsent().then_some(TIMER_TICK));
         consider(parts.life.asked.next_look(now));
         consider(parts.life.wakes.until_next(now));
         consider(parts.memory.shedding.next_look(now));

@@ -31,7 +31,7 @@ use life::{Question, ending, goodbye, heartbeat, progress, unfinished};
 use memory::{shedding, trim};
 
 use self::budget::Phase;
-use self::core::Core;
+use self::core::{Core, Parts};
 use crate::driver::{Completion, Driver, Listener, ListenerId};
 use crate::limits::ACCEPT_COST;
 use crate::protocol::{Builtin, Protocols};
@@ -152,6 +152,14 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
     /// Its mail, for tests that carry it out of order.
     pub fn mail(&mut self) -> &mut Mail<D::Waker> {
         &mut self.core.parts.mail
+    }
+
+    /// What connections that have gone may have left: topics, bytes that are not delivered, open
+    /// questions, pongs that wait. For tests that nothing is.
+    #[must_use]
+    pub fn leftovers(&self) -> [usize; 4] {
+        let Parts { hub, said, pongs, .. } = &self.core.parts;
+        [hub.rooms(), hub.undelivered(), said.asks.connections(), pongs.waiting.len()]
     }
 
     fn sleep(&mut self) -> io::Result<()> {

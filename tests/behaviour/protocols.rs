@@ -17,6 +17,8 @@ on_both!(
     a_protocol_of_ones_own_is_one_line_in_the_list,
     messages_wait_for_an_answer_and_pings_do_not,
     an_answer_that_nobody_gives_is_one_too,
+    where_nobody_answers_nobody_waits,
+    those_who_answer_hear_of_the_end,
     who_publishes_to_others_does_not_get_it,
     who_is_closed_and_does_not_answer_is_gone_soon,
     the_handle_publishes_to_every_worker_in_order
@@ -151,6 +153,47 @@ fn an_answer_that_nobody_gives_is_one_too(backend: Backend) {
     assert_eq!(said(&mut client), "nobody");
     client.write(&text("name:stop"));
     thread.join().expect("it was told to stop");
+}
+
+fn where_nobody_answers_nobody_waits(backend: Backend) {
+    let (server, address) = start(backend, 2);
+    let mut clients = [(); 4].map(|()| Client::open(&address, "/counter"));
+    let ask = |clients: &mut [Client]| {
+        clients.iter_mut().for_each(|client| client.write(&[text("name:x"), text("who")].concat()));
+    };
+    let hear = |clients: &mut [Client]| {
+        for client in clients {
+            assert_eq!([said(client), said(client)], ["not named", "nobody"]);
+        }
+    };
+    clients.iter_mut().for_each(|client| assert_eq!(said(client), "welcome"));
+    ask(&mut clients);
+    hear(&mut clients);
+    let (mut first, second) = (server.questions(), server.questions());
+    ask(&mut clients);
+    drop(second);
+    // One is taken and not answered, and the others are left lying.
+    while first.next(Duration::from_secs(1)).expect("poll works").is_none() {}
+    drop(first);
+    hear(&mut clients);
+    ask(&mut clients);
+    hear(&mut clients);
+    assert_eq!(server.counts().questions_unanswered, 0, "none was waited for");
+}
+
+fn those_who_answer_hear_of_the_end(backend: Backend) {
+    let (server, _address) = start(backend, 2);
+    let mut questions = server.questions();
+    assert!(!questions.has_ended());
+    let thread = thread::spawn(move || {
+        while !questions.has_ended() {
+            let asked = questions.next(Duration::from_secs(100)).expect("poll works");
+            assert!(asked.is_none(), "nobody asks");
+        }
+    });
+    server.stop();
+    server.join().expect("no worker fails");
+    thread.join().expect("it has ended");
 }
 
 fn who_is_closed_and_does_not_answer_is_gone_soon(backend: Backend) {

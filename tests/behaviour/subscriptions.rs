@@ -1,19 +1,26 @@
 //! Many subscriptions of one connection, by a protocol of this test: `+T` subscribes to T, `-T`
-//! ends that, `T=M` publishes M in T.
+//! ends that, `T=M` publishes M in T, `talk` has it say something large again and again.
 
+use std::thread;
 use std::time::Duration;
 
 use testkit::client::{Address, Client, ping, text};
 use throng::config::{Backend, Config, ListenAddr};
 use throng::http::{Request, Subprotocols};
+use throng::limits::{SUBSCRIPTIONS_MAX, TOPIC_BYTES_MAX};
 use throng::protocol::{Context, Flow, Opening, Protocol, Route};
 use throng::server::Server;
 use throng::wire::{CloseCode, Kind};
 
+use crate::support::comes_to_hold;
+
 on_both!(
     replies_and_publications_are_in_their_order,
     each_gets_what_it_is_subscribed_to_and_nothing_else,
-    ten_thousand_subscriptions_come_and_go
+    ten_thousand_subscriptions_come_and_go,
+    subscriptions_and_names_are_bounded,
+    who_floods_any_of_its_topics_waits_for_the_members,
+    who_does_not_take_what_is_said_unasked_is_closed
 );
 
 #[derive(Debug)]
@@ -33,8 +40,10 @@ impl Protocol for Topics {
     fn message((): &(), (): &mut (), cx: &mut Context<'_>, _: Kind, said: &[u8]) -> Flow {
         let said = String::from_utf8_lossy(said);
         if let Some(topic) = said.strip_prefix('+') {
-            cx.send(Kind::Text, format!("in {topic}").as_bytes());
-            cx.subscribe(topic);
+            let word = if cx.subscribe(topic) { "in" } else { "not" };
+            cx.send(Kind::Text, format!("{word} {topic}").as_bytes());
+        } else if said == "talk" {
+            return Self::due(&(), &mut (), cx);
         } else if let Some(topic) = said.strip_prefix('-') {
             cx.unsubscribe(topic);
             cx.send(Kind::Text, format!("out {topic}").as_bytes());
@@ -47,7 +56,16 @@ impl Protocol for Topics {
         }
         Flow::Next
     }
+
+    fn due((): &(), (): &mut (), cx: &mut Context<'_>) -> Flow {
+        cx.send(Kind::Binary, &[7; LARGE]);
+        cx.wake_in(Duration::from_millis(20));
+        Flow::Next
+    }
 }
+
+/// Bytes of a large message.
+const LARGE: usize = 64 << 10;
 
 throng::protocols! {
     /// What these servers speak.
@@ -58,7 +76,10 @@ throng::protocols! {
 fn start(backend: Backend) -> (Server, Address) {
     let listen = vec!["127.0.0.1:0".parse().expect("it is an address")];
     let ping_interval = Duration::ZERO;
-    let config = Config { listen, workers: 2, backend, ping_interval, ..Config::default() };
+    let send_timeout = Duration::ZERO;
+    let workers = 2;
+    let config =
+        Config { listen, workers, backend, ping_interval, send_timeout, ..Config::default() };
     let server = Server::start_with::<OnlyTopics>(config, Setups::default());
     let server = server.expect("nothing is in the way");
     let ListenAddr::Tcp(address) = server.addresses()[0] else { panic!("TCP was asked for") };
@@ -155,4 +176,68 @@ fn ten_thousand_subscriptions_come_and_go(backend: Backend) {
     assert_eq!(said(&mut other), "in 0");
     server.handle().publish("0", Kind::Text, b"still here").expect("nobody is behind");
     assert_eq!(said(&mut other), "still here");
+}
+
+fn subscriptions_and_names_are_bounded(backend: Backend) {
+    let (_server, address) = start(backend);
+    let mut client = Client::open(&address, "/topics");
+    for number in 0..SUBSCRIPTIONS_MAX {
+        client.write(&text(&format!("+{number}")));
+    }
+    for number in 0..SUBSCRIPTIONS_MAX {
+        assert_eq!(said(&mut client), format!("in {number}"));
+    }
+    let (long, longest) = ("a".repeat(TOPIC_BYTES_MAX + 1), "b".repeat(TOPIC_BYTES_MAX));
+    client.write(&texts(&["+more", "-0", "+more", "-1", &format!("+{long}")]));
+    client.write(&texts(&[&format!("+{longest}"), "more=said"]));
+    let heard: Vec<String> = (0..7).map(|_| said(&mut client)).collect();
+    let (long, longest) = (format!("not {long}"), format!("in {longest}"));
+    assert_eq!(heard, ["not more", "out 0", "in more", "out 1", &long, &longest, "said"]);
+}
+
+fn who_floods_any_of_its_topics_waits_for_the_members(backend: Backend) {
+    const MESSAGES: usize = 1000;
+    let (server, address) = start(backend);
+    // The flooded topic is the first, the last and one between of those that it is in.
+    let mut members = [(); 3].map(|()| Client::open(&address, "/topics"));
+    let mut publisher = Client::open(&address, "/topics");
+    for (name, member) in ["a", "b", "c"].iter().zip(&mut members) {
+        for client in [member, &mut publisher] {
+            client.write(&text(&format!("+{name}")));
+            assert_eq!(said(client), format!("in {name}"));
+        }
+    }
+    let mut reader = publisher.writer();
+    let writing = thread::spawn(move || {
+        for number in 0..MESSAGES {
+            for name in ["a", "b", "c"] {
+                publisher.write(&text(&format!("{name}={number}{}", ".".repeat(LARGE))));
+            }
+        }
+    });
+    let reading = members.map(|mut member| {
+        thread::spawn(move || {
+            for number in 0..MESSAGES {
+                let heard = said(&mut member);
+                assert_eq!(heard.trim_end_matches('.'), number.to_string());
+            }
+        })
+    });
+    // What it publishes comes back to itself.
+    for _ in 0..3 * MESSAGES {
+        said(&mut reader);
+    }
+    reading.into_iter().for_each(|thread| thread.join().expect("all has come"));
+    writing.join().expect("all was read");
+    assert_eq!(server.counts().closed_slow, 0);
+}
+
+fn who_does_not_take_what_is_said_unasked_is_closed(backend: Backend) {
+    let (server, address) = start(backend);
+    let mut client = Client::open(&address, "/topics");
+    client.write(&text("talk"));
+    assert!(comes_to_hold(|| server.counts().closed_slow == 1));
+    // What its kernel and ours had, and a queue that was closed at a megabyte.
+    let sent = server.counts().bytes_sent as usize;
+    assert!(sent < 32 << 20, "{sent} bytes");
 }

@@ -7,6 +7,10 @@ use throng::wire::mask::unmask;
 
 use crate::deflate::{deflate, inflate};
 use crate::message::{self, BINARY, TEXT};
+use crate::script::{self, Actor};
+
+/// What some say to a script is so long that little of it is kept for who is parked.
+const LONG: usize = 30_000;
 
 /// In the first byte of a frame: what it begins is deflated.
 const RSV1: u8 = 0x40;
@@ -60,10 +64,24 @@ pub(crate) struct Client {
     pub(crate) heard: BTreeMap<u32, (u32, u32)>,
     pings: u32,
     pongs: u32,
+    /// For each ping, the messages before it.
+    before_pings: Vec<u32>,
+    /// Bytes of each message.
+    lengths: Vec<usize>,
+    /// What looks at what comes, of one that speaks the script.
+    pub(crate) actor: Option<Actor>,
+    /// Deliveries and the replies behind them change places, by a fault.
+    swaps: bool,
 }
 
 impl Client {
-    pub(crate) fn new(id: u32, link: Link, mut rng: Rng) -> Self {
+    pub(crate) fn new(
+        id: u32,
+        link: Link,
+        mut rng: Rng,
+        actor: Option<Actor>,
+        swaps: bool,
+    ) -> Self {
         let manner = match rng.below(12) {
             0 => Manner::Deaf,
             1 => Manner::Resets,
@@ -72,9 +90,14 @@ impl Client {
             4 => Manner::Breaks,
             _ => Manner::Polite,
         };
-        let room = (!rng.one_in(5)).then(|| ROOMS[rng.below(ROOMS.len())]);
+        let is_in_room = actor.is_none() && !rng.one_in(5);
+        let room = is_in_room.then(|| ROOMS[rng.below(ROOMS.len())]);
         let deflates = rng.one_in(3);
-        let path = room.map_or_else(|| "/echo".into(), |room| format!("/room/{room}"));
+        let path = match (room, &actor) {
+            (Some(room), _) => format!("/room/{room}"),
+            (None, Some(_)) => format!("{}{id}", script::PATH),
+            (None, None) => "/echo".to_owned(),
+        };
         let offer = if deflates { EXTENSION } else { "" };
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -99,6 +122,10 @@ impl Client {
             heard: BTreeMap::new(),
             pings: 0,
             pongs: 0,
+            before_pings: Vec::new(),
+            lengths: Vec::new(),
+            actor,
+            swaps,
             rng,
         }
     }
@@ -129,6 +156,16 @@ impl Client {
         self.link.write(&std::mem::take(&mut self.outgoing));
         self.sent = self.queued;
         Ok(())
+    }
+
+    /// Whether it means to stay, and may.
+    pub(crate) fn is_polite(&self) -> bool {
+        self.manner == Manner::Polite && !self.actor.as_ref().is_some_and(Actor::is_closed)
+    }
+
+    /// Whether it is there and is to be told all.
+    pub(crate) fn is_here(&self) -> bool {
+        self.is_polite() && self.is_open && !self.is_ended()
     }
 
     /// Whether the server ended the connection.
@@ -171,9 +208,14 @@ impl Client {
     fn queue_message(&mut self) {
         let several = 1 + self.rng.below(3);
         for _ in 0..several.min((self.to_send - self.queued) as usize) {
-            let longest = [10, 200, 2000][self.rng.below(3)];
+            let is_long = self.actor.is_some() && self.rng.one_in(12);
+            let longest = if is_long { LONG } else { [10, 200, 2000][self.rng.below(3)] };
             let payload = message::make(self.id, self.queued, self.rng.below(longest));
+            if let Some(actor) = &self.actor {
+                actor.invent(self.queued, &mut self.rng);
+            }
             self.queued += 1;
+            self.lengths.push(payload.len());
             self.queue_frames(&payload);
         }
     }
@@ -194,6 +236,7 @@ impl Client {
                 let ping = self.frame(0x89, &self.pings.to_be_bytes());
                 self.outgoing.extend(ping);
                 self.pings += 1;
+                self.before_pings.push(self.queued - u32::from(!behind.is_empty()));
             }
             if behind.is_empty() {
                 return;
@@ -239,7 +282,14 @@ impl Client {
             self.incoming.drain(..end + 4);
             self.is_open = true;
         }
-        while let Some((first, payload)) = self.take_frame()? {
+        let mut frames = Vec::new();
+        while let Some(frame) = self.take_frame()? {
+            frames.push(frame);
+        }
+        if self.swaps {
+            swap_replies(&mut frames);
+        }
+        for (first, payload) in frames {
             self.check(first, &payload)?;
         }
         Ok(!came.is_empty())
@@ -291,10 +341,24 @@ impl Client {
         match number.filter(|number| (self.pongs..self.pings).contains(number)) {
             Some(number) => {
                 self.pongs = number + 1;
-                Ok(())
+                self.check_before_pong(self.before_pings[number as usize])
             }
             None => Err(format!("client {}: a pong of {payload:?}", self.id)),
         }
+    }
+
+    /// A pong comes behind what the messages before the ping have brought to their sender.
+    fn check_before_pong(&self, messages: u32) -> Result<(), String> {
+        let heard = self.heard.get(&self.id).map_or(0, |(next, _)| *next);
+        if self.actor.is_none() && heard < messages {
+            return Err(format!("client {}: a pong before {heard} of {messages}", self.id));
+        }
+        Ok(())
+    }
+
+    /// Bytes of the messages behind so many.
+    pub(crate) fn bytes_behind(&self, messages: u32) -> usize {
+        self.lengths[messages as usize..].iter().sum()
     }
 
     /// Whether the last of its pings was answered.
@@ -305,6 +369,9 @@ impl Client {
     fn answer_close(&mut self, payload: &[u8]) -> Result<(), String> {
         let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
         self.close_code = Some(code.ok_or("a close frame without a code")?);
+        if let Some(actor) = &self.actor {
+            actor.check_close()?;
+        }
         if !self.is_done {
             let close = self.frame(0x88, payload);
             // What was being written must end first, or the close frame would stand inside it.
@@ -315,6 +382,9 @@ impl Client {
     }
 
     fn check_message(&mut self, first: u8, payload: &[u8]) -> Result<(), String> {
+        if let Some(actor) = &mut self.actor {
+            return actor.check(payload);
+        }
         let Some((sender, number)) = message::parse(first, payload) else {
             return Err(format!("client {}: damage in {first:02x} {payload:?}", self.id));
         };
@@ -330,5 +400,16 @@ impl Client {
         }
         *next += 1;
         Ok(())
+    }
+}
+
+/// Lets each reply and each pong overtake a delivery before it.
+fn swap_replies(frames: &mut [(u8, Vec<u8>)]) {
+    let is_reply =
+        |(first, payload): &(u8, Vec<u8>)| *first == 0x8a || payload.starts_with(b"left");
+    for at in 1..frames.len() {
+        if is_reply(&frames[at]) && frames[at - 1].0 & 0x0f <= 2 && !is_reply(&frames[at - 1]) {
+            frames.swap(at - 1, at);
+        }
     }
 }

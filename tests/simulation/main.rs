@@ -6,29 +6,41 @@ mod client;
 mod cohort;
 mod deflate;
 mod ends;
+mod faults;
 mod lingering;
 mod message;
 mod requests;
+mod script;
 mod turns;
 mod visitor;
 mod world;
 mod wrap;
 
+use faults::Fault;
+use std::collections::BTreeMap;
+
 use throng::stats::Counts;
-use world::{Fault, World};
+use world::World;
 
 const SEEDS: u64 = 1000;
 
+/// What the workers have counted, and the scripts.
+type Done = (Counts, BTreeMap<String, u64>);
+
 /// Runs one seed; what went wrong comes back with it.
-fn run(seed: u64, fault: Fault) -> Result<Counts, String> {
+fn run(seed: u64, fault: Fault) -> Result<Done, String> {
     let mut world = World::new(seed, fault);
     world.run().map_err(|what| format!("seed={seed}: {what}"))?;
-    Ok(world.counts())
+    Ok((world.counts(), world.tally()))
 }
 
 /// The seeds together must have met everything that is hard.
-fn check_coverage(all: &[Counts]) {
-    let sum = |count: fn(&Counts) -> u64| all.iter().map(count).sum::<u64>();
+fn check_coverage(all: &[Done]) {
+    let sum = |count: fn(&Counts) -> u64| all.iter().map(|(counts, _)| count(counts)).sum::<u64>();
+    for what in ["joined", "left", "parked", "answer", "full", "due", "closed", "former mail"] {
+        let count: u64 = all.iter().filter_map(|(_, tally)| tally.get(what)).sum();
+        assert!(count > 100, "{what}: {count} only");
+    }
     for (name, count) in [
         ("full mailboxes", sum(|c| c.mailbox_full)),
         ("overshoot", sum(|c| c.overshoot)),
@@ -39,6 +51,8 @@ fn check_coverage(all: &[Counts]) {
         ("pings", sum(|c| c.pings)),
         ("ends for want of a pong", sum(|c| c.closed_unresponsive)),
         ("wakes", sum(|c| c.wakes)),
+        ("questions that nobody has answered in time", sum(|c| c.questions_unanswered)),
+        ("answers that nobody waits for", sum(|c| c.answers_late)),
     ] {
         assert!(count > 100, "{name}: {count} only");
     }
@@ -75,30 +89,65 @@ fn the_same_seed_does_the_same() {
     }
 }
 
+/// Whether a fault is found on any seed, by one of these words.
+fn is_found(fault: Fault, words: &[&str]) -> bool {
+    let mut broken = (0..SEEDS).filter_map(|seed| run(seed, fault).err());
+    broken.any(|what| words.iter().any(|word| what.contains(word)))
+}
+
 #[test]
 fn mail_that_is_swapped_is_found() {
-    let mut broken = (0..SEEDS).filter_map(|seed| run(seed, Fault::SwappedMail).err());
-    let found = broken.any(|what| what.contains("out of order"));
-    assert!(found, "swapped envelopes break the order of some sender");
+    assert!(is_found(Fault::SwappedMail, &["out of order"]));
 }
 
 #[test]
 fn mail_that_is_lost_is_found() {
-    let mut broken = (0..SEEDS).filter_map(|seed| run(seed, Fault::LostMail).err());
-    let found = broken.any(|what| what.contains("out of order") || what.contains("heard up to"));
-    assert!(found, "a lost envelope is a gap for some receiver");
+    assert!(is_found(Fault::LostMail, &["out of order", "heard up to"]));
 }
 
 #[test]
 fn a_worker_that_is_not_woken_is_found() {
-    let mut broken = (0..SEEDS).filter_map(|seed| run(seed, Fault::LostWake).err());
-    let found = broken.any(|what| what.contains("sleeps beside its mail"));
-    assert!(found, "a worker that others take for awake misses mail");
+    assert!(is_found(Fault::LostWake, &["sleeps beside its mail"]));
 }
 
 #[test]
 fn a_worker_that_is_thought_to_have_no_members_is_found() {
-    let mut broken = (0..SEEDS).filter_map(|seed| run(seed, Fault::LateInterest).err());
-    let found = broken.any(|what| what.contains("out of order") || what.contains("heard up to"));
-    assert!(found, "what is published meanwhile does not come");
+    assert!(is_found(Fault::LateInterest, &["out of order", "heard up to"]));
+}
+
+#[test]
+fn mail_to_those_who_were_there_before_is_found() {
+    assert!(is_found(Fault::FormerMail, &["out of order"]));
+}
+
+#[test]
+fn a_reply_that_overtakes_a_delivery_is_found() {
+    assert!(is_found(Fault::SwappedFrames, &["heard up to"]), "the reply to an unsubscribe");
+    assert!(is_found(Fault::SwappedFrames, &["a pong before"]), "a pong");
+    assert!(is_found(Fault::EarlyReply, &["heard up to"]), "by the protocol");
+}
+
+#[test]
+fn a_delivery_behind_the_reply_to_an_unsubscribe_is_found() {
+    assert!(is_found(Fault::LateDelivery, &["a publication of no topic of its own"]));
+}
+
+#[test]
+fn an_answer_to_who_came_after_is_found() {
+    assert!(is_found(Fault::FormerAsker, &["an answer of another"]));
+}
+
+#[test]
+fn an_answer_that_is_told_twice_is_found() {
+    assert!(is_found(Fault::TwiceAnswered, &["answers out of order", "to no question"]));
+}
+
+#[test]
+fn a_question_that_is_lost_is_found() {
+    assert!(is_found(Fault::LostQuestion, &["a strange answer"]));
+}
+
+#[test]
+fn a_kept_message_that_is_dropped_is_found() {
+    assert!(is_found(Fault::DroppedMessage, &["a message out of order", "were not handled"]));
 }

@@ -1,5 +1,9 @@
 //! Some workers, some clients and a network, moved in an order that the seed decides.
 
+mod check;
+mod spoil;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -7,52 +11,46 @@ use std::time::{Duration, Instant};
 use throng::config::Config;
 use throng::driver::sim::{Net, Rng, SimDriver, SimWaker};
 use throng::driver::{Driver, Wake};
-use throng::id::WorkerId;
 use throng::limits::TURN_BUDGET;
 use throng::stats::{Counters, Counts};
-use throng::worker::{Posted, Shared, Worker, mailboxes};
+use throng::worker::{Shared, Worker, mailboxes_and_control};
 
 use crate::client::{Client, Manner, ROOMS};
+use crate::faults::Fault;
+use crate::script::{Actor, Outside, Pad, Setups, Simulated, TOPICS, topic_name};
 use crate::visitor::Visitor;
-
-/// What is done wrong on purpose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    None,
-    /// Two envelopes of a mailbox change places.
-    SwappedMail,
-    /// An envelope of a mailbox disappears.
-    LostMail,
-    /// Others take a worker that sleeps for one that is awake.
-    LostWake,
-    /// Others take a worker for a while for one that has no members.
-    LateInterest,
-}
+use spoil::Copied;
 
 pub(crate) struct World {
     net: Net,
     rng: Rng,
     fault: Fault,
-    shared: Arc<Shared>,
+    shared: Arc<Shared<Simulated>>,
     counters: Vec<Arc<Counters>>,
     wakers: Vec<SimWaker>,
-    workers: Vec<Worker<SimDriver>>,
+    workers: Vec<Worker<SimDriver, Simulated>>,
     /// Until when each worker sleeps, if it does.
     asleep: Vec<Option<Instant>>,
     clients: Vec<Client>,
     visitors: Vec<Visitor>,
     /// For each client: what others had begun to send when it saw its 101.
     obliged: Vec<Option<Vec<u32>>>,
+    pad: Pad,
+    outside: Outside,
+    copies: Vec<Copied>,
+    /// Of twelve clients, how many speak the script.
+    actors_in_twelve: usize,
 }
 
 const STEPS: usize = 1500;
 const STEPS_TO_REST: usize = 6000;
+const LEAPS_TO_REST: usize = 300;
+
+/// Rounds without anything: the network is late now and then.
+const REST: usize = 200;
+const REST_BETWEEN: usize = 10;
 const CLIENTS_MAX: usize = 12;
 const VISITORS_MAX: usize = 3;
-
-/// Whose members are hidden, and who is no worker but takes part in topics.
-const HIDDEN: WorkerId = WorkerId(1);
-const OBSERVER: WorkerId = WorkerId(2);
 
 /// Of a turn: some are spent by one message.
 const BUDGETS: [u32; 3] = [3_000, 100_000, TURN_BUDGET];
@@ -85,7 +83,11 @@ impl World {
             // Of one that takes part in topics and in nothing else.
             wakers.push(SimWaker::default());
         }
-        let mail = mailboxes(&wakers, 1 + rng.below(3));
+        let control = SimWaker::default();
+        let (mail, control) = mailboxes_and_control(&wakers, control, 1 + rng.below(3));
+        let pad = Pad::default();
+        pad.ledger().fault = fault;
+        let setups = Setups { script: pad.clone(), ..Setups::default() };
         let config = Config {
             max_backlog: [500, 5_000, 1 << 20][rng.below(3)],
             mailbox_capacity: 4,
@@ -94,7 +96,8 @@ impl World {
             pong_timeout: if rng.one_in(3) { PONG_TIMEOUT } else { Duration::ZERO },
             ..Config::default()
         };
-        let shared = Arc::new(Shared::new(config, wakers.len(), 1000));
+        let shared = Shared::with_setups(config, wakers.len(), 1000, Arc::new(setups));
+        let shared = Arc::new(shared);
         let counters: Vec<Arc<Counters>> = (0..count).map(|_| Arc::default()).collect();
         let workers =
             drivers.into_iter().zip(mail).zip(&counters).map(|((driver, mail), counters)| {
@@ -103,6 +106,8 @@ impl World {
         let workers = workers.collect();
         let (clients, visitors, obliged) = (Vec::new(), Vec::new(), Vec::new());
         let asleep = vec![None; count];
+        let actors_in_twelve = [0, 4, 12][rng.below(3)];
+        let outside = Outside::new(control, Rng::new(rng.next_u64()), fault);
         Self {
             net,
             rng,
@@ -115,6 +120,10 @@ impl World {
             clients,
             visitors,
             obliged,
+            pad,
+            outside,
+            copies: Vec::new(),
+            actors_in_twelve,
         }
     }
 
@@ -122,10 +131,13 @@ impl World {
         for _ in 0..STEPS {
             self.step()?;
         }
-        self.come_to_rest()?;
+        self.come_to_rest(REST)?;
+        self.check_deliveries()?;
+        self.let_time_pass()?;
         self.check_deliveries()?;
         self.check_visitors()?;
-        self.stop()
+        self.stop()?;
+        self.check_nothing_is_left()
     }
 
     /// What happened, for comparing two runs.
@@ -140,6 +152,11 @@ impl World {
         counts
     }
 
+    /// What scripts have done, and how often.
+    pub(crate) fn tally(&self) -> BTreeMap<String, u64> {
+        self.pad.ledger().tally.clone()
+    }
+
     fn step(&mut self) -> Result<bool, String> {
         match self.rng.below(10) {
             0 if self.clients.len() < CLIENTS_MAX && self.fault_allows_connect() => {
@@ -152,6 +169,11 @@ impl World {
             }
             2 => {
                 self.plant_fault()?;
+                self.outside.collect();
+                self.outside.act();
+                if self.rng.one_in(3) {
+                    self.outside.disturb();
+                }
                 Ok(false)
             }
             3..=5 => {
@@ -171,8 +193,14 @@ impl World {
                 self.watch(at, Client::catch_up)?;
             }
         }
-        self.net.advance(Duration::from_millis(self.rng.below(300) as u64));
+        let span = Duration::from_millis(self.rng.below(300) as u64);
+        self.advance(span);
         Ok(())
+    }
+
+    fn advance(&mut self, span: Duration) {
+        self.net.advance(span);
+        self.pad.ledger().now += span;
     }
 
     fn fault_allows_connect(&self) -> bool {
@@ -185,8 +213,12 @@ impl World {
             return self.visitors.push(Visitor::new(link, Rng::new(self.rng.next_u64())));
         }
         let id = self.clients.len() as u32;
-        let link = self.net.connect(self.rng.below(self.workers.len()));
-        self.clients.push(Client::new(id, link, Rng::new(self.rng.next_u64())));
+        let worker = self.rng.below(self.workers.len());
+        let is_actor = self.rng.below(12) < self.actors_in_twelve;
+        let actor = is_actor.then(|| Actor::new(id, worker, self.pad.clone()));
+        let (link, rng) = (self.net.connect(worker), Rng::new(self.rng.next_u64()));
+        let swaps = self.fault == Fault::SwappedFrames;
+        self.clients.push(Client::new(id, link, rng, actor, swaps));
         self.obliged.push(None);
     }
 
@@ -207,6 +239,12 @@ impl World {
         }
         if worker.is_drained() {
             worker.mail().close();
+        }
+        if !self.outside.is_lazy {
+            self.outside.collect();
+        }
+        if let Some(what) = self.pad.ledger().broken.pop() {
+            return Err(what);
         }
         self.check_sleepers()
     }
@@ -248,48 +286,8 @@ impl World {
         Ok(result)
     }
 
-    fn plant_fault(&mut self) -> Result<(), String> {
-        match self.fault {
-            Fault::None => {}
-            Fault::LostWake => {
-                self.asleep[1].inspect(|_| self.workers[1].mail().wake_up());
-            }
-            Fault::LateInterest => return self.hide_members(),
-            Fault::SwappedMail | Fault::LostMail => self.spoil_mail(),
-        }
-        Ok(())
-    }
-
-    /// Worker 0 has a turn while worker 1 seems to have no members. The observer keeps the topic
-    /// alive, whoever leaves.
-    fn hide_members(&mut self) -> Result<(), String> {
-        let interest = Arc::clone(&self.shared.interest);
-        for room in ROOMS.map(|room| room.to_string()) {
-            if interest.find(&room).is_some_and(|(.., workers)| workers.contains(&HIDDEN)) {
-                let (topic, _) = interest.join(&room, OBSERVER);
-                interest.leave(&topic, HIDDEN);
-                self.turn(0)?;
-                interest.join(&room, HIDDEN);
-                interest.leave(&topic, OBSERVER);
-            }
-        }
-        Ok(())
-    }
-
-    fn spoil_mail(&mut self) {
-        let [first, second] = [0, 1].map(|_| self.workers[1].mail().receive());
-        self.workers[1].mail().call_waiting();
-        let again = match self.fault {
-            Fault::SwappedMail => [second, first],
-            _ => [second, None],
-        };
-        for envelope in again.into_iter().flatten() {
-            self.workers[0].mail().send(1, envelope, &mut Posted::default());
-        }
-    }
-
-    /// Moves everybody until nothing moves any more.
-    fn come_to_rest(&mut self) -> Result<(), String> {
+    /// Moves everybody until nothing moves any more for so many rounds.
+    fn come_to_rest(&mut self, rounds: usize) -> Result<(), String> {
         let mut quiet = 0;
         for _ in 0..STEPS_TO_REST {
             let mut moved = false;
@@ -302,66 +300,28 @@ impl World {
             for at in 0..self.workers.len() {
                 self.turn(at)?;
             }
+            self.outside.collect();
+            moved |= self.outside.act() || !self.outside.is_at_rest();
             quiet = if moved { 0 } else { quiet + 1 };
-            if quiet == 200 {
+            if quiet == rounds {
                 return Ok(());
             }
         }
         Err("no rest".into())
     }
 
-    fn check_deliveries(&self) -> Result<(), String> {
-        // Who is not open yet was slow itself to say what it wants.
-        let is_ended = |c: &&Client| c.manner == Manner::Polite && c.is_open && c.is_ended();
-        let ended = self.clients.iter().filter(is_ended).count() as u64;
-        let slow = self.counts().closed_slow;
-        if ended > slow {
-            return Err(format!("{ended} polite clients were ended, {slow} for slowness"));
-        }
-        for (receiver, obliged) in self.clients.iter().zip(&self.obliged) {
-            let Some(obliged) = obliged else { continue };
-            if receiver.manner != Manner::Polite || receiver.is_ended() {
-                self.check_end(receiver)?;
-                continue;
+    /// Until nobody waits for an answer or a moment any more.
+    fn let_time_pass(&mut self) -> Result<(), String> {
+        let waits = |it: &Client| it.is_here() && it.actor.as_ref().is_some_and(Actor::waits);
+        for _ in 0..LEAPS_TO_REST {
+            if !self.clients.iter().any(waits) {
+                break;
             }
-            if !receiver.has_said_all() {
-                return Err(format!("client {} is stuck", receiver.id));
-            }
-            if !receiver.has_all_pongs() {
-                return Err(format!("client {} misses a pong", receiver.id));
-            }
-            for sender in &self.clients {
-                let is_mine = sender.id == receiver.id || receiver.room.is_some();
-                if !is_mine || sender.room != receiver.room {
-                    continue;
-                }
-                let from = obliged.get(sender.id as usize).copied().unwrap_or(0);
-                check_pair(receiver, sender, from)?;
-            }
+            self.leap()?;
+            self.come_to_rest(REST_BETWEEN)?;
         }
-        Ok(())
-    }
-
-    fn check_visitors(&self) -> Result<(), String> {
-        let is_kept_out =
-            |it: &&Client| it.manner == Manner::Polite && !it.is_open && !it.is_ended();
-        if let Some(client) = self.clients.iter().find(is_kept_out) {
-            return Err(format!("client {} was never let in", client.id));
-        }
-        let is_sad = |visitor: &&Visitor| !visitor.is_content() && !visitor.is_ended();
-        match self.visitors.iter().find(is_sad) {
-            Some(visitor) => Err(format!("{} answers only", visitor.answers)),
-            None => Ok(()),
-        }
-    }
-
-    /// A polite client may be ended only where deliveries waited too long for it, without a word.
-    fn check_end(&self, receiver: &Client) -> Result<(), String> {
-        let Client { id, room, manner, close_code, .. } = receiver;
-        if *manner == Manner::Polite && (room.is_none() || close_code.is_some()) {
-            return Err(format!("client {id} was ended for no reason: {close_code:?}"));
-        }
-        Ok(())
+        self.come_to_rest(REST)?;
+        self.check_answers()
     }
 
     fn stop(&mut self) -> Result<(), String> {
@@ -385,7 +345,7 @@ impl World {
                     self.turn(at)?;
                 }
             }
-            self.net.advance(Duration::from_millis(5));
+            self.advance(Duration::from_millis(5));
         }
         if !self.workers.iter().all(Worker::is_drained) {
             return Err(format!("not drained: {:?}", self.counts()));
@@ -397,8 +357,9 @@ impl World {
             }
         }
         let counts = self.counts();
-        let names = ROOMS.map(|room| room.to_string());
-        if names.iter().any(|room| self.shared.interest.find(room).is_some()) {
+        let rooms = ROOMS.iter().map(u32::to_string);
+        let mut names = rooms.chain((0..TOPICS).map(topic_name));
+        if names.any(|name| self.shared.interest.find(&name).is_some()) {
             return Err("a worker seems to have members".into());
         }
         if counts.connections() != 0 || self.shared.connections.load(Ordering::Relaxed) != 0 {
@@ -406,23 +367,4 @@ impl World {
         }
         Ok(())
     }
-}
-
-/// Each message once and in order was checked as they came; here: that none is missing.
-fn check_pair(receiver: &Client, sender: &Client, from: u32) -> Result<(), String> {
-    let (next, first) = match receiver.heard.get(&sender.id) {
-        Some((next, first)) => (*next, *first),
-        None => (from, from),
-    };
-    let names = format!("client {} of {}", receiver.id, sender.id);
-    if first > from {
-        return Err(format!("{names}: begins with {first}, but {from} was sent after its 101"));
-    }
-    // Of those who broke off the last words may be lost; who does not read is not read either.
-    let is_whole = matches!(sender.manner, Manner::Polite | Manner::Leaves);
-    let was_cut = sender.is_ended() && sender.close_code.is_none();
-    if is_whole && !was_cut && next < sender.sent {
-        return Err(format!("{names}: heard up to {next} of {}", sender.sent));
-    }
-    Ok(())
 }

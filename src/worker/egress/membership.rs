@@ -4,7 +4,7 @@
 use crate::driver::Wake;
 use crate::hub::{self, EdgeId};
 use crate::id::ConnId;
-use crate::limits::LEAVER_COPY_BYTES_MAX;
+use crate::limits::{LEAVER_COPY_BYTES_MAX, STEP_COST};
 use crate::protocol::Protocols;
 use crate::wire::{Encoded, Form, buffer};
 use crate::worker::connection::{Link, flag};
@@ -18,7 +18,9 @@ pub(crate) fn subscribe<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: Conn
     let Some(connection) = core.table.get_mut(conn) else { return };
     let Link::WebSocket(session) = &connection.link else { return };
     let (window_bits, head) = (session.window_bits(), &mut connection.edges);
-    core.parts.hub.join(topic, conn.index, window_bits, head);
+    let edge = core.parts.hub.join(topic, conn.index, window_bits, head);
+    let bytes = core.parts.hub.except_handed(edge, conn);
+    core.parts.budget.pay(bytes / 8);
 }
 
 /// Delivers what was published in a room before somebody joins it.
@@ -50,6 +52,7 @@ pub(crate) fn unsubscribe<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: Co
     let Some(edge) = core.parts.hub.find(connection.edges, topic) else { return };
     hand_out_before_leave(core, conn, edge);
     pongs::append_waiting_pong(core, conn);
+    core.parts.hub.note_handed(edge);
     leave_topic(core, conn, edge);
 }
 
@@ -90,6 +93,7 @@ fn leave_topic<W: Wake, L: Protocols>(
     conn: ConnId,
     edge: EdgeId,
 ) -> Option<EdgeId> {
+    core.parts.budget.pay(STEP_COST);
     let room = core.parts.hub.room_of(edge);
     if core.parts.hub.members(room) == 1 {
         // Nobody is left here to deliver it to, but elsewhere there may be.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::driver::Wake;
+use crate::hub::RoomId;
 use crate::id::ConnId;
 use crate::limits::RELEASE_COST;
 use crate::protocol::Protocols;
@@ -15,27 +16,32 @@ use crate::worker::ingress::ingest;
 pub(crate) struct Stalls {
     /// Connections that go on in the next turn.
     pub(crate) held: VecDeque<ConnId>,
-    /// Publishers that wait until this worker, the others and their room have kept up.
-    pub(crate) waiting: VecDeque<ConnId>,
+    /// Publishers that wait until this worker, the others and the room that they have published to
+    /// have kept up.
+    pub(crate) waiting: VecDeque<(ConnId, Option<RoomId>)>,
 }
 
 impl Stalls {
-    /// Puts a connection on the list of those who go on in the next turn.
+    /// Puts a connection on the list of those who go on in the next turn. Each stands there once.
     pub(crate) fn hold<S>(&mut self, conn: ConnId, connection: &mut Connection<S>) {
-        stand(&mut self.held, flag::HELD, conn, connection);
+        if !connection.has(flag::HELD) {
+            connection.set(flag::HELD);
+            self.held.push_back(conn);
+        }
     }
 
-    /// Puts a publisher on the list of those who go on when others have kept up.
-    pub(crate) fn wait_for_others<S>(&mut self, conn: ConnId, connection: &mut Connection<S>) {
-        stand(&mut self.waiting, flag::WAITING, conn, connection);
-    }
-}
-
-/// Each stands in a list once.
-fn stand<S>(list: &mut VecDeque<ConnId>, mark: u32, conn: ConnId, connection: &mut Connection<S>) {
-    if !connection.has(mark) {
-        connection.set(mark);
-        list.push_back(conn);
+    /// Puts a publisher on the list of those who go on when others have kept up, a room among
+    /// them.
+    pub(crate) fn wait_for_others<S>(
+        &mut self,
+        conn: ConnId,
+        connection: &mut Connection<S>,
+        room: Option<RoomId>,
+    ) {
+        if !connection.has(flag::WAITING) {
+            connection.set(flag::WAITING);
+            self.waiting.push_back((conn, room));
+        }
     }
 }
 
@@ -60,12 +66,11 @@ fn release_waiting<W: Wake, L: Protocols>(core: &mut Core<W, L>) {
         return;
     }
     for _ in 0..core.parts.stalls.waiting.len() {
-        let Some(conn) = core.parts.stalls.waiting.pop_front() else { return };
+        let Some((conn, room)) = core.parts.stalls.waiting.pop_front() else { return };
         core.parts.budget.pay(RELEASE_COST);
         let Some(connection) = core.table.get_mut(conn) else { continue };
-        let membership = connection.first_edge();
-        if membership.is_some_and(|membership| core.parts.hub.is_full(membership)) {
-            core.parts.stalls.waiting.push_back(conn);
+        if room.is_some_and(|room| core.parts.hub.is_full(room)) {
+            core.parts.stalls.waiting.push_back((conn, room));
             continue;
         }
         connection.clear(flag::WAITING);

@@ -9,6 +9,7 @@ use crate::protocol::Protocols;
 use crate::worker::connection::{Connection, flag};
 use crate::worker::core::Core;
 use crate::worker::egress::pongs;
+use crate::worker::ingress::parked;
 use crate::worker::ingress::requests;
 use crate::worker::ingress::staged;
 use crate::worker::ingress::visit::{Outcome, Visit};
@@ -99,6 +100,13 @@ pub(crate) fn unstall<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId
         return;
     }
     connection.clear(flag::STALLED);
+    if core.parts.said.asks.has_messages(conn) {
+        parked::handle_kept(core, conn);
+    }
+    let Some(connection) = core.table.get_mut(conn) else { return };
+    if connection.has(flag::STALLED) {
+        return;
+    }
     let mut stash = connection.stash.take();
     let mut input = stash.as_mut().map_or(&mut [][..], |stash| stash.rest());
     let length = input.len();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::driver::Wake;
 use crate::id::ConnId;
 use crate::limits::{FRAME_COST, QUESTION_TIMEOUT, TIMER_COST};
-use crate::protocol::{Answer, Flow, Protocols, Ticket};
+use crate::protocol::{Answer, Asks, Protocols, Ticket};
 use crate::worker::connection::flag;
 use crate::worker::core::Core;
 use crate::worker::ingress::staged;
@@ -17,6 +17,16 @@ use crate::worker::ingress::visit::Visit;
 pub(crate) struct Deadlines(VecDeque<(Instant, ConnId, Ticket)>);
 
 impl Deadlines {
+    /// Those at the front whose question is not open any more: what is answered at once does not
+    /// stand here for the whole of [`QUESTION_TIMEOUT`].
+    fn drop_answered(&mut self, asks: &Asks) {
+        while let Some((_, conn, ticket)) = self.0.front()
+            && !asks.is_open(*conn, *ticket)
+        {
+            self.0.pop_front();
+        }
+    }
+
     pub(crate) fn next_look(&self, now: Instant) -> Option<Duration> {
         self.0.front().map(|(at, ..)| at.saturating_duration_since(now))
     }
@@ -24,13 +34,14 @@ impl Deadlines {
 
 /// Sends what was asked in this turn.
 pub(crate) fn send_questions<W: Wake, L: Protocols>(core: &mut Core<W, L>) {
-    if core.parts.said.asks.is_empty() {
+    if !core.parts.said.asks.has_unsent() {
         return;
     }
     let questions = core.parts.said.asks.take_unsent();
     if questions.is_empty() {
         return;
     }
+    core.parts.life.asked.drop_answered(&core.parts.said.asks);
     let until = core.parts.clock.now + QUESTION_TIMEOUT;
     let asked = questions.iter().map(|question| (until, question.conn, question.ticket));
     core.parts.life.asked.0.extend(asked);
@@ -75,32 +86,45 @@ pub(crate) fn look_at_questions<W: Wake, L: Protocols>(core: &mut Core<W, L>) {
     }
 }
 
-/// Gives a connection its answers, and the messages that have waited for them, as far as it
-/// goes on.
+/// Gives a connection its answers, and goes on with it if it has waited for one of these.
 fn go_on_answered<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
     while let Some((ticket, answer)) = core.parts.said.asks.next_answer(conn) {
-        if let Some(connection) = core.table.get_mut(conn) {
-            connection.clear(flag::PARKED);
+        let is_over = core.parts.said.asks.unpark(conn, ticket);
+        let Some(mut visit) = Visit::of(core, conn) else { return };
+        if is_over {
+            visit.connection.clear(flag::PARKED);
         }
-        let flow =
-            Visit::of(core, conn).map_or(Flow::Next, |mut visit| visit.answer(ticket, answer));
-        staged::carry_out_call(core, conn, flow);
-    }
-    while core.table.get_mut(conn).is_some_and(|connection| !connection.has(flag::PARKED))
-        && let Some((kind, payload)) = core.parts.said.asks.next_message(conn)
-    {
-        core.parts.budget.pay(FRAME_COST + payload.len());
-        let flow =
-            Visit::of(core, conn).map_or(Flow::Next, |mut visit| visit.message(kind, &payload));
+        let flow = visit.answer(ticket, answer);
         staged::carry_out_call(core, conn, flow);
     }
     let Some(connection) = core.table.get_mut(conn) else { return };
-    let is_over = !connection.has(flag::PARKED);
-    // It was stopped when too much waited.
-    if is_over && connection.has(flag::STALLED) {
+    if !connection.has(flag::PARKED) && connection.has(flag::STALLED) {
+        // It was stopped when too much waited, or by an answer: what was kept comes first then.
         core.parts.stalls.hold(conn, connection);
+    } else {
+        handle_kept(core, conn);
     }
-    if is_over && !core.parts.said.asks.is_asking(conn) {
+}
+
+/// Handles the messages that have waited, as far as their connection goes on.
+pub(crate) fn handle_kept<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
+    loop {
+        let Some(mut visit) = Visit::of(core, conn) else { return };
+        if visit.connection.has(flag::PARKED) {
+            return;
+        }
+        if !visit.parts.said.asks.has_messages(conn) {
+            break;
+        }
+        if visit.must_stall() {
+            return;
+        }
+        let Some((kind, payload)) = visit.parts.said.asks.next_message(conn) else { return };
+        visit.parts.budget.pay(FRAME_COST + payload.len());
+        let flow = visit.message(kind, &payload);
+        staged::carry_out_call(core, conn, flow);
+    }
+    if !core.parts.said.asks.is_asking(conn) {
         core.parts.said.asks.forget(conn);
     }
 }

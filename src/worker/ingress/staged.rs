@@ -2,6 +2,7 @@
 
 use crate::driver::Wake;
 use crate::id::ConnId;
+use crate::limits::STEP_COST;
 use crate::protocol::{Flow, Protocols, Step};
 use crate::worker::connection::flag;
 use crate::worker::core::Core;
@@ -35,6 +36,7 @@ pub(crate) fn carry_out_staged<W: Wake, L: Protocols>(
 ) {
     let mut steps = core.parts.said.staged.take();
     for step in steps.drain(..) {
+        core.parts.budget.pay(STEP_COST);
         match step {
             Step::Subscribe(topic) => {
                 pongs::append_waiting_pong(core, conn);
@@ -64,10 +66,8 @@ pub(crate) fn carry_out_staged<W: Wake, L: Protocols>(
 
 /// Messages wait, if there is any question whose answer they can wait for.
 fn park<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
-    if core.parts.said.asks.is_asking(conn)
-        && let Some(connection) = core.table.get_mut(conn)
-        && connection.is_open()
-    {
+    let Some(connection) = core.table.get_mut(conn) else { return };
+    if connection.is_open() && core.parts.said.asks.park(conn) {
         connection.set(flag::PARKED);
     }
 }

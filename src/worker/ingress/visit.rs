@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use crate::driver::Wake;
 use crate::http::Request;
-use crate::hub::{Before, EdgeId};
+use crate::hub::{Before, EdgeId, RoomId};
 use crate::id::ConnId;
 use crate::limits::{FRAME_COST, RECEIVE_COST, SEND_COST, VISIT_COST};
 use crate::protocol::{Answer, Context, Flow, Out, Protocols, Ticket};
@@ -49,6 +49,7 @@ macro_rules! context {
             asks: &mut $parts.said.asks,
             counters: &$parts.counters,
             cost: 0,
+            published: None,
         }
     };
 }
@@ -220,7 +221,7 @@ impl<'a, W: Wake, L: Protocols> Visit<'a, W, L> {
     /// for workers that do not keep up, this one among them, and everybody for the next turn where
     /// this one has handled enough. None of these closes the connection.
     #[inline]
-    fn must_stall(&mut self) -> bool {
+    pub(crate) fn must_stall(&mut self) -> bool {
         let Self { conn, connection, parts } = self;
         parts.budget.pay(parts.codecs.scratch.take_work());
         if connection.has(flag::STALLED) {
@@ -230,9 +231,9 @@ impl<'a, W: Wake, L: Protocols> Visit<'a, W, L> {
             connection.set(flag::STALLED);
             return true;
         }
-        let membership = connection.first_edge();
-        if membership.is_some_and(|it| parts.must_publishers_wait() || parts.hub.is_full(it)) {
-            parts.stalls.wait_for_others(*conn, connection);
+        let room = connection.first_edge().map(|edge| parts.hub.room_of(edge));
+        if room.is_some_and(|it| parts.must_publishers_wait() || parts.hub.is_full(it)) {
+            parts.stalls.wait_for_others(*conn, connection, room);
         } else if parts.is_spent() {
             parts.stalls.hold(*conn, connection);
         } else if connection.backlog() < (parts.config().max_backlog / 2).max(1) {
@@ -272,8 +273,12 @@ impl<'a, W: Wake, L: Protocols> Visit<'a, W, L> {
                 let spoken = connection.spoken.as_mut()?;
                 let mut cx = context!(*conn, connection, parts, window_bits);
                 let flow = L::message(&parts.shared.setups, spoken, &mut cx, kind, payload);
-                let cost = cx.cost;
+                let Context { cost, published, .. } = cx;
                 parts.budget.pay(cost);
+                if let Some(room) = published {
+                    self.has_published(room);
+                }
+                let parts = &*self.parts;
                 let is_done = flow == Flow::Next && parts.said.staged.is_empty();
                 (!is_done).then_some(Outcome::Staged(flow))
             }
@@ -338,9 +343,25 @@ impl<'a, W: Wake, L: Protocols> Visit<'a, W, L> {
         let Some(spoken) = &mut connection.spoken else { return Flow::Next };
         let mut cx = context!(*conn, connection, parts, window_bits);
         let flow = call(&parts.shared.setups, spoken, &mut cx);
-        let cost = cx.cost;
+        let Context { cost, published, .. } = cx;
         parts.budget.pay(cost);
+        if let Some(room) = published {
+            self.has_published(room);
+        }
+        // No bytes may come behind it for long, and it may have said or published much.
+        self.must_stall();
         flow
+    }
+
+    /// It has published in a room that it named: where that is full now it waits. Of the room at
+    /// the head `must_stall` knows.
+    #[inline(never)]
+    fn has_published(&mut self, room: RoomId) {
+        let Self { conn, connection, parts } = self;
+        if parts.must_publishers_wait() || parts.hub.is_full(room) {
+            parts.stalls.wait_for_others(*conn, connection, Some(room));
+            connection.set(flag::STALLED);
+        }
     }
 
     /// Appends a message to what the connection has coming.

@@ -11,8 +11,8 @@ use crate::worker::ingress::ingest;
 use crate::worker::life::Question;
 use crate::worker::life::heartbeat;
 
-/// Who is held, waits for others or for an answer, goes on in its own time.
-const STALLED_BY_OTHERS: u32 = flag::HELD | flag::WAITING | flag::PARKED;
+/// Who is held or waits for others goes on in its own time.
+const STALLED_BY_OTHERS: u32 = flag::HELD | flag::WAITING;
 
 /// The driver has sent what it was given.
 #[inline]
@@ -45,7 +45,7 @@ fn sent_with_more<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
     core.parts.life.end_send(conn, connection);
     let has_more = connection.queue.is_some();
     let is_stalled = connection.has(flag::STALLED) && !connection.has(STALLED_BY_OTHERS);
-    let is_publisher = connection.is_subscribed();
+    let room = connection.first_edge().map(|edge| core.parts.hub.room_of(edge));
     let has_deadline = connection.has(flag::FINISH | flag::CLOSE_WHEN_SENT | flag::RESPONDED);
     if has_more || has_deadline {
         core.parts.out.touch(conn, connection);
@@ -56,11 +56,11 @@ fn sent_with_more<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
     if !is_stalled || has_more {
         return;
     }
-    if !is_publisher || !core.parts.must_publishers_wait() {
+    if room.is_none() || !core.parts.must_publishers_wait() {
         return ingest::unstall(core, conn);
     }
     if let Some(connection) = core.table.get_mut(conn) {
-        core.parts.stalls.wait_for_others(conn, connection);
+        core.parts.stalls.wait_for_others(conn, connection, room);
     }
 }
 
@@ -135,6 +135,13 @@ pub(crate) fn discard<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId
         let due = if is_first { until } else { silence };
         core.parts.life.arm_at(conn, connection, due);
     }
+}
+
+/// A peer that does not take what it is sent gets nothing more.
+pub(crate) fn end_slow<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
+    core.parts.counters.closed_slow.add(1);
+    tracing::debug!(?conn, "closing: takes nothing");
+    close_soon(core, conn);
 }
 
 /// Closes at the end of the turn, without waiting for anything to be sent.

@@ -4,18 +4,17 @@ use crate::config::Config;
 use crate::driver::Wake;
 use crate::id::ConnId;
 use crate::limits::{CLOSE_COST, FRAME_COST, PINGS_PER_TURN, QUESTION_COST, SEND_COST, TIMER_COST};
-use crate::protocol::{Flow, Protocols};
+use crate::protocol::Protocols;
 use crate::wire::{CloseCode, Form};
 use crate::worker::connection::{Connection, Ping, flag};
 use crate::worker::core::{Core, Parts};
 use crate::worker::ingress::parked;
-use crate::worker::ingress::staged;
-use crate::worker::ingress::visit::Visit;
 use crate::worker::life::Question;
 use crate::worker::life::closing;
 use crate::worker::life::ending;
 use crate::worker::life::timers::Tick;
 use crate::worker::life::unfinished;
+use crate::worker::life::wakes;
 
 /// Timers' entries that are not worth weeding.
 const ENTRIES_KEPT: usize = 1024;
@@ -40,25 +39,13 @@ pub(crate) fn expire<W: Wake, L: Protocols>(core: &mut Core<W, L>) {
     }
     unfinished::look_at_unfinished(core);
     parked::look_at_questions(core);
-    wake_protocols(core);
+    wakes::wake_protocols(core);
 }
 
 fn is_due<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, tick: Tick) -> bool {
     let Some(connection) = core.table.get_mut(conn) else { return false };
     let Parts { life, clock, .. } = &mut core.parts;
     life.is_due(conn, connection, tick, clock.now)
-}
-
-/// Calls the protocols that want to be called now.
-fn wake_protocols<W: Wake, L: Protocols>(core: &mut Core<W, L>) {
-    while let Some(conn) = core.parts.life.wakes.next(core.parts.clock.now) {
-        core.parts.budget.pay(TIMER_COST);
-        let flow = Visit::of(core, conn).map_or(Flow::Next, |mut visit| visit.due());
-        staged::carry_out_call(core, conn, flow);
-        if core.parts.is_spent() {
-            return;
-        }
-    }
 }
 
 /// Of each connection one entry of the timers counts. Others are of those that have gone since,

@@ -27,8 +27,7 @@ pub(crate) fn look_at_send<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: C
         return core.arm(conn, if is_open { send_timeout } else { TAKE_TIMEOUT });
     }
     if is_open {
-        core.parts.counters.closed_slow.add(1);
-        tracing::debug!(?conn, "closing: takes nothing");
+        return ending::end_slow(core, conn);
     }
     ending::close_soon(core, conn);
 }

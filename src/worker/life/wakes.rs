@@ -3,7 +3,15 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use crate::driver::Wake;
 use crate::id::ConnId;
+use crate::limits::{TIMER_COST, TIMER_TICK};
+use crate::protocol::Protocols;
+use crate::worker::connection::flag;
+use crate::worker::core::Core;
+use crate::worker::ingress::staged;
+use crate::worker::ingress::visit::Visit;
+use crate::worker::life::ending;
 use crate::worker::life::timers::{Tick, Timers};
 
 /// One moment for each connection that has one. A worker has none of this until it is needed.
@@ -64,6 +72,35 @@ impl Wakes {
     pub(crate) fn until_next(&self, now: Instant) -> Option<Duration> {
         let inner = self.0.as_deref()?;
         if inner.due.is_empty() { inner.timers.until_next(now) } else { Some(Duration::ZERO) }
+    }
+}
+
+/// Calls the protocols that want to be called now.
+pub(crate) fn wake_protocols<W: Wake, L: Protocols>(core: &mut Core<W, L>) {
+    while let Some(conn) = core.parts.life.wakes.next(core.parts.clock.now) {
+        core.parts.budget.pay(TIMER_COST);
+        wake(core, conn);
+        if core.parts.is_spent() {
+            return;
+        }
+    }
+}
+
+fn wake<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
+    let Some(mut visit) = Visit::of(core, conn) else { return };
+    if visit.connection.has(flag::WAITING) {
+        // It has published more than is taken, and this is no other way to publish.
+        let now = visit.parts.clock.now;
+        return visit.parts.life.wakes.set(conn, TIMER_TICK, now);
+    }
+    let before = visit.connection.backlog();
+    let flow = visit.due();
+    staged::carry_out_call(core, conn, flow);
+    // No message was needed for what it says, so nothing stops but this: see `must_stall`.
+    let max = before.max(core.parts.config().max_backlog);
+    let Some(connection) = core.table.get_mut(conn) else { return };
+    if connection.is_open() && connection.has(flag::SENDING) && connection.backlog() > max {
+        ending::end_slow(core, conn);
     }
 }
 

@@ -79,6 +79,8 @@ pub struct Address<W> {
     doorbell: Arc<Doorbell>,
     /// Who found the mailbox full and waits for room in it.
     waiters: Arc<Waiters>,
+    /// Somebody is there who answers questions.
+    is_answering: Arc<AtomicBool>,
     waker: W,
 }
 
@@ -132,6 +134,7 @@ fn make<W: Wake>(wakers: &[W], workers: usize, capacity: usize) -> Vec<Mail<W>> 
         weight: Arc::default(),
         doorbell: Arc::default(),
         waiters: Arc::new(Waiters::new(wakers.len())),
+        is_answering: Arc::default(),
         waker: waker.clone(),
     });
     let addresses: Arc<[_]> = addresses.collect();
@@ -184,6 +187,9 @@ impl<W: Wake> Mail<W> {
             return Err(questions);
         }
         let address = &self.addresses[control];
+        if !address.is_answering.load(Ordering::Acquire) {
+            return Err(questions);
+        }
         match put(address, Envelope::Ask(self.id, questions)) {
             Ok(()) => Ok(Posted { envelopes: 1, wakes: u64::from(address.ring()), full: 0 }),
             Err(Envelope::Ask(_, questions)) => Err(questions),
@@ -222,6 +228,32 @@ impl<W: Wake> Mail<W> {
         Some(envelope)
     }
 
+    /// Says whether questions that come here are answered; else nobody need ask.
+    pub fn set_answering(&self, is_answering: bool) {
+        self.addresses[self.id.index()].is_answering.store(is_answering, Ordering::Release);
+    }
+
+    /// Whether every worker has stopped, so that no mail comes any more.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        let mut workers = self.addresses[..self.workers].iter();
+        workers.all(|address| address.weight.is_void.load(Ordering::Acquire))
+    }
+
+    /// As [`Mail::may_sleep`], for who waits for room alone, whatever lies in its own mailbox.
+    #[must_use]
+    pub fn may_wait(&mut self) -> bool {
+        self.addresses[self.id.index()].doorbell.fall_asleep();
+        for to in self.held_for() {
+            to.waiters.enter(self.id.index());
+        }
+        let may = self.held_for().all(Address::is_full);
+        if !may {
+            self.wake_up();
+        }
+        may
+    }
+
     /// How many workers there are.
     #[must_use]
     pub fn workers(&self) -> usize {
@@ -254,11 +286,7 @@ impl<W: Wake> Mail<W> {
     /// Says that the worker will sleep; it must not if this is false.
     #[must_use]
     pub fn may_sleep(&mut self) -> bool {
-        self.addresses[self.id.index()].doorbell.fall_asleep();
-        for to in self.held_for() {
-            to.waiters.enter(self.id.index());
-        }
-        let may = self.is_at_rest();
+        let may = self.may_wait() && self.receiver.is_empty();
         if !may {
             self.wake_up();
         }
