@@ -73,21 +73,19 @@ macro_rules! protocols {
         /// The name of its protocol comes first, so that lists may differ in what else they have.
         impl $crate::protocol::Persist for $spoken {
             fn put(&self, out: &mut Vec<u8>) {
-                use $crate::protocol::Persist;
                 match self {
                     $(Self::$variant(conn) => {
-                        stringify!($field).to_owned().put(out);
-                        conn.put(out);
+                        $crate::protocol::Persist::put(&stringify!($field).to_owned(), out);
+                        $crate::protocol::Persist::put(conn, out);
                     })+
                 }
             }
 
             fn take(input: &mut &[u8]) -> Option<Self> {
-                use $crate::protocol::{Persist, Protocol};
-                let name: String = Persist::take(input)?;
+                let name: String = $crate::protocol::Persist::take(input)?;
                 match name.as_str() {
                     $(stringify!($field) => {
-                        <$protocol as Protocol>::Conn::take(input).map(Self::$variant)
+                        $crate::protocol::Persist::take(input).map(Self::$variant)
                     })+
                     _ => None,
                 }
