@@ -276,7 +276,7 @@ mod tests {
         bytes.truncate(bytes.len() - SUM_BYTES);
         bytes[0] = 9;
         bytes.extend(sum(&bytes).to_le_bytes());
-        let error = Image::from_bytes(&bytes).err().expect("it is another format");
+        let error = Image::from_bytes(&bytes).expect_err("it is another format");
         assert_eq!(error, ImageError::Format(9));
         assert_eq!(error.to_string(), "an image of format 9, where 1 is read");
     }

@@ -16,6 +16,9 @@ pub(crate) mod timers;
 pub(crate) mod unfinished;
 pub(crate) mod wakes;
 
+#[cfg(test)]
+mod persist_tests;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
