@@ -321,12 +321,15 @@ impl World {
         let waits = |it: &Client| it.is_here() && it.actor.as_ref().is_some_and(Actor::waits);
         for _ in 0..LEAPS_TO_REST {
             if !self.clients.iter().any(waits) {
-                break;
+                // Who is stalled may still have something to ask.
+                self.come_to_rest(REST)?;
+                if !self.clients.iter().any(waits) {
+                    break;
+                }
             }
             self.leap()?;
             self.come_to_rest(REST_BETWEEN)?;
         }
-        self.come_to_rest(REST)?;
         self.check_answers()
     }
 
