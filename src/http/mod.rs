@@ -79,6 +79,20 @@ impl Connection {
         Ok(Arrived::Pieced(self.partial.take().map_or_else(Vec::new, |partial| *partial)))
     }
 
+    /// One that goes on with what another has had, if that is no whole head.
+    #[must_use]
+    pub fn of_partial(partial: Option<Vec<u8>>) -> Option<Self> {
+        let is_partial = |bytes: &[u8]| end_of_head(bytes, 0).is_ok_and(|end| end.is_none());
+        let is_sound = partial.as_deref().is_none_or(is_partial);
+        is_sound.then_some(Self { partial: partial.map(Box::new) })
+    }
+
+    /// What has come of a request head that is not whole.
+    #[must_use]
+    pub fn into_partial(self) -> Option<Vec<u8>> {
+        self.partial.map(|partial| *partial)
+    }
+
     /// Bytes of memory that a part of a request takes.
     #[must_use]
     pub fn memory(&self) -> usize {

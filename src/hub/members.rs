@@ -2,7 +2,17 @@
 
 use std::ops::{Deref, DerefMut};
 
-use super::Member;
+use super::EdgeId;
+
+/// A subscriber: an open connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The slot of the connection.
+    pub slot: u32,
+    pub(super) edge: EdgeId,
+}
+
+const _: () = assert!(size_of::<Member>() == 8);
 
 /// The only one needs no list, as most rooms of some servers have one.
 #[derive(Debug)]

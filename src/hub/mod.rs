@@ -9,6 +9,7 @@ mod interest;
 mod members;
 mod room;
 mod runs;
+mod sealed;
 mod spare;
 
 /// What [`interest`] is built on; a test builds it on loom's.
@@ -19,6 +20,9 @@ mod sync {
 
 pub use edges::EdgeId;
 pub use interest::{Interest, TopicEntry};
+pub use members::Member;
+pub use room::Before;
+pub use sealed::{Sealed, delivery_cost};
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -26,7 +30,7 @@ use std::sync::Arc;
 use slab::Slab;
 
 use crate::id::{ConnId, SubscriberId, WorkerId};
-use crate::limits::{DELIVERY_COST, SEND_COST, UNDELIVERED_BYTES_MAX};
+use crate::limits::{SEND_COST, UNDELIVERED_BYTES_MAX};
 use crate::wire::{Encoded, Kind};
 use edges::{Edge, Edges};
 use interest::ByName;
@@ -35,18 +39,8 @@ use runs::Lists;
 use spare::Spare;
 
 /// A room of one worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoomId(u32);
-
-/// A subscriber: an open connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// The slot of the connection.
-    pub slot: u32,
-    edge: EdgeId,
-}
-
-const _: () = assert!(size_of::<Member>() == 8);
 
 /// Rooms by name, who is in them, and what is to be delivered.
 #[derive(Debug)]
@@ -64,34 +58,8 @@ pub struct Hub {
     lists: Lists,
     /// Who has left a room, by its slot, and has had all that has gathered there.
     handed: HashMap<RoomId, HashSet<u32>>,
-}
-
-/// What was published in a room in one turn of a worker: it goes to other workers too.
-#[derive(Clone, Debug)]
-pub struct Sealed {
-    /// What all workers know of the room.
-    pub topic: Arc<TopicEntry>,
-    /// The workers that had come to it, read before it is read who is to get this.
-    pub arrivals: u32,
-    /// The frames, shared with everybody who gets them.
-    pub frames: Arc<Encoded>,
-}
-
-/// What it costs to put a run into the queue of one member, and to copy it to the kernel.
-#[must_use]
-pub fn delivery_cost(run: &Encoded) -> usize {
-    DELIVERY_COST + run.plain_bytes() / 8
-}
-
-/// What comes before a reply to a member, so that it is in the order of what the member said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Before {
-    /// Nothing.
-    Nothing,
-    /// The delivery under way, which has not come to the member.
-    Delivery,
-    /// One that has not begun: that of what is sealed by this number.
-    Gathering(u32),
+    /// Rooms that the last member has left while rooms are held.
+    held: Option<Vec<RoomId>>,
 }
 
 impl Hub {
@@ -109,6 +77,7 @@ impl Hub {
             spare: Spare::default(),
             lists: Lists::default(),
             handed: HashMap::new(),
+            held: None,
         }
     }
 
@@ -168,9 +137,33 @@ impl Hub {
         if let Some((topic, place)) = edges.remove(left.slot, id, head) {
             rooms[topic.0 as usize].members[place as usize].edge = id;
         }
-        if is_empty {
-            self.close_room(edge.topic);
+        match &mut self.held {
+            Some(held) if is_empty => held.push(edge.topic),
+            None if is_empty => self.close_room(edge.topic),
+            _ => {}
         }
+    }
+
+    /// Rooms stay open though their last member leaves: their members are being written out. With a
+    /// room would go what has gathered there, and the mail that is on its way.
+    pub fn hold_rooms(&mut self) {
+        self.held.get_or_insert_default();
+    }
+
+    /// Whether that is so.
+    #[must_use]
+    pub fn holds_rooms(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Rooms that nobody has come back to, if rooms were held: none is from here on. Seal what was
+    /// published there, and close them.
+    pub fn take_held(&mut self) -> Option<Vec<RoomId>> {
+        let mut held = self.held.take()?;
+        held.sort_unstable();
+        held.dedup();
+        held.retain(|room| self.rooms[room.0 as usize].members.is_empty());
+        Some(held)
     }
 
     /// The subscriptions of a connection.
@@ -415,10 +408,16 @@ impl Hub {
         }
     }
 
+    /// Up to which seal deliveries have begun.
+    #[must_use]
+    pub fn begun(&self, room: RoomId) -> u32 {
+        self.rooms[room.0 as usize].begun()
+    }
+
     /// Whether the delivery of what is sealed by this number has begun.
     #[must_use]
     pub fn has_begun(&self, room: RoomId, seal: u32) -> bool {
-        self.rooms[room.0 as usize].begun().wrapping_sub(seal) as i32 >= 0
+        self.begun(room).wrapping_sub(seal) as i32 >= 0
     }
 
     /// Frees memory that was not needed since the last time; says whether anything is left.
@@ -443,6 +442,18 @@ impl Hub {
     #[must_use]
     pub fn is_trimmed(&self) -> bool {
         self.spare.is_empty() && self.lists.is_empty()
+    }
+
+    /// The name of a room, if it is open.
+    #[must_use]
+    pub fn name(&self, room: RoomId) -> Option<&str> {
+        self.rooms.get(room.0 as usize).map(|entry| entry.topic.name())
+    }
+
+    /// Whether the connection of a slot is in any room: for tests.
+    #[must_use]
+    pub fn has(&self, slot: u32) -> bool {
+        self.rooms.iter().any(|(_, room)| room.members.iter().any(|it| it.slot == slot))
     }
 
     /// Rooms that are open.
@@ -470,7 +481,7 @@ impl Hub {
     }
 
     /// What was under way, or came by mail, is for nobody here any more.
-    fn close_room(&mut self, room: RoomId) {
+    pub fn close_room(&mut self, room: RoomId) {
         let mut entry = self.rooms.remove(room.0 as usize);
         self.handed.remove(&room);
         self.undelivered -= entry.clear(&mut self.lists);

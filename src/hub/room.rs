@@ -39,6 +39,17 @@ pub(super) struct Room {
     pub(super) is_queued: bool,
 }
 
+/// What comes before a reply to a member, so that it is in the order of what the member said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// Nothing.
+    Nothing,
+    /// The delivery under way, which has not come to the member.
+    Delivery,
+    /// One that has not begun: that of what is sealed by this number.
+    Gathering(u32),
+}
+
 impl Room {
     pub(super) fn new(topic: Arc<TopicEntry>, arrival: u32) -> Self {
         Self {

@@ -166,6 +166,12 @@ impl Asks {
         Some(message)
     }
 
+    /// Keeps messages again that were kept for a connection elsewhere.
+    pub(crate) fn keep_again(&mut self, conn: ConnId, kind: Kind, payload: &[u8]) {
+        self.open.entry(conn.index).or_insert_with(|| Open::new(conn));
+        self.keep(conn, kind, payload);
+    }
+
     /// Whether messages of a connection were kept.
     #[must_use]
     pub fn has_messages(&self, conn: ConnId) -> bool {

@@ -1,13 +1,13 @@
 //! The one list of what is spoken.
 
 use crate::http::Request;
-use crate::protocol::{Answer, Context, Flow, Route, Ticket, echo, page, room};
+use crate::protocol::{Answer, Context, Flow, Persist, Route, Ticket, echo, page, room};
 use crate::wire::Kind;
 
 /// A list of protocols: [`crate::protocols!`] writes it.
 pub trait Protocols: 'static {
     /// What a connection speaks, and what that knows of it.
-    type Spoken: std::fmt::Debug;
+    type Spoken: std::fmt::Debug + Persist;
     /// What the connections of each protocol have in common.
     type Setups: std::fmt::Debug + Send + Sync;
 
@@ -69,6 +69,28 @@ macro_rules! protocols {
         #[derive(Debug, Default)]
         #[expect(missing_docs, reason = "each is its protocol")]
         pub struct $setups { $(pub $field: <$protocol as $crate::protocol::Protocol>::Setup),+ }
+
+        /// The name of its protocol comes first, so that lists may differ in what else they have.
+        impl $crate::protocol::Persist for $spoken {
+            fn put(&self, out: &mut Vec<u8>) {
+                match self {
+                    $(Self::$variant(conn) => {
+                        $crate::protocol::Persist::put(&stringify!($field).to_owned(), out);
+                        $crate::protocol::Persist::put(conn, out);
+                    })+
+                }
+            }
+
+            fn take(input: &mut &[u8]) -> Option<Self> {
+                let name: String = $crate::protocol::Persist::take(input)?;
+                match name.as_str() {
+                    $(stringify!($field) => {
+                        $crate::protocol::Persist::take(input).map(Self::$variant)
+                    })+
+                    _ => None,
+                }
+            }
+        }
 
         impl $crate::protocol::Protocols for $list {
             type Spoken = $spoken;

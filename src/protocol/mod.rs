@@ -9,11 +9,13 @@ mod context;
 pub mod echo;
 mod list;
 pub mod page;
+mod persist;
 pub mod room;
 
 pub use asks::{Answer, Asks, Body, Question, Ticket};
 pub use context::{Context, Out, Staged, Step};
 pub use list::{Builtin, Protocols, Setups, Spoken};
+pub use persist::Persist;
 
 use std::borrow::Cow;
 
@@ -23,8 +25,9 @@ use crate::wire::{CloseCode, Kind};
 /// What is spoken on some connections. Which one a connection speaks its request decides; calls go
 /// by one `match` over the list and are inlined.
 pub trait Protocol {
-    /// What it knows of one connection: plain data of four bytes at most, else in a box.
-    type Conn: std::fmt::Debug;
+    /// What it knows of one connection: plain data of four bytes at most, else in a box, that can
+    /// be written out for another process to go on with.
+    type Conn: std::fmt::Debug + Persist;
     /// What all its connections have in common: keys, limits.
     type Setup: std::fmt::Debug + Send + Sync;
 

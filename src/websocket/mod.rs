@@ -14,14 +14,17 @@ pub use scratch::Scratch;
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use crate::wire::close::CloseCode;
+use crate::wire::deflate::WINDOW_BITS;
 use crate::wire::extension::Agreed;
 use crate::wire::frame::{self, Header, Kind, Opcode};
 use crate::wire::{Violation, mask, utf8};
 use partial::Partial;
 
 /// Where a connection stands between opening and closing handshake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum State {
     /// Messages go both ways.
     Open,
@@ -34,8 +37,8 @@ enum State {
     Closed,
 }
 
-/// The state of one connection.
-#[derive(Debug)]
+/// The state of one connection, which can be written out as it is.
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Session {
     state: State,
     window_bits: u8,
@@ -203,6 +206,18 @@ impl Session {
             frame::put_close(out, Some(violation.code()), violation.reason());
         }
         self.state = State::Closed;
+    }
+
+    /// Makes it ready to be written out: a message that was handled is none of it.
+    pub fn settle(&mut self) {
+        self.partial.take_if(|partial| partial.is_idle_after_event());
+    }
+
+    /// Whether one that was read back is what bytes of a peer can lead to.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let is_window = self.window_bits == 0 || (9..=WINDOW_BITS).contains(&self.window_bits);
+        is_window && self.partial.as_ref().is_none_or(|partial| partial.is_sound())
     }
 
     /// Gives memory of an unfinished message back; for a connection that ends.

@@ -1,18 +1,22 @@
 //! A message that has not come whole, or a frame of it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::limits::POOLED_BUFFER_BYTES_MAX;
 use crate::wire::frame::{CONTROL_BYTES_MAX, HEADER_BYTES_MAX, Header, Kind, Opcode};
 use crate::wire::utf8::Utf8;
 use crate::wire::{Violation, buffer, mask};
 
 /// Lent to a session while it is in the middle of something.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Partial {
     header: [u8; HEADER_BYTES_MAX],
     header_len: u8,
     frame: Option<Frame>,
     message: Option<Message>,
+    #[serde(with = "serde_bytes")]
     payload: Vec<u8>,
+    #[serde(with = "serde_bytes")]
     control: Vec<u8>,
     utf8: Utf8,
     /// The last step gave a message, which is thrown away before the next.
@@ -21,13 +25,13 @@ pub(super) struct Partial {
     frames: usize,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Frame {
     header: Header,
     received: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Message {
     kind: Kind,
     deflated: bool,
@@ -116,6 +120,26 @@ impl Partial {
     pub(super) fn is_idle_after_event(&mut self) -> bool {
         self.throw_away_taken();
         self.frame.is_none() && self.message.is_none() && self.header_len == 0
+    }
+
+    /// Whether one that was read back is what bytes can lead to.
+    pub(super) fn is_sound(&self) -> bool {
+        let is_text = self.message.is_some_and(|it| it.kind == Kind::Text && !it.deflated);
+        usize::from(self.header_len) <= HEADER_BYTES_MAX
+            && !self.is_message_taken
+            && self.utf8.is_sound()
+            && (is_text || self.utf8.is_complete())
+            && self.frame.is_none_or(|frame| self.is_sound_frame(frame))
+    }
+
+    fn is_sound_frame(&self, Frame { header, received }: Frame) -> bool {
+        let has = if header.opcode.is_control() { &self.control } else { &self.payload };
+        let is_placed = if header.opcode.is_control() {
+            header.length <= CONTROL_BYTES_MAX as u64 && has.len() as u64 == received
+        } else {
+            self.message.is_some() && has.len() as u64 >= received
+        };
+        is_placed && received < header.length && self.header_len == 0
     }
 
     /// Makes it as new; large memory goes back to the system.

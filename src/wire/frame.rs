@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::buffer;
 use super::close::{CloseCode, Violation};
 
@@ -20,7 +22,7 @@ const RESERVED: u8 = 0x30;
 const MASKED: u8 = 0x80;
 
 /// What a frame is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Opcode {
     /// The next part of a message.
@@ -58,7 +60,7 @@ impl Opcode {
 }
 
 /// What a message is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// UTF-8.
     Text,
@@ -78,7 +80,7 @@ impl Kind {
 }
 
 /// The header of a client's frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     /// The last frame of its message.
     pub fin: bool,

@@ -1,7 +1,9 @@
 //! UTF-8 in pieces: text is refused at the first byte that cannot be right.
 
+use serde::{Deserialize, Serialize};
+
 /// A check of one text that arrives in pieces cut anywhere.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Utf8 {
     /// The start of a character whose end has not come.
     pending: [u8; 4],
@@ -41,6 +43,16 @@ impl Utf8 {
             }
             Err(_) => Err(NotUtf8),
         }
+    }
+
+    /// Whether it is what pieces of a text can lead to: nothing, or the start of a character.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let pending = self.pending.get(..usize::from(self.pending_len));
+        pending.is_some_and(|pending| match std::str::from_utf8(pending) {
+            Ok(text) => text.is_empty(),
+            Err(error) => error.error_len().is_none() && error.valid_up_to() == 0,
+        })
     }
 
     /// Whether the text may end here.

@@ -3,6 +3,25 @@
 use std::time::{Duration, Instant};
 
 use crate::http::Dates;
+use crate::limits::TIMER_TICK;
+
+/// No moment that is written out is further from now: 124 days.
+const DISTANCE_MAX: i64 = (TIMER_TICK.as_nanos() as i64) << 29;
+
+/// How far a moment is from now, in nanoseconds; negative if it is over.
+pub(super) fn distance(at: Instant, now: Instant) -> i64 {
+    let nanos = |span: Duration| span.as_nanos().min(DISTANCE_MAX as u128) as i64;
+    match at.checked_duration_since(now) {
+        Some(ahead) => nanos(ahead),
+        None => -nanos(now.saturating_duration_since(at)),
+    }
+}
+
+/// The moment that is so far from now.
+pub(super) fn moment(now: Instant, distance: i64) -> Instant {
+    let span = Duration::from_nanos(distance.unsigned_abs().min(DISTANCE_MAX as u64));
+    if distance < 0 { now.checked_sub(span).unwrap_or(now) } else { now + span }
+}
 
 /// The driver is asked once a turn, and once a second for the host's clock.
 #[derive(Debug)]

@@ -77,7 +77,8 @@ const PING_NONE: u32 = 0;
 const PING_QUEUED: u32 = 1;
 const PING_IN_FLIGHT: u32 = 2;
 
-/// The bits of a connection's state.
+/// The bits of a connection's state. Their numbers stand in images: with one that changes its
+/// meaning the format of these has another number.
 pub(crate) mod flag {
     /// The driver is sending.
     pub(crate) const SENDING: u32 = 1;
@@ -114,6 +115,20 @@ pub(crate) mod flag {
     pub(crate) const HELD: u32 = 1 << 9;
     /// Its messages wait for an answer.
     pub(crate) const PARKED: u32 = 1 << 16;
+    /// What is written out of it as it is.
+    pub(crate) const WRITTEN: u32 = SENDING
+        | PAUSED
+        | STALLED
+        | FINISH
+        | FINISHED
+        | CLOSE_WHEN_SENT
+        | CLOSE
+        | COUNTED
+        | REPRIEVED
+        | HEARD
+        | RESPONDED;
+    /// It stands in lists, and does so again when it is read back.
+    pub(crate) const LISTED: u32 = TOUCHED | HELD | WAITING;
     /// Something is to follow when all was sent.
     pub(crate) const WAITS_FOR_SENT: u32 =
         STALLED | FINISH | CLOSE_WHEN_SENT | RESPONDED | SEND_TIMED;
@@ -135,6 +150,11 @@ impl<S> Connection<S> {
             cohort: NO_COHORT,
             place_in_cohort: 0,
         }
+    }
+
+    /// Those of some flags that it has.
+    pub(crate) fn those_of(&self, flags: u32) -> u32 {
+        self.flags & flags
     }
 
     pub(crate) fn has(&self, flags: u32) -> bool {

@@ -20,7 +20,7 @@ use crate::wire::deflate::Deflater;
 use crate::worker::egress::out::Out;
 use crate::worker::egress::pongs::Pongs;
 use crate::worker::ingress::held::Stalls;
-use crate::worker::life::Life;
+use crate::worker::life::{Life, persist};
 use crate::worker::mail::{Mail, Posted};
 use crate::worker::memory::Memory;
 
@@ -199,6 +199,9 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         self.parts.clock.now = now;
         self.parts.budget.begin();
         self.parts.pongs.runs = 0;
+        if self.parts.hub.holds_rooms() {
+            persist::close_held_rooms(self);
+        }
         if self.table.len() == 0 {
             // Else who comes now would be pinged at once, for a sweep that is due since long.
             self.parts.life.skip_sweeps(now);

@@ -16,6 +16,8 @@ mod memory;
 mod table;
 
 pub use self::core::Shared;
+pub use life::cohorts::UntilPing;
+pub use life::image::{Image, ImageError, LinkImage, NotNow, PingImage};
 pub use mail::{
     Address, Doorbell, Envelope, Mail, Posted, Waiters, mailboxes, mailboxes_and_control,
 };
@@ -27,12 +29,13 @@ use std::time::{Duration, Instant};
 use egress::{deliver, flush};
 use ingress::ingest::{self, After};
 use ingress::{held, parked};
-use life::{Question, ending, goodbye, heartbeat, progress, unfinished};
+use life::{Question, ending, goodbye, heartbeat, persist, progress, unfinished};
 use memory::{shedding, trim};
 
 use self::budget::Phase;
 use self::core::{Core, Parts};
 use crate::driver::{Completion, Driver, Listener, ListenerId};
+use crate::id::ConnId;
 use crate::limits::ACCEPT_COST;
 use crate::protocol::{Builtin, Protocols};
 use crate::stats::Counters;
@@ -152,6 +155,38 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
     /// Its mail, for tests that carry it out of order.
     pub fn mail(&mut self) -> &mut Mail<D::Waker> {
         &mut self.core.parts.mail
+    }
+
+    /// Writes a connection out between two turns. It is not known here from then on; its socket and
+    /// what is being sent stay with the driver. Rooms that it leaves empty stay open until the next
+    /// turn begins.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or it cannot be written out now.
+    pub fn write_out(&mut self, conn: ConnId) -> Result<Vec<u8>, NotNow> {
+        let now = self.driver.now();
+        persist::write_out(&mut self.core, conn, now)
+    }
+
+    /// Goes on with a connection that was written out, in a slot where there is none.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or there is no room for it: then there is nothing of it here.
+    pub fn read_back(&mut self, conn: ConnId, image: &[u8]) -> Result<(), ImageError> {
+        let now = self.driver.now();
+        persist::read_back(&mut self.core, conn, image, now)
+    }
+
+    /// All connections, in the order in which they are to be written out and read back.
+    pub fn connections(&mut self) -> Vec<ConnId> {
+        persist::in_order(&mut self.core)
+    }
+
+    /// Whether anything here knows of a connection: for tests that nothing does.
+    pub fn knows(&mut self, conn: ConnId) -> bool {
+        persist::is_known(&mut self.core, conn)
     }
 
     /// What connections that have gone may have left: topics, bytes that are not delivered, open

@@ -12,6 +12,8 @@ use throng::limits::{CLOSE_TIMEOUT, TAKE_TIMEOUT};
 use throng::stats::{Counters, Counts};
 use throng::worker::{Shared, Worker, mailboxes};
 
+use crate::world::Rewrites;
+
 pub(crate) const SEEDS: u64 = 10;
 const TURNS: usize = 10;
 pub(crate) const STEP: Duration = Duration::from_millis(100);
@@ -46,6 +48,8 @@ pub(crate) struct Server {
     worker: Worker<SimDriver>,
     counters: Arc<Counters>,
     shared: Arc<Shared>,
+    /// Connections are written out and read back between turns.
+    pub(crate) rewrites: Rewrites,
 }
 
 impl Server {
@@ -57,7 +61,9 @@ impl Server {
         let counters: Arc<Counters> = Arc::default();
         let shared = Arc::new(Shared::new(config, 1, 10));
         let worker = Worker::new(driver, Arc::clone(&shared), Arc::clone(&counters), mail, 10);
-        Self { net, worker, counters, shared }
+        let is_odd = !seed.is_multiple_of(2);
+        let rewrites = if is_odd { Rewrites::all() } else { Rewrites::default() };
+        Self { net, worker, counters, shared, rewrites }
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -67,7 +73,10 @@ impl Server {
     }
 
     pub(crate) fn turns(&mut self) {
-        (0..TURNS).for_each(|_| self.worker.turn().expect("a simulated driver does not fail"));
+        for _ in 0..TURNS {
+            self.rewrites.rewrite(&mut self.worker).expect("it is read back");
+            self.worker.turn().expect("a simulated driver does not fail");
+        }
     }
 
     pub(crate) fn open(&mut self, path: &str) -> Client {
@@ -150,7 +159,7 @@ impl Server {
     }
 }
 
-pub(crate) fn secs(seconds: u64) -> Duration {
+pub(crate) const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 

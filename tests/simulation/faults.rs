@@ -1,5 +1,7 @@
 //! What is done wrong on purpose, so that the checks are seen to find it.
 
+use crate::persist::Part;
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Fault {
     #[default]
@@ -28,4 +30,6 @@ pub(crate) enum Fault {
     LostQuestion,
     /// A message that was kept is not handled.
     DroppedMessage,
+    /// What is written out of a connection loses a part now and then.
+    LostPart(Part),
 }

@@ -9,6 +9,7 @@ mod ends;
 mod faults;
 mod lingering;
 mod message;
+mod persist;
 mod requests;
 mod script;
 mod turns;
@@ -20,7 +21,7 @@ use faults::Fault;
 use std::collections::BTreeMap;
 
 use throng::stats::Counts;
-use world::World;
+use world::{Rewrites, World};
 
 const SEEDS: u64 = 1000;
 
@@ -29,7 +30,10 @@ type Done = (Counts, BTreeMap<String, u64>);
 
 /// Runs one seed; what went wrong comes back with it.
 fn run(seed: u64, fault: Fault) -> Result<Done, String> {
-    let mut world = World::new(seed, fault);
+    run_world(World::new(seed, fault), seed)
+}
+
+fn run_world(mut world: World, seed: u64) -> Result<Done, String> {
     world.run().map_err(|what| format!("seed={seed}: {what}"))?;
     Ok((world.counts(), world.tally()))
 }
@@ -60,13 +64,28 @@ fn check_coverage(all: &[Done]) {
 
 #[test]
 fn every_seed_keeps_the_promises() {
+    check_seeds(|seed| run(seed, Fault::None));
+}
+
+/// The same, with connections written out and read back between turns: all of them, or some.
+#[test]
+fn nobody_notices_that_connections_are_written_out_and_read_back() {
+    check_seeds(|seed| {
+        let mut world = World::new(seed, Fault::None);
+        world.rewrites =
+            if seed.is_multiple_of(2) { Rewrites::all() } else { Rewrites::some(seed) };
+        run_world(world, seed)
+    });
+}
+
+fn check_seeds(run: impl Fn(u64) -> Result<Done, String>) {
     let number = |name| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
     let seeds = 0..number("SEEDS").unwrap_or(SEEDS);
     let seeds = number("SEED").map_or(seeds, |seed| seed..seed + 1);
     let is_whole = seeds.end - seeds.start == SEEDS;
     let (mut counts, mut broken) = (Vec::new(), Vec::new());
     for seed in seeds {
-        match run(seed, Fault::None) {
+        match run(seed) {
             Ok(count) => counts.push(count),
             Err(what) => broken.push(what),
         }
@@ -90,7 +109,7 @@ fn the_same_seed_does_the_same() {
 }
 
 /// Whether a fault is found on any seed, by one of these words.
-fn is_found(fault: Fault, words: &[&str]) -> bool {
+pub(crate) fn is_found(fault: Fault, words: &[&str]) -> bool {
     let mut broken = (0..SEEDS).filter_map(|seed| run(seed, fault).err());
     broken.any(|what| words.iter().any(|word| what.contains(word)))
 }

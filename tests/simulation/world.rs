@@ -1,6 +1,7 @@
 //! Some workers, some clients and a network, moved in an order that the seed decides.
 
 mod check;
+mod rewrite;
 mod spoil;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use crate::client::{Client, Manner, ROOMS};
 use crate::faults::Fault;
 use crate::script::{Actor, Outside, Pad, Setups, Simulated, TOPICS, topic_name};
 use crate::visitor::Visitor;
+pub(crate) use rewrite::Rewrites;
 use spoil::Copied;
 
 pub(crate) struct World {
@@ -38,6 +40,8 @@ pub(crate) struct World {
     pad: Pad,
     outside: Outside,
     copies: Vec<Copied>,
+    /// Whose connections are written out and read back between turns.
+    pub(crate) rewrites: Rewrites,
     /// Of twelve clients, how many speak the script.
     actors_in_twelve: usize,
 }
@@ -123,6 +127,7 @@ impl World {
             pad,
             outside,
             copies: Vec::new(),
+            rewrites: Rewrites::of(seed, fault),
             actors_in_twelve,
         }
     }
@@ -232,6 +237,7 @@ impl World {
             return Ok(());
         }
         self.asleep[at] = None;
+        self.rewrites.rewrite(worker)?;
         worker.turn().map_err(|error| error.to_string())?;
         let (work, budget) = (worker.work(), self.shared.config.turn_budget);
         if work > u64::from(budget) + PHASES * ITEM_COST {
@@ -315,12 +321,15 @@ impl World {
         let waits = |it: &Client| it.is_here() && it.actor.as_ref().is_some_and(Actor::waits);
         for _ in 0..LEAPS_TO_REST {
             if !self.clients.iter().any(waits) {
-                break;
+                // Who is stalled may still have something to ask.
+                self.come_to_rest(REST)?;
+                if !self.clients.iter().any(waits) {
+                    break;
+                }
             }
             self.leap()?;
             self.come_to_rest(REST_BETWEEN)?;
         }
-        self.come_to_rest(REST)?;
         self.check_answers()
     }
 

@@ -221,12 +221,18 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("nix", &["src/server/", "src/driver/", "cli/src/log.rs"]),
     ("libc", &["src/server/", "src/driver/", "cli/src/allocator.rs"]),
     ("crossbeam_channel", &["src/worker/mail/mailbox.rs", "src/server/", "cli/src/log.rs"]),
-    ("serde", &["src/doctor/"]),
+    ("postcard", &["src/protocol/persist.rs"]),
+    ("serde", &SERDE_ROOMS),
+    ("serde_bytes", &SERDE_ROOMS),
     ("serde_json", &["src/doctor/"]),
     ("slab", &["src/driver/", "src/hub/"]),
     ("tracing_subscriber", &["cli/src/main.rs"]),
     ("tungstenite", &[]),
 ];
+
+/// What is written out for people and programs, or for another process of ours.
+const SERDE_ROOMS: [&str; 5] =
+    ["src/doctor/", "src/protocol/persist.rs", "src/wire/", "src/websocket/", "src/worker/life/"];
 
 /// Modules by floor; those on one floor do not name each other, but for the lowest.
 const FLOORS: &[(usize, &[&str])] = &[

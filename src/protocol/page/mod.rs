@@ -1,29 +1,41 @@
 //! The chat page at `/`, in the binary so that nothing has to be installed beside it. It never
 //! upgrades.
 
-use std::convert::Infallible;
-
 use crate::http::{File, Request, Response};
-use crate::protocol::{Context, Flow, Protocol, Route};
+use crate::protocol::{Context, Flow, Persist, Protocol, Route};
 use crate::wire::Kind;
 
 /// See the module.
 #[derive(Clone, Copy, Debug)]
 pub struct Page;
 
+/// What is known of a connection: there is none.
+#[derive(Debug)]
+pub enum Never {}
+
+impl Persist for Never {
+    fn put(&self, _out: &mut Vec<u8>) {
+        match *self {}
+    }
+
+    fn take(_input: &mut &[u8]) -> Option<Self> {
+        None
+    }
+}
+
 impl Protocol for Page {
-    type Conn = Infallible;
+    type Conn = Never;
     type Setup = ();
 
     const PATHS: &'static [&'static str] = &["/"];
 
-    fn route<'a>((): &(), request: &Request<'a>) -> Option<Route<'a, Infallible>> {
+    fn route<'a>((): &(), request: &Request<'a>) -> Option<Route<'a, Never>> {
         find(request.path).map(Route::Response)
     }
 
     fn message(
         (): &(),
-        conn: &mut Infallible,
+        conn: &mut Never,
         _cx: &mut Context<'_>,
         _kind: Kind,
         _payload: &[u8],

@@ -26,9 +26,10 @@ pub(crate) struct Pongs {
 /// What a ping is answered with once the delivery has begun of what was published before it.
 #[derive(Debug)]
 pub(crate) struct Pong {
-    conn: ConnId,
+    pub(crate) conn: ConnId,
     pub(crate) payload: Box<[u8]>,
-    behind: u32,
+    /// The number of the seal.
+    pub(crate) behind: u32,
 }
 
 /// Of a control frame.

@@ -16,6 +16,13 @@ impl Stash {
         Self { bytes: bytes.to_vec(), handled: 0 }
     }
 
+    /// The bytes of what is still to be handled.
+    pub(crate) fn into_rest(self) -> Vec<u8> {
+        let Self { mut bytes, handled } = self;
+        bytes.drain(..handled);
+        bytes
+    }
+
     /// Adds what came meanwhile.
     pub(crate) fn append(&mut self, bytes: &[u8]) {
         buffer::append(&mut self.bytes, bytes);

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use crate::limits::PING_COHORTS_MAX;
+use crate::worker::clock;
 
 /// Cohorts are at least this far apart.
 const STEP_MIN: Duration = Duration::from_millis(100);
@@ -14,6 +17,17 @@ const STEP_MIN: Duration = Duration::from_millis(100);
 pub(crate) struct Place {
     pub(crate) index: u32,
     pub(crate) cohort: u16,
+}
+
+/// When a connection is pinged next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UntilPing {
+    /// Nobody is pinged.
+    Unknown,
+    /// Its cohort is being pinged, and it has not been.
+    Due,
+    /// In so many nanoseconds.
+    In(i64),
 }
 
 /// The cohorts, and a sweep that goes over one after the other.
@@ -61,6 +75,77 @@ impl Cohorts {
         Place { index: members.len() as u32 - 1, cohort: cohort as u16 }
     }
 
+    /// Adds a connection to the cohort that is pinged when it is to be pinged, or a step before.
+    /// Of the sweeps the first one pings. Who makes way is told to `moved`, with its new place.
+    pub(crate) fn join_at(
+        &mut self,
+        slot: u32,
+        until: UntilPing,
+        now: Instant,
+        [pings, checks]: [Option<&mut Sweep>; 2],
+        moved: impl FnMut(u32, Place),
+    ) -> Place {
+        let Some(pings) = pings else { return self.join(slot, None) };
+        match until {
+            UntilPing::Unknown => self.join(slot, Some(pings)),
+            UntilPing::Due => self.join_unvisited(slot, pings, checks, moved),
+            UntilPing::In(distance) => {
+                let count = self.members.len();
+                let steps = pings.steps_to(clock::moment(now, distance), count);
+                let cohort = (pings.cohort + steps) % count;
+                self.members[cohort].push(slot);
+                Place { index: self.members[cohort].len() as u32 - 1, cohort: cohort as u16 }
+            }
+        }
+    }
+
+    /// Adds a connection to the cohort that is being pinged, among those that are still to be. To
+    /// the other sweep everybody else there is what they were.
+    fn join_unvisited(
+        &mut self,
+        slot: u32,
+        pings: &mut Sweep,
+        checks: Option<&mut Sweep>,
+        mut moved: impl FnMut(u32, Place),
+    ) -> Place {
+        let (cohort, unvisited) = (pings.cohort, pings.left);
+        let members = &mut self.members[cohort];
+        members.push(slot);
+        let place = |index: usize| Place { index: index as u32, cohort: cohort as u16 };
+        let mut index = members.len() - 1;
+        let [fewer, more] = at_cohort(cohort, [Some(pings), checks]);
+        for sweep in [more, fewer].into_iter().flatten().filter(|it| it.left >= unvisited) {
+            members.swap(index, sweep.left);
+            if index != sweep.left {
+                moved(members[index], place(index));
+            }
+            index = sweep.left;
+            sweep.left += 1;
+        }
+        place(index)
+    }
+
+    /// When a connection is pinged next.
+    pub(crate) fn until_ping(
+        &self,
+        place: Place,
+        pings: Option<&Sweep>,
+        now: Instant,
+    ) -> UntilPing {
+        let Some(pings) = pings else { return UntilPing::Unknown };
+        let (cohort, count) = (usize::from(place.cohort), self.members.len());
+        if cohort == pings.cohort && (place.index as usize) < pings.left {
+            return UntilPing::Due;
+        }
+        let steps = (cohort + count - pings.cohort - 1) % count;
+        UntilPing::In(clock::distance(pings.at + pings.step * steps as u32, now))
+    }
+
+    /// Whether a connection stands in any: for tests.
+    pub(crate) fn has(&self, slot: u32) -> bool {
+        self.members.iter().any(|members| members.contains(&slot))
+    }
+
     fn emptiest(&mut self, swept: usize) -> usize {
         let (search, count) = (&mut self.search, self.members.len());
         if search.swept != swept {
@@ -79,18 +164,39 @@ impl Cohorts {
         }
     }
 
-    /// Takes a connection out; the slot that now stands in its place, if any, is returned.
-    pub(crate) fn leave(&mut self, place: Place) -> Option<u32> {
+    /// Takes a connection out; who stands elsewhere then is told to `moved`, with its new place. A
+    /// sweep has nobody more and nobody less to visit for it.
+    pub(crate) fn leave(
+        &mut self,
+        place: Place,
+        sweeps: [Option<&mut Sweep>; 2],
+        mut moved: impl FnMut(u32, Place),
+    ) {
         let cohort = usize::from(place.cohort);
         let members = &mut self.members[cohort];
-        members.swap_remove(place.index as usize);
-        let moved = members.get(place.index as usize).copied();
+        let mut hole = place.index as usize;
+        let mut tell = |members: &[u32], index: usize| {
+            if let Some(slot) = members.get(index) {
+                moved(*slot, Place { index: index as u32, ..place });
+            }
+        };
+        for sweep in at_cohort(cohort, sweeps).into_iter().flatten() {
+            if hole < sweep.left {
+                sweep.left -= 1;
+                members.swap(hole, sweep.left);
+                if hole != sweep.left {
+                    tell(members, hole);
+                }
+                hole = sweep.left;
+            }
+        }
+        members.swap_remove(hole);
+        tell(members, hole);
         let (size, count) = (members.len(), self.members.len());
         if size < self.search.least {
             self.search.least = size;
             self.search.looked = (self.search.swept + count - cohort) % count;
         }
-        moved
     }
 
     /// Gives back what larger cohorts needed than there are.
@@ -107,8 +213,8 @@ impl Cohorts {
         Sweep { step, cohort: 0, at: first, left: 0 }
     }
 
-    /// The next slot to visit. It goes through a cohort from its end: whoever leaves meanwhile is
-    /// replaced by one that was visited, so that one may be visited twice but none left out.
+    /// The next slot to visit. It goes through a cohort from its end: who comes meanwhile stands
+    /// behind those that are left.
     pub(crate) fn next(&self, sweep: &mut Sweep, now: Instant) -> Option<u32> {
         loop {
             let members = &self.members[sweep.cohort];
@@ -131,6 +237,13 @@ impl Cohorts {
 }
 
 impl Sweep {
+    /// How many cohorts further the last one is that is due by then, of so many.
+    fn steps_to(&self, at: Instant, count: usize) -> usize {
+        let step = (self.step.as_nanos() as i64).max(1);
+        let steps = clock::distance(at, self.at).max(0) / step;
+        count.min(steps as usize + 1)
+    }
+
     /// Lets time pass in which there was nobody to visit.
     pub(crate) fn skip(&mut self, now: Instant) {
         if self.at <= now {
@@ -142,6 +255,13 @@ impl Sweep {
     pub(crate) fn until_next(&self, now: Instant) -> Duration {
         if self.left > 0 { Duration::ZERO } else { self.at.saturating_duration_since(now) }
     }
+}
+
+/// Those of the sweeps that are at a cohort, the one first that has fewer left there.
+fn at_cohort(cohort: usize, sweeps: [Option<&mut Sweep>; 2]) -> [Option<&mut Sweep>; 2] {
+    let [one, other] = sweeps.map(|sweep| sweep.filter(|sweep| sweep.cohort == cohort));
+    let left = |sweep: &Option<&mut Sweep>| sweep.as_ref().map(|sweep| sweep.left);
+    if left(&one) <= left(&other) { [one, other] } else { [other, one] }
 }
 
 fn count(interval: Duration) -> usize {
@@ -165,9 +285,7 @@ mod tests {
         };
         assert_eq!(sizes(&cohorts), (Some(4), Some(4)));
         for slot in (0..1000).step_by(2) {
-            if let Some(moved) = cohorts.leave(places[slot]) {
-                places[moved as usize].index = places[slot].index;
-            }
+            cohorts.leave(places[slot], [None, None], |moved, to| places[moved as usize] = to);
         }
         (1000..1500).for_each(|slot| places.push(cohorts.join(slot, None)));
         assert_eq!(sizes(&cohorts), (Some(4), Some(4)), "who comes fills the gaps");
@@ -196,10 +314,9 @@ mod tests {
                 continue;
             }
             let leaver = choice % places.len();
-            if let Some(place) = places[leaver].take()
-                && let Some(moved) = cohorts.leave(place)
-            {
-                places[moved as usize].as_mut().expect("it has not left").index = place.index;
+            if let Some(place) = places[leaver].take() {
+                let sweeps = [Some(&mut sweep), None];
+                cohorts.leave(place, sweeps, |moved, to| places[moved as usize] = Some(to));
             }
         }
     }
@@ -224,6 +341,97 @@ mod tests {
         assert!(late < 777 * 3, "a stopped process does not make up for every missed ping");
     }
 
+    /// Connections of a worker with two sweeps, some of which leave and come back.
+    struct Swept {
+        cohorts: Cohorts,
+        sweeps: [Sweep; 2],
+        places: Vec<Place>,
+        /// How often each was visited by each.
+        visits: [Vec<u32>; 2],
+        random: u64,
+    }
+
+    /// Those below never leave.
+    const STAYING: u32 = 20;
+    const ALL: u32 = 70;
+
+    impl Swept {
+        fn new(interval: Duration, behind: Duration, start: Instant) -> Self {
+            let mut cohorts = Cohorts::new(interval);
+            let pings = cohorts.sweep(interval, start);
+            let checks = cohorts.sweep(interval, start + behind);
+            let places = (0..ALL).map(|slot| cohorts.join(slot, Some(&pings))).collect();
+            let visits = [(); 2].map(|()| vec![0; ALL as usize]);
+            Self { cohorts, sweeps: [pings, checks], places, visits, random: 1 }
+        }
+
+        fn choose(&mut self, below: u64) -> u64 {
+            self.random =
+                self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695);
+            (self.random >> 33) % below
+        }
+
+        /// Each sweep goes on for some visits.
+        fn visit(&mut self, now: Instant) {
+            for at in 0..2 {
+                for _ in 0..self.choose(30) {
+                    if let Some(slot) = self.cohorts.next(&mut self.sweeps[at], now) {
+                        self.visits[at][slot as usize] += 1;
+                    }
+                }
+            }
+        }
+
+        fn rewrite(&mut self, now: Instant) {
+            let slots: Vec<u32> = (STAYING..ALL).filter(|_| self.choose(3) > 0).collect();
+            let mut untils = Vec::new();
+            for slot in &slots {
+                let place = self.places[*slot as usize];
+                untils.push(self.cohorts.until_ping(place, Some(&self.sweeps[0]), now));
+                let Self { cohorts, sweeps: [pings, checks], places, .. } = self;
+                let sweeps = [Some(pings), Some(checks)];
+                cohorts.leave(place, sweeps, |moved, to| places[moved as usize] = to);
+                assert!(!cohorts.has(*slot));
+            }
+            for (slot, until) in slots.iter().zip(untils) {
+                let Self { cohorts, sweeps: [pings, checks], places, .. } = self;
+                let sweeps = [Some(pings), Some(checks)];
+                let tell = |moved, to| places[moved as usize] = to;
+                let place = cohorts.join_at(*slot, until, now, sweeps, tell);
+                self.places[*slot as usize] = place;
+                assert_eq!(self.cohorts.until_ping(place, Some(&self.sweeps[0]), now), until);
+            }
+        }
+
+        fn check(&self) {
+            for (slot, Place { index, cohort }) in self.places.iter().copied().enumerate() {
+                let members = &self.cohorts.members[usize::from(cohort)];
+                assert_eq!(members[index as usize], slot as u32);
+            }
+            let is_even = |visits: &[u32]| {
+                visits.iter().max() <= visits.iter().min().map(|it| it + 1).as_ref()
+            };
+            assert!(is_even(&self.visits[0]), "{:?}", self.visits[0]);
+            assert!(is_even(&self.visits[1][..STAYING as usize]), "{:?}", self.visits[1]);
+        }
+    }
+
+    #[test]
+    fn who_is_written_out_and_read_back_is_pinged_as_if_nothing_had_been() {
+        for (interval, behind) in [(80, 30), (80, 0), (500, 100), (500, 230), (25_000, 20_000)] {
+            let [interval, behind] = [interval, behind].map(Duration::from_millis);
+            let mut now = sim::Net::new(1).driver().now();
+            let mut swept = Swept::new(interval, behind, now);
+            for _ in 0..2000 {
+                swept.visit(now);
+                swept.rewrite(now);
+                swept.check();
+                now += swept.sweeps[0].step / 7 * swept.choose(9) as u32;
+            }
+            assert!(swept.visits[0].iter().all(|visits| *visits > 2), "{interval:?}");
+        }
+    }
+
     #[test]
     fn the_first_ping_of_a_lone_connection_is_nearly_an_interval_away() {
         let start = sim::Net::new(1).driver().now();
@@ -241,7 +449,7 @@ mod tests {
             }
             assert_eq!(first, Some(slot));
             assert!((early..=late).contains(&now), "{:?} before", late - now);
-            cohorts.leave(place);
+            cohorts.leave(place, [Some(&mut sweep), None], |_, _| panic!("it is alone"));
         }
     }
 

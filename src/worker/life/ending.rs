@@ -8,8 +8,8 @@ use crate::worker::connection::{Linger, Link, Ping, flag};
 use crate::worker::core::Core;
 use crate::worker::egress::membership;
 use crate::worker::ingress::ingest;
-use crate::worker::life::Question;
 use crate::worker::life::heartbeat;
+use crate::worker::life::{Life, Question};
 
 /// Who is held or waits for others goes on in its own time.
 const STALLED_BY_OTHERS: u32 = flag::HELD | flag::WAITING;
@@ -160,6 +160,7 @@ pub(crate) fn detach<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId)
     let Some(connection) = core.table.get_mut(conn) else { return };
     connection.stash = None;
     connection.deadline = 0;
+    core.parts.life.end_send(conn, connection);
     if let Some(bytes) = connection.queue.take() {
         core.parts.out.pool.recycle(bytes);
     }
@@ -235,12 +236,13 @@ pub(crate) fn condemn<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId
     }
 }
 
-fn leave_cohort<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
+pub(crate) fn leave_cohort<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
     let Some(connection) = core.table.get_mut(conn) else { return };
     let Some(place) = connection.place() else { return };
     connection.leave_place();
-    if let Some(moved) = core.parts.life.cohorts.leave(place) {
+    let Life { cohorts, pings, checks, .. } = &mut core.parts.life;
+    cohorts.leave(place, [pings.as_mut(), checks.as_mut()], |moved, place| {
         let (_, moved) = core.table.at(moved).expect("members of cohorts are connected");
         moved.set_place(place);
-    }
+    });
 }

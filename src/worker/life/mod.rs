@@ -1,6 +1,7 @@
 //! What time brings, and how connections end: deadlines (`timers`), pings (`heartbeat`, `cohorts`),
 //! what only the driver knows of somebody whose time is over ([`Question`]), and the ways out:
-//! `closing` (the handshake), `ending` (TCP), `goodbye` (the server stops). A deadline never ends
+//! `closing` (the handshake), `ending` (TCP), `goodbye` (the server stops), and out of this worker
+//! altogether (`persist`, as an `image`). A deadline never ends
 //! anybody whose bytes are still to be read.
 
 pub(crate) mod closing;
@@ -8,10 +9,15 @@ pub(crate) mod cohorts;
 pub(crate) mod ending;
 pub(crate) mod goodbye;
 pub(crate) mod heartbeat;
+pub(crate) mod image;
+pub(crate) mod persist;
 pub(crate) mod progress;
 pub(crate) mod timers;
 pub(crate) mod unfinished;
 pub(crate) mod wakes;
+
+#[cfg(test)]
+mod persist_tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -73,7 +79,7 @@ impl Life {
             questions: Vec::new(),
             unfinished: Unfinished::default(),
             asked: Deadlines::default(),
-            wakes: Wakes::default(),
+            wakes: Wakes::new(now),
             cohorts,
             pings,
             checks,
@@ -146,6 +152,17 @@ impl Life {
     ) -> bool {
         connection.set(flag::SEND_TIMED);
         self.taken.insert(conn.index, taken) != Some(taken)
+    }
+
+    /// What the driver has said last of a send that is timed, if this one is.
+    pub(crate) fn taken<S>(&self, conn: ConnId, connection: &Connection<S>) -> Option<u32> {
+        let is_timed = connection.has(flag::SEND_TIMED);
+        self.taken.get(&conn.index).copied().filter(|_| is_timed)
+    }
+
+    /// Whether any send of a slot is timed: for tests.
+    pub(crate) fn times_send(&self, slot: u32) -> bool {
+        self.taken.contains_key(&slot)
     }
 
     /// The send is over, and so is its time.

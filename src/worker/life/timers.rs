@@ -59,6 +59,22 @@ impl Timers {
         shorten(self.lengthen(tick) + ticks.min(u128::from(AHEAD_MAX)) as u64)
     }
 
+    /// How far a tick is from now, in nanoseconds; negative if it has come.
+    pub(crate) fn distance(&self, tick: Tick, now: Instant) -> i64 {
+        let ticks = self.lengthen(tick).cast_signed() - (FIRST + 1).cast_signed();
+        ticks * TICK_NANOS as i64 - self.nanos_to(now)
+    }
+
+    /// The tick that begins so far from now, or the next one: what was a tick of this worker is the
+    /// same again.
+    pub(crate) fn tick_at(&self, now: Instant, distance: i64) -> Tick {
+        let farthest = (AHEAD_MAX * TICK_NANOS) as i64;
+        let begins = self.nanos_to(now) + distance.clamp(-farthest, farthest);
+        let ticks = begins.div_euclid(TICK_NANOS as i64)
+            + i64::from(begins.rem_euclid(TICK_NANOS as i64) > 0);
+        shorten((FIRST + 1).saturating_add_signed(ticks))
+    }
+
     /// Whether a deadline is still to come; one that is never is not.
     pub(crate) fn is_ahead(&self, deadline: Tick, now: Instant) -> bool {
         deadline != 0 && self.lengthen(deadline) > self.count_to(now)
@@ -114,8 +130,11 @@ impl Timers {
 
     /// Ticks up to a moment.
     fn count_to(&self, now: Instant) -> u64 {
-        let nanos = now.saturating_duration_since(self.start).as_nanos() as u64;
-        FIRST + 1 + nanos / TICK_NANOS
+        FIRST + 1 + self.nanos_to(now) as u64 / TICK_NANOS
+    }
+
+    fn nanos_to(&self, now: Instant) -> i64 {
+        now.saturating_duration_since(self.start).as_nanos() as i64
     }
 
     /// The whole count of a tick that is not half of all ticks away.
@@ -205,6 +224,28 @@ mod tests {
         }
         seen.sort_unstable();
         assert_eq!(seen, (0..delays.len()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_deadline_that_is_written_out_is_the_same_here_and_no_earlier_elsewhere() {
+        let start = sim::Net::new(1).driver().now();
+        let here = Timers::new(start);
+        let there = Timers::new(start + TIMER_TICK / 3);
+        for millis in [1, 25, 29_981, 29_999, 31_000] {
+            let now = start + Duration::from_millis(millis);
+            for delay in [0, 19, 500, 60_000] {
+                let due = here.tick_after(now, Duration::from_millis(delay));
+                let distance = here.distance(due, now);
+                assert!(distance as u128 > u128::from(delay) * 1_000_000);
+                assert_eq!(here.tick_at(now, distance), due);
+                let late = there.distance(there.tick_at(now, distance), now) - distance;
+                assert!((0..2 * TICK_NANOS as i64).contains(&late), "{late}");
+                let passed = now + Duration::from_secs(600);
+                assert_eq!(here.tick_at(passed, here.distance(due, passed)), due);
+            }
+            assert!(here.is_ahead(here.tick_at(now, i64::MAX), now));
+            assert!(!here.is_ahead(here.tick_at(now, i64::MIN), now));
+        }
     }
 
     #[test]

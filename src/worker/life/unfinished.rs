@@ -11,6 +11,7 @@ use crate::limits::{
 };
 use crate::protocol::Protocols;
 use crate::wire::CloseCode;
+use crate::worker::clock;
 use crate::worker::connection::{Link, flag};
 use crate::worker::core::Core;
 use crate::worker::ingress::requests;
@@ -35,6 +36,25 @@ struct Entry {
 impl Unfinished {
     pub(crate) fn next_look(&self, now: Instant) -> Option<Duration> {
         self.0.front().map(|entry| entry.at.saturating_duration_since(now))
+    }
+
+    /// Takes a session off; gives how far the look at it is from now, and what had come.
+    pub(crate) fn take(&mut self, conn: ConnId, now: Instant) -> Option<(i64, u64)> {
+        let at = self.0.iter().position(|entry| entry.conn == conn)?;
+        let Entry { at, received, .. } = self.0.remove(at)?;
+        Some((clock::distance(at, now), received))
+    }
+
+    /// Puts a session on again, among those that are looked at when it is.
+    pub(crate) fn put(&mut self, conn: ConnId, (distance, received): (i64, u64), now: Instant) {
+        let at = clock::moment(now, distance);
+        let place = self.0.partition_point(|entry| entry.at <= at);
+        self.0.insert(place, Entry { conn, at, received });
+    }
+
+    /// Those that stand here, in their order.
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = ConnId> {
+        self.0.iter().map(|entry| entry.conn)
     }
 
     /// Frees memory that is not used.

@@ -15,8 +15,12 @@ use crate::worker::life::ending;
 use crate::worker::life::timers::{Tick, Timers};
 
 /// One moment for each connection that has one. A worker has none of this until it is needed.
-#[derive(Debug, Default)]
-pub(crate) struct Wakes(Option<Box<Inner>>);
+#[derive(Debug)]
+pub(crate) struct Wakes {
+    /// Ticks are counted from there, whenever the first moment is set.
+    start: Instant,
+    inner: Option<Box<Inner>>,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -27,36 +31,63 @@ struct Inner {
 }
 
 impl Wakes {
+    pub(crate) fn new(start: Instant) -> Self {
+        Self { start, inner: None }
+    }
+
     /// Sets the moment of a connection, in place of the one that it had.
     pub(crate) fn set(&mut self, conn: ConnId, delay: Duration, now: Instant) {
-        let inner = self.0.get_or_insert_with(|| {
-            let (at, due) = (HashMap::new(), Vec::new());
-            Box::new(Inner { timers: Timers::new(now), at, due })
-        });
+        let inner = self.inner(now);
         let tick = inner.timers.tick_after(now, delay);
-        if inner.at.insert(conn, tick) != Some(tick) {
-            inner.timers.enter(conn, tick);
+        inner.set(conn, tick);
+    }
+
+    /// Forgets the moment of a connection; gives how far it is from now.
+    pub(crate) fn take(&mut self, conn: ConnId, now: Instant) -> Option<i64> {
+        let inner = self.inner.as_deref()?;
+        let distance = inner.timers.distance(*inner.at.get(&conn)?, now);
+        self.forget(conn);
+        Some(distance)
+    }
+
+    /// Sets the moment of a connection again, so far from now.
+    pub(crate) fn put(&mut self, conn: ConnId, distance: i64, now: Instant) {
+        let inner = self.inner(now);
+        let tick = inner.timers.tick_at(now, distance);
+        if inner.timers.is_ahead(tick, now) {
+            inner.set(conn, tick);
+        } else {
+            inner.at.insert(conn, tick);
+            inner.due.push((conn, tick));
         }
-        // One that moves its moment all the time leaves an entry behind each time.
-        if inner.timers.len() > 2 * inner.at.len() + ENTRIES_KEPT {
-            let Inner { timers, at, .. } = &mut **inner;
-            timers.weed(|conn, tick| at.get(&conn) == Some(&tick));
-        }
+    }
+
+    /// Whether a connection has a moment: for tests.
+    pub(crate) fn has(&self, conn: ConnId) -> bool {
+        self.inner.as_ref().is_some_and(|inner| inner.at.contains_key(&conn))
+    }
+
+    fn inner(&mut self, now: Instant) -> &mut Inner {
+        self.inner.get_or_insert_with(|| {
+            let mut timers = Timers::new(self.start);
+            timers.expire(now, &mut Vec::new());
+            Box::new(Inner { timers, at: HashMap::new(), due: Vec::new() })
+        })
     }
 
     /// A connection is gone.
     pub(crate) fn forget(&mut self, conn: ConnId) {
-        if let Some(inner) = &mut self.0 {
+        if let Some(inner) = &mut self.inner {
             inner.at.remove(&conn);
             if inner.at.is_empty() {
-                self.0 = None;
+                self.inner = None;
             }
         }
     }
 
     /// The next connection whose moment has come.
     pub(crate) fn next(&mut self, now: Instant) -> Option<ConnId> {
-        let inner = self.0.as_deref_mut()?;
+        let inner = self.inner.as_deref_mut()?;
         if inner.due.is_empty() {
             inner.timers.expire(now, &mut inner.due);
         }
@@ -70,8 +101,21 @@ impl Wakes {
     }
 
     pub(crate) fn until_next(&self, now: Instant) -> Option<Duration> {
-        let inner = self.0.as_deref()?;
+        let inner = self.inner.as_deref()?;
         if inner.due.is_empty() { inner.timers.until_next(now) } else { Some(Duration::ZERO) }
+    }
+}
+
+impl Inner {
+    fn set(&mut self, conn: ConnId, tick: Tick) {
+        if self.at.insert(conn, tick) != Some(tick) {
+            self.timers.enter(conn, tick);
+        }
+        // One that moves its moment all the time leaves an entry behind each time.
+        if self.timers.len() > 2 * self.at.len() + ENTRIES_KEPT {
+            let Self { timers, at, .. } = self;
+            timers.weed(|conn, tick| at.get(&conn) == Some(&tick));
+        }
     }
 }
 
@@ -115,7 +159,7 @@ mod tests {
     #[test]
     fn each_has_the_last_moment_that_it_has_set_and_who_is_gone_has_none() {
         let start = sim::Net::new(1).driver().now();
-        let mut wakes = Wakes::default();
+        let mut wakes = Wakes::new(start);
         let conn = |index| ConnId { index, generation: 0 };
         for round in 0..1000 {
             for index in 0..3 {
@@ -126,7 +170,7 @@ mod tests {
                 );
             }
         }
-        assert!(wakes.0.as_ref().is_some_and(|inner| inner.timers.len() < 1000));
+        assert!(wakes.inner.as_ref().is_some_and(|inner| inner.timers.len() < 1000));
         wakes.forget(conn(1));
         let mut seen = Vec::new();
         for step in 0..200_u64 {
@@ -137,6 +181,6 @@ mod tests {
         }
         assert!(matches!(seen[..], [(0, 1020..1100), (2, 1220..1300)]), "{seen:?}");
         [0, 2].into_iter().for_each(|index| wakes.forget(conn(index)));
-        assert!(wakes.0.is_none() && wakes.until_next(start).is_none());
+        assert!(wakes.inner.is_none() && wakes.until_next(start).is_none());
     }
 }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use throng::http::{Request, Subprotocols};
 use throng::protocol::{Answer, Context, Flow, Opening, Protocol, Route, Ticket};
 use throng::wire::{CloseCode, Kind};
@@ -16,7 +17,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(20);
 pub(crate) struct Counter;
 
 /// What is known of one connection.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Person {
     name: Option<String>,
     ticks: u32,

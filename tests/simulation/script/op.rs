@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use throng::driver::sim::Rng;
 
 use super::TOPICS;
 
 /// One thing that a call does.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Op {
     /// Sends a reply of about this length.
     Say(usize),

@@ -50,6 +50,7 @@ const ANSWERED_MAX: usize = 20;
 impl Outside {
     pub(crate) fn new(mail: Mail<SimWaker>, mut rng: Rng, fault: Fault) -> Self {
         let is_lazy = fault == Fault::None && rng.one_in(3);
+        mail.set_answering(true);
         let (open, answered) = (Vec::new(), Vec::new());
         Self { mail, rng, fault, is_lazy, open, answered, fates: HashMap::new(), stale: 0 }
     }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::MutexGuard;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use throng::limits::{QUESTION_TIMEOUT, QUESTIONS_MAX};
 use throng::protocol::{Answer, Context, Flow, Ticket};
 use throng::wire::{CloseCode, Kind};
@@ -15,11 +16,15 @@ use crate::faults::Fault;
 use crate::message;
 
 /// What is known of one connection.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Person {
     id: u32,
-    /// Its questions, with what is to be done about the answer.
+    /// Its questions, with what is to be done about the answer: who has any is not written out.
+    #[serde(skip)]
     open: VecDeque<(Ticket, u32, Vec<Op>)>,
+    /// The question that its messages wait for.
+    #[serde(skip)]
+    parked_on: Option<Ticket>,
     /// What is to be done when its moment has come.
     due: Vec<Op>,
     /// The next message is lost, by a fault.
@@ -54,7 +59,7 @@ pub(super) struct Call<'a, 'b> {
 
 impl Person {
     pub(super) fn new(id: u32) -> Self {
-        Self { id, open: VecDeque::new(), due: Vec::new(), drops: false }
+        Self { id, open: VecDeque::new(), parked_on: None, due: Vec::new(), drops: false }
     }
 }
 
@@ -114,9 +119,10 @@ impl<'a, 'b> Call<'a, 'b> {
             }
         }
         let drops = self.ledger.fault == Fault::DroppedMessage;
+        self.record().told += 1;
+        let was_parked = self.person.parked_on.take_if(|on| *on == ticket).is_some();
         let record = self.record();
-        record.told += 1;
-        let was_parked = std::mem::take(&mut record.is_parked);
+        record.is_parked &= !was_parked;
         self.person.drops = drops && was_parked;
         self.say("answer", 0);
         self.perform(&ops)
@@ -156,13 +162,14 @@ impl<'a, 'b> Call<'a, 'b> {
         let changes: Vec<_> = self.changed.iter().map(|topic| self.ledger.change(*topic)).collect();
         let topics = self.record().topics.clone();
         let closing = topics.iter().map(|topic| self.ledger.change(*topic)).collect();
-        let is_asking = !self.person.open.is_empty();
+        let last = self.person.open.back().map(|(ticket, ..)| *ticket);
         let record = self.record();
         record.changes.extend(changes);
         match flow {
             Flow::Next => {}
             Flow::Park => {
-                record.is_parked = is_asking;
+                record.is_parked = last.is_some();
+                self.person.parked_on = last;
                 self.ledger.count("parked");
             }
             Flow::Close(..) => {
