@@ -6,6 +6,7 @@ use std::io::{self, BufRead};
 use std::thread;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use throng::config::{AllowedOrigins, Backend, Compression, Config};
 use throng::http::{Request, Subprotocols};
 use throng::protocol::{Answer, Context, Flow, Opening, Protocol, Route, Ticket, echo::Echo};
@@ -14,7 +15,7 @@ use throng::stats::Counts;
 use throng::wire::{CloseCode, Kind};
 
 /// What it knows of a connection.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 enum Voice {
     Unknown,
     Loud,
