@@ -132,7 +132,7 @@ impl Edges {
         *head = id;
         if is_indexed {
             self.index.insert((slot, topic), id);
-            *self.lengths.entry(slot).or_default() += 1;
+            *self.length(slot) += 1;
         } else if behind >= INDEXED_FROM {
             self.set_indexed(slot, id, true);
         }
@@ -150,7 +150,7 @@ impl Edges {
         let (gone, first) = (*self.at(id), *self.at(*head));
         if first.is_indexed {
             self.index.remove(&(slot, gone.topic));
-            *self.lengths.entry(slot).or_default() -= 1;
+            *self.length(slot) -= 1;
         }
         let has_moved = id != *head;
         if has_moved {
@@ -202,6 +202,10 @@ impl Edges {
     #[cfg(test)]
     pub(super) fn indexed(&self) -> usize {
         self.index.len()
+    }
+
+    fn length(&mut self, slot: u32) -> &mut u32 {
+        self.lengths.get_mut(&slot).expect("a chain with an index has a length")
     }
 
     fn take_entry(&mut self, edge: Edge) -> EdgeId {

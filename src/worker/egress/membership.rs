@@ -9,8 +9,7 @@ use crate::protocol::Protocols;
 use crate::wire::{Encoded, Form, buffer};
 use crate::worker::connection::{Link, flag};
 use crate::worker::core::Core;
-use crate::worker::egress::deliver;
-use crate::worker::egress::pongs;
+use crate::worker::egress::{deliver, pongs};
 
 /// What was published before is not for the one who joins.
 pub(crate) fn subscribe<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, topic: &str) {

@@ -9,14 +9,9 @@ use crate::protocol::Protocols;
 use crate::worker::connection::{Connection, flag};
 use crate::worker::core::Core;
 use crate::worker::egress::pongs;
-use crate::worker::ingress::parked;
-use crate::worker::ingress::requests;
-use crate::worker::ingress::staged;
 use crate::worker::ingress::visit::{Outcome, Visit};
-use crate::worker::life::closing;
-use crate::worker::life::ending;
-use crate::worker::life::goodbye;
-use crate::worker::life::unfinished;
+use crate::worker::ingress::{parked, requests, staged};
+use crate::worker::life::{closing, ending, goodbye, unfinished};
 
 /// Whether to look for more in the same bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

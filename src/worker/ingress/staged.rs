@@ -6,8 +6,7 @@ use crate::limits::STEP_COST;
 use crate::protocol::{Flow, Protocols, Step};
 use crate::worker::connection::flag;
 use crate::worker::core::Core;
-use crate::worker::egress::membership;
-use crate::worker::egress::pongs;
+use crate::worker::egress::{membership, pongs};
 use crate::worker::ingress::visit::Visit;
 use crate::worker::life::closing;
 

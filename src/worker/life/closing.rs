@@ -16,8 +16,7 @@ pub(crate) fn answer_close<W: Wake, L: Protocols>(
     conn: ConnId,
     code: Option<CloseCode>,
 ) {
-    membership::leave_topics(core, conn);
-    with_session(core, conn, |session, out| session.answer_close(code, out));
+    say_last(core, conn, |session, out| session.answer_close(code, out));
     ending::finish(core, conn);
 }
 
@@ -29,8 +28,7 @@ pub(crate) fn fail<W: Wake, L: Protocols>(
 ) {
     core.parts.counters.closed_violation.add(1);
     tracing::debug!(?conn, %violation, "closing");
-    membership::leave_topics(core, conn);
-    with_session(core, conn, |session, out| session.fail(violation, out));
+    say_last(core, conn, |session, out| session.fail(violation, out));
     ending::finish(core, conn);
 }
 
@@ -52,24 +50,25 @@ pub(crate) fn begin_close<W: Wake, L: Protocols>(
     code: CloseCode,
     reason: &str,
 ) {
-    membership::leave_topics(core, conn);
     if let Some(connection) = core.table.get_mut(conn)
         && !connection.has(flag::CLOSE_WHEN_SENT)
     {
         // It was of a pong or of a send: from here on the end has one, or the drain.
         connection.deadline = 0;
     }
-    with_session(core, conn, |session, out| session.close(code, reason, out));
+    say_last(core, conn, |session, out| session.close(code, reason, out));
 }
 
-fn with_session<W: Wake, L: Protocols>(
+/// Gives a session its last word, behind what it published and what was published before.
+fn say_last<W: Wake, L: Protocols>(
     core: &mut Core<W, L>,
     conn: ConnId,
     write: impl FnOnce(&mut Session, &mut Vec<u8>),
 ) {
+    membership::leave_topics(core, conn);
     let Some(connection) = core.table.get_mut(conn) else { return };
     if let Link::WebSocket(session) = &mut connection.link {
         core.parts.out.pool.append(&mut connection.queue, |out| write(session, out));
-        core.touch(conn);
+        core.parts.out.touch(conn, connection);
     }
 }

@@ -8,8 +8,7 @@ use crate::worker::connection::{Linger, Link, Ping, flag};
 use crate::worker::core::Core;
 use crate::worker::egress::membership;
 use crate::worker::ingress::ingest;
-use crate::worker::life::heartbeat;
-use crate::worker::life::{Life, Question};
+use crate::worker::life::{Life, Question, heartbeat};
 
 /// Who is held or waits for others goes on in its own time.
 const STALLED_BY_OTHERS: u32 = flag::HELD | flag::WAITING;

@@ -10,8 +10,7 @@ use crate::wire::CloseCode;
 use crate::worker::Worker;
 use crate::worker::connection::{Link, flag};
 use crate::worker::core::{Core, Stopping};
-use crate::worker::life::closing;
-use crate::worker::life::ending;
+use crate::worker::life::{closing, ending};
 
 /// One step of stopping, if the server stops.
 pub(crate) fn say_goodbye<D: Driver, L: Protocols>(worker: &mut Worker<D, L>) {

@@ -9,12 +9,8 @@ use crate::wire::{CloseCode, Form};
 use crate::worker::connection::{Connection, Ping, flag};
 use crate::worker::core::{Core, Parts};
 use crate::worker::ingress::parked;
-use crate::worker::life::Question;
-use crate::worker::life::closing;
-use crate::worker::life::ending;
 use crate::worker::life::timers::Tick;
-use crate::worker::life::unfinished;
-use crate::worker::life::wakes;
+use crate::worker::life::{Question, closing, ending, unfinished, wakes};
 
 /// Timers' entries that are not worth weeding.
 const ENTRIES_KEPT: usize = 1024;

@@ -15,8 +15,7 @@ use crate::worker::clock;
 use crate::worker::connection::{Link, flag};
 use crate::worker::core::Core;
 use crate::worker::ingress::requests;
-use crate::worker::life::Question;
-use crate::worker::life::closing;
+use crate::worker::life::{Question, closing};
 
 /// In the order in which they will be looked at, which is that in which they began but for those
 /// that have got on since: the newest are last. A session stands here once, and until it is looked

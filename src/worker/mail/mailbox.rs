@@ -240,20 +240,6 @@ impl<W: Wake> Mail<W> {
         workers.all(|address| address.weight.is_void.load(Ordering::Acquire))
     }
 
-    /// As [`Mail::may_sleep`], for who waits for room alone, whatever lies in its own mailbox.
-    #[must_use]
-    pub fn may_wait(&mut self) -> bool {
-        self.addresses[self.id.index()].doorbell.fall_asleep();
-        for to in self.held_for() {
-            to.waiters.enter(self.id.index());
-        }
-        let may = self.held_for().all(Address::is_full);
-        if !may {
-            self.wake_up();
-        }
-        may
-    }
-
     /// How many workers there are.
     #[must_use]
     pub fn workers(&self) -> usize {
@@ -286,7 +272,22 @@ impl<W: Wake> Mail<W> {
     /// Says that the worker will sleep; it must not if this is false.
     #[must_use]
     pub fn may_sleep(&mut self) -> bool {
-        let may = self.may_wait() && self.receiver.is_empty();
+        self.fall_asleep(Self::is_at_rest)
+    }
+
+    /// As [`Mail::may_sleep`], for who waits for room alone, whatever lies in its own mailbox.
+    #[must_use]
+    pub fn may_wait(&mut self) -> bool {
+        self.fall_asleep(Self::lacks_room)
+    }
+
+    /// Says so first and looks then, or what comes between would wake nobody.
+    fn fall_asleep(&mut self, may: impl FnOnce(&Self) -> bool) -> bool {
+        self.addresses[self.id.index()].doorbell.fall_asleep();
+        for to in self.held_for() {
+            to.waiters.enter(self.id.index());
+        }
+        let may = may(self);
         if !may {
             self.wake_up();
         }
@@ -296,7 +297,12 @@ impl<W: Wake> Mail<W> {
     /// Whether there is neither mail to receive nor room for what is held.
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
-        self.receiver.is_empty() && self.held_for().all(Address::is_full)
+        self.receiver.is_empty() && self.lacks_room()
+    }
+
+    /// Whether there is no room for anything that is held.
+    fn lacks_room(&self) -> bool {
+        self.held_for().all(Address::is_full)
     }
 
     /// The worker is awake.

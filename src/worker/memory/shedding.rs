@@ -10,8 +10,7 @@ use crate::protocol::Protocols;
 use crate::worker::Worker;
 use crate::worker::connection::Link;
 use crate::worker::core::Core;
-use crate::worker::life::ending;
-use crate::worker::life::unfinished;
+use crate::worker::life::{ending, unfinished};
 
 /// How far the search has come.
 #[derive(Debug, Default)]
