@@ -9,6 +9,8 @@ mod hosts;
 mod listen;
 mod origins;
 mod pin;
+mod rooms;
+mod routes;
 mod units;
 mod unix;
 
@@ -17,6 +19,8 @@ pub use hosts::AllowedHosts;
 pub use listen::ListenAddr;
 pub use origins::AllowedOrigins;
 pub use pin::Pin;
+pub use rooms::{ROOM_RULES_MAX, RoomRule, RoomRules};
+pub use routes::Routes;
 pub use units::{parse_count, parse_duration, parse_size};
 pub use unix::{UnixGroup, UnixMode};
 
@@ -66,6 +70,15 @@ pub struct Config {
     pub allowed_hosts: AllowedHosts,
     /// Whether messages may be compressed.
     pub compression: Compression,
+    /// Paths of upgrades that lead to rooms, beside `/room/{name}`.
+    pub routes: Routes,
+    /// What may be done in raw rooms.
+    pub rooms: RoomRules,
+    /// Whether `GET /rooms/{name}` tells everybody how many are in a room, and how fast the last
+    /// message has reached them.
+    pub room_info: bool,
+    /// One in so many requests is logged, with its status; 0 is none.
+    pub access_log: u32,
     /// Bytes that the process may allocate beside what it starts with, as `memory_in_use` says;
     /// `None` is half of what the host has or its cgroup allows. Above it connections are refused,
     /// and those that hold the most are ended.
@@ -104,6 +117,10 @@ impl Default for Config {
             allowed_origins: AllowedOrigins::default(),
             allowed_hosts: AllowedHosts::default(),
             compression: Compression::default(),
+            routes: Routes::default(),
+            rooms: RoomRules::default(),
+            room_info: true,
+            access_log: 0,
             memory: None,
             memory_in_use: || 0,
             mailbox_capacity: limits::MAILBOX_CAPACITY,

@@ -1,5 +1,11 @@
 //! Counts of what workers did: each worker writes its own, anybody reads the sum.
 
+mod histogram;
+mod reasons;
+
+pub use histogram::{BUCKETS, Histogram};
+pub use reasons::{ByReason, CloseCodes, Ending, Endings, Refusal, Refusals};
+
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -25,7 +31,19 @@ macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// What one worker counts.
         #[derive(Debug, Default)]
-        pub struct Counters { $($(#[$doc])* pub $name: Count,)* }
+        pub struct Counters {
+            $($(#[$doc])* pub $name: Count,)*
+            /// Refused, by reason.
+            pub refusals: Refusals,
+            /// WebSocket connections that have ended, by reason.
+            pub endings: Endings,
+            /// The same by close code.
+            pub close_codes: CloseCodes,
+            /// Microseconds from a publish until the sends of all members here were handed out.
+            pub fanout_micros: Histogram<32>,
+            /// What turns have cost, in units of their budget ([`crate::limits::TURN_BUDGET`]).
+            pub turn_units: Histogram<1024>,
+        }
 
         /// The sum over workers at one moment; counts of different workers are not in step.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
