@@ -27,7 +27,7 @@ pub(crate) fn refuse<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId)
 
 /// Why nobody is let in, and when to try again.
 pub(crate) fn unavailable<W: Wake, L: Protocols>(core: &Core<W, L>) -> Response {
-    let text = match core.parts.stopping {
+    let text = match core.parts.admission.stopping {
         Some(_) => "the server is stopping\n",
         None => "no room for more connections now\n",
     };
@@ -81,7 +81,7 @@ fn upgrade<'a, W: Wake, L: Protocols>(
     core: &Core<W, L>,
     request: &Request<'a>,
 ) -> Result<(Handshake<'a>, Opening<'a, L::Spoken>), Response> {
-    if core.parts.stopping.is_some() {
+    if core.parts.admission.stopping.is_some() {
         return Err(unavailable(core));
     }
     let config = core.parts.config();
@@ -93,7 +93,7 @@ fn upgrade<'a, W: Wake, L: Protocols>(
     if request.method == Method::Options {
         return Err(http::options());
     }
-    let opening = match L::route(&core.parts.setups, request) {
+    let opening = match L::route(&core.parts.settings.setups, request) {
         Some(Route::WebSocket(opening)) => opening,
         Some(Route::Response(response)) => return Err(response),
         None => return Err(nothing_here::<L>()),
