@@ -30,8 +30,7 @@ pub(crate) fn flush_one<D: Driver, L: Protocols>(worker: &mut Worker<D, L>, conn
         return close(worker, conn);
     }
     if is_too_slow(connection, max_backlog) {
-        ending::end_slow(&mut worker.core, conn, Ending::SlowConsumer);
-        return close(worker, conn);
+        return close_slow(worker, conn);
     }
     if connection.has(flag::PAUSED) && !connection.has(flag::STALLED) {
         connection.clear(flag::PAUSED);
@@ -61,6 +60,13 @@ pub(crate) fn flush_one<D: Driver, L: Protocols>(worker: &mut Worker<D, L>, conn
         worker.driver.finish(conn);
         ending::linger(&mut worker.core, conn);
     }
+}
+
+/// More waits than may.
+#[inline(never)]
+fn close_slow<D: Driver, L: Protocols>(worker: &mut Worker<D, L>, conn: ConnId) {
+    ending::end_slow(&mut worker.core, conn, Ending::SlowConsumer);
+    close(worker, conn);
 }
 
 /// Sends a part of what was received.

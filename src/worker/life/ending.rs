@@ -139,6 +139,7 @@ pub(crate) fn discard<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId
 }
 
 /// A peer that does not take what it is sent gets nothing more.
+#[inline(never)]
 pub(crate) fn end_slow<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, why: Ending) {
     core.parts.counters.closed_slow.add(1);
     reasons::note(core, conn, why, reasons::NO_CLOSE_FRAME);

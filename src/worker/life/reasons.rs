@@ -13,6 +13,7 @@ pub(crate) const NO_CLOSE_FRAME: u16 = 1006;
 pub(crate) const NO_CODE: u16 = 1005;
 
 /// Counts the end of a session that is open: call it before anything of that is done.
+#[inline(never)]
 pub(crate) fn note<W: Wake, L: Protocols>(
     core: &mut Core<W, L>,
     conn: ConnId,
