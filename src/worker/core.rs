@@ -13,7 +13,7 @@ use crate::driver::Wake;
 use crate::hub::{Hub, Interest};
 use crate::id::ConnId;
 use crate::limits::{RESERVED_CONNECTIONS_MAX, TIMER_TICK};
-use crate::protocol::{Asks, Builtin, Protocols, Staged};
+use crate::protocol::{Asks, Builtin, Protocols, Setups, Staged};
 use crate::stats::Counters;
 use crate::websocket::{Compressor, Scratch};
 use crate::wire::deflate::Deflater;
@@ -48,7 +48,8 @@ impl Shared<Builtin> {
     /// is built in.
     #[must_use]
     pub fn new(config: Config, workers: usize, connections_max: usize) -> Self {
-        Self::with_setups(config, workers, connections_max, Arc::default())
+        let setups = Arc::new(Setups::of(&config));
+        Self::with_setups(config, workers, connections_max, setups)
     }
 }
 
