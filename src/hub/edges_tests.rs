@@ -113,7 +113,7 @@ impl World {
         let (topic, arrivals) = self.hub.interest.join(NAMES[name], WorkerId(1));
         self.hub.interest.leave(&topic, WorkerId(1));
         let frames = run(&number.to_be_bytes());
-        self.hub.receive(Sealed { topic, arrivals, frames });
+        self.hub.receive(Sealed { topic, arrivals, since: 0, frames });
         self.published[name] += 1;
     }
 

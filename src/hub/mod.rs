@@ -19,13 +19,14 @@ mod sync {
 }
 
 pub use edges::EdgeId;
-pub use interest::{Interest, TopicEntry};
+pub use interest::{Interest, TopicEntry, TopicInfo};
 pub use members::Member;
 pub use room::Before;
 pub use sealed::{Sealed, delivery_cost};
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 
 use slab::Slab;
 
@@ -60,6 +61,11 @@ pub struct Hub {
     handed: HashMap<RoomId, HashSet<u32>>,
     /// Rooms that the last member has left while rooms are held.
     held: Option<Vec<RoomId>>,
+    /// The time of the turn.
+    now: Option<Instant>,
+    /// Rooms in which a delivery has come to all, and when that was published, since the last time
+    /// that somebody asked.
+    fanned_out: Vec<(RoomId, u64)>,
 }
 
 impl Hub {
@@ -78,7 +84,15 @@ impl Hub {
             lists: Lists::default(),
             handed: HashMap::new(),
             held: None,
+            now: None,
+            fanned_out: Vec::new(),
         }
+    }
+
+    /// What is published from here on is published now.
+    #[inline]
+    pub fn set_time(&mut self, now: Instant) {
+        self.now = Some(now);
     }
 
     /// Puts the connection of a slot into a room, which is made if it is not there, unless it is in
@@ -89,6 +103,7 @@ impl Hub {
             return known;
         }
         let Room { members, topic, .. } = &mut self.rooms[room.0 as usize];
+        topic.join();
         if window_bits > 0 {
             topic.join_deflating();
         }
@@ -129,6 +144,7 @@ impl Hub {
         let entry = &mut rooms[edge.topic.0 as usize];
         let left = entry.remove(edge.place, |moved, to| edges.set_place(moved, to));
         assert_eq!(left.edge, id, "edges and members agree");
+        entry.topic.leave();
         if edge.window_bits > 0 {
             entry.topic.leave_deflating();
         }
@@ -240,6 +256,7 @@ impl Hub {
         if !entry.is_for(&sealed) {
             return;
         }
+        entry.note_waiting(sealed.since);
         self.undelivered += entry.receive(sealed.frames, || spare.take(), lists);
         self.enqueue(room);
     }
@@ -288,6 +305,12 @@ impl Hub {
         self.edges.at(edge).topic
     }
 
+    /// What all workers know of a topic.
+    #[must_use]
+    pub fn topic_info(&self, name: &str) -> Option<TopicInfo> {
+        self.interest.info(name)
+    }
+
     /// How many are in a room.
     #[must_use]
     pub fn members(&self, room: RoomId) -> usize {
@@ -320,8 +343,10 @@ impl Hub {
         let entry = &mut self.rooms[room.0 as usize];
         let frames = entry.seal(&mut self.lists)?;
         self.spare.watch(&frames);
+        let since = self.now.map_or(0, |now| self.interest.micros(now));
+        entry.note_waiting(since);
         let topic = Arc::clone(&entry.topic);
-        Some(Sealed { arrivals: topic.arrivals(), topic, frames })
+        Some(Sealed { arrivals: topic.arrivals(), since, topic, frames })
     }
 
     /// Begins to deliver what is sealed, unless a delivery is under way.
@@ -356,7 +381,31 @@ impl Hub {
 
     /// What [`Hub::slice`] gave was delivered to so many.
     pub fn advance(&mut self, room: RoomId, count: usize) {
-        self.undelivered -= self.rooms[room.0 as usize].advance(count, &mut self.lists);
+        let entry = &mut self.rooms[room.0 as usize];
+        self.undelivered -= entry.advance(count, &mut self.lists);
+        if !entry.is_under_way() {
+            self.fanned_out.push((room, entry.current_since));
+        }
+    }
+
+    /// Whether a delivery has come to all since the last [`Hub::note_fanouts`].
+    #[must_use]
+    #[inline]
+    pub fn has_fanned_out(&self) -> bool {
+        !self.fanned_out.is_empty()
+    }
+
+    /// What was delivered to all was handed to the kernel by now: tells the topics, and how many
+    /// microseconds each took.
+    pub fn note_fanouts(&mut self, now: Instant, mut took: impl FnMut(u64)) {
+        let now = self.interest.micros(now);
+        for (room, since) in self.fanned_out.drain(..) {
+            took(now.saturating_sub(since));
+            // One that has closed has nobody left to tell.
+            if let Some(entry) = self.rooms.get(room.0 as usize) {
+                entry.topic.note_fanout(since, now);
+            }
+        }
     }
 
     /// Whether a delivery is under way in a room.
@@ -436,6 +485,7 @@ impl Hub {
             self.by_name.shrink_to_fit();
         }
         self.queue.shrink_to(self.rooms.len());
+        self.fanned_out.shrink_to_fit();
     }
 
     /// Whether there is anything to trim.

@@ -1,5 +1,6 @@
 //! One room of one worker: its members, and how far deliveries to them have come.
 
+use std::num::NonZeroU64;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -35,6 +36,10 @@ pub(super) struct Room {
     /// The number of this worker's arrival at the topic: what was sealed before is not for those
     /// who are here.
     arrival: u32,
+    /// When the first of what waits for a delivery to begin was published; nothing if nothing does.
+    waiting_since: Option<NonZeroU64>,
+    /// The same of the delivery under way.
+    pub(super) current_since: u64,
     /// It stands in the queue of rooms with something to deliver.
     pub(super) is_queued: bool,
 }
@@ -63,6 +68,8 @@ impl Room {
             left: 0,
             seals: 0,
             arrival,
+            waiting_since: None,
+            current_since: 0,
             is_queued: false,
         }
     }
@@ -101,6 +108,12 @@ impl Room {
     /// Notes so many bytes more of what was published here.
     pub(super) fn note_published(&mut self, bytes: usize) {
         self.gathered += bytes;
+    }
+
+    /// Something was sealed, or came by mail, that was published then.
+    #[inline]
+    pub(super) fn note_waiting(&mut self, since: u64) {
+        self.waiting_since = self.waiting_since.or_else(|| NonZeroU64::new(since.max(1)));
     }
 
     /// Whether what came by mail was published for those who are here, and not for others who have
@@ -177,6 +190,7 @@ impl Room {
         assert!(self.pending.is_none(), "what was published is sealed before the last leaves");
         self.sealed.clear(lists);
         self.mail.clear(lists);
+        self.waiting_since = None;
         std::mem::take(&mut self.gathered)
     }
 
@@ -204,6 +218,11 @@ impl Room {
         }
         if !self.current.is_empty() {
             self.gathered -= self.current.weight();
+            self.current_since = self.waiting_since.map_or(0, NonZeroU64::get);
+            // What is left of the mail is later, but nobody knows by how much.
+            if self.mail.is_empty() {
+                self.waiting_since = None;
+            }
             self.left = self.members.len() as u32;
         }
     }

@@ -14,7 +14,7 @@ fn hub() -> Hub {
 fn mail(hub: &Hub, name: &str, frames: Arc<Encoded>) -> Sealed {
     let (topic, arrivals) = hub.interest.join(name, WorkerId(1));
     hub.interest.leave(&topic, WorkerId(1));
-    Sealed { topic, arrivals, frames }
+    Sealed { topic, arrivals, since: 0, frames }
 }
 
 /// The only subscription of a connection.
@@ -197,7 +197,7 @@ fn mail_for_those_who_have_left_is_not_for_those_who_have_come() {
     let (topic, _) = hub.interest.join("a", WorkerId(1));
     let seal = |number: u8| {
         let arrivals = topic.arrivals();
-        Sealed { topic: Arc::clone(&topic), arrivals, frames: run(&[number]) }
+        Sealed { topic: Arc::clone(&topic), arrivals, since: 0, frames: run(&[number]) }
     };
     let under_way = seal(1);
     leave(&mut hub, other);

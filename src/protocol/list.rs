@@ -8,7 +8,7 @@ use crate::protocol::{Answer, Context, Flow, Persist, Route, Ticket, echo, event
 use crate::wire::Kind;
 
 /// A list of protocols: [`crate::protocols!`] writes it.
-pub trait Protocols: 'static {
+pub trait Protocols: std::fmt::Debug + 'static {
     /// What a connection speaks, and what that knows of it.
     type Spoken: std::fmt::Debug + Persist;
     /// What the connections of each protocol have in common.
@@ -19,6 +19,9 @@ pub trait Protocols: 'static {
 
     /// What a request leads to: the first in the list whose request it is.
     fn route<'a>(setups: &Self::Setups, request: &Request<'a>) -> Option<Route<'a, Self::Spoken>>;
+
+    /// The name of what is spoken, as it stands in the list.
+    fn name(spoken: &Self::Spoken) -> &'static str;
 
     /// As [`crate::protocol::Protocol::ECHOES`].
     fn echoes(spoken: &Self::Spoken) -> bool;
@@ -124,6 +127,12 @@ macro_rules! protocols {
                     });
                 })+
                 None
+            }
+
+            fn name(spoken: &$spoken) -> &'static str {
+                match spoken {
+                    $($spoken::$variant(_) => stringify!($field)),+
+                }
             }
 
             #[inline]

@@ -1,5 +1,6 @@
 //! What a worker knows, apart from its driver: nothing here makes a system call.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use crate::wire::deflate::Deflater;
 use crate::worker::egress::out::Out;
 use crate::worker::egress::pongs::Pongs;
 use crate::worker::ingress::held::Stalls;
+use crate::worker::inquiry::Scans;
 use crate::worker::life::{Life, persist};
 use crate::worker::mail::{Mail, Posted};
 use crate::worker::memory::Memory;
@@ -27,12 +29,14 @@ use crate::worker::memory::Memory;
 /// What all workers of a server share: read-only, or plain atomics, and who has members of what.
 #[derive(Debug)]
 pub struct Shared<L: Protocols = Builtin> {
-    /// The options.
-    pub config: Config,
+    /// The options that it was started with.
+    pub config: Arc<Config>,
     /// Connections that are open, and how many may be.
     pub connections: AtomicUsize,
     /// The bound of the above.
-    pub connections_max: usize,
+    pub connections_max: AtomicUsize,
+    /// As [`Config::memory`]; `usize::MAX` is none.
+    memory_budget: AtomicUsize,
     /// The server stops: set it, then wake every worker.
     pub is_stopping: Arc<AtomicBool>,
     /// What `Config::memory_in_use` said when all was ready.
@@ -63,9 +67,10 @@ impl<L: Protocols> Shared<L> {
         setups: Arc<L::Setups>,
     ) -> Self {
         Self {
-            config,
             connections: AtomicUsize::new(0),
-            connections_max,
+            connections_max: AtomicUsize::new(connections_max),
+            memory_budget: AtomicUsize::new(config.memory.unwrap_or(usize::MAX)),
+            config: Arc::new(config),
             is_stopping: Arc::default(),
             memory_at_start: AtomicUsize::new(0),
             setups,
@@ -76,7 +81,7 @@ impl<L: Protocols> Shared<L> {
     /// Counts one more connection, if there may be one.
     pub(super) fn admit(&self) -> bool {
         let before = self.connections.fetch_add(1, Ordering::Relaxed);
-        let is_in = before < self.connections_max;
+        let is_in = before < self.connections_max.load(Ordering::Relaxed);
         if !is_in {
             self.discharge();
         }
@@ -89,16 +94,48 @@ impl<L: Protocols> Shared<L> {
 
     /// Bytes that the process has allocated above its budget of memory.
     pub(super) fn memory_excess(&self) -> Option<usize> {
-        let budget = self.config.memory?;
+        let budget = self.memory_budget.load(Ordering::Relaxed);
+        if budget == usize::MAX {
+            return None;
+        }
+        self.memory_in_use().checked_sub(budget).filter(|excess| *excess > 0)
+    }
+
+    /// Bytes that the process has allocated since all was ready.
+    #[must_use]
+    pub fn memory_in_use(&self) -> usize {
         let at_start = self.memory_at_start.load(Ordering::Relaxed);
-        let in_use = (self.config.memory_in_use)().saturating_sub(at_start);
-        in_use.checked_sub(budget).filter(|excess| *excess > 0)
+        (self.config.memory_in_use)().saturating_sub(at_start)
+    }
+
+    /// How many bytes that may be.
+    #[must_use]
+    pub fn memory_budget(&self) -> Option<usize> {
+        Some(self.memory_budget.load(Ordering::Relaxed)).filter(|budget| *budget != usize::MAX)
+    }
+
+    /// Sets the bounds that all workers share.
+    pub fn set_bounds(&self, connections_max: usize, memory: Option<usize>) {
+        self.connections_max.store(connections_max, Ordering::Relaxed);
+        self.memory_budget.store(memory.unwrap_or(usize::MAX), Ordering::Relaxed);
     }
 
     /// The tables are there by now: they reserve more than they will ever use, and do not count.
     pub fn note_memory_at_start(&self) {
         self.memory_at_start.store((self.config.memory_in_use)(), Ordering::Relaxed);
     }
+}
+
+/// Options that hold from the next turn on. What a worker is made with stays: listeners, the
+/// backend, CPUs, the interval of pings.
+#[derive(Debug)]
+pub struct Reload {
+    /// The options.
+    pub config: Arc<Config>,
+    /// Connections that a worker's descriptors and the options allow.
+    pub connections_max: usize,
+    /// What the connections of each protocol have in common: the `Setups` of the worker's list.
+    pub setups: Arc<dyn Any + Send + Sync>,
 }
 
 /// The state of a worker: its connections, and all the rest. A visit to one connection borrows both
@@ -113,6 +150,10 @@ pub(super) struct Core<W, L: Protocols> {
 #[derive(Debug)]
 pub(super) struct Parts<W, L: Protocols> {
     pub(super) shared: Arc<Shared<L>>,
+    /// The options of this turn.
+    pub(super) config: Arc<Config>,
+    /// What the connections of each protocol have in common.
+    pub(super) setups: Arc<L::Setups>,
     pub(super) counters: Arc<Counters>,
     pub(super) hub: Hub,
     pub(super) mail: Mail<W>,
@@ -128,6 +169,8 @@ pub(super) struct Parts<W, L: Protocols> {
     pub(super) clock: Clock,
     pub(super) admission: Admission,
     pub(super) stopping: Option<Stopping>,
+    /// What those outside have asked.
+    pub(super) scans: Scans,
 }
 
 /// What unpacks messages and packs them, for all connections of a worker.
@@ -188,6 +231,9 @@ impl<W: Wake, L: Protocols> Core<W, L> {
             clock: Clock::new(now),
             admission: Admission { connections_max, refusals: 0 },
             stopping: None,
+            scans: Scans::default(),
+            config: Arc::clone(&shared.config),
+            setups: Arc::clone(&shared.setups),
             shared,
             counters,
         };
@@ -198,6 +244,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
     /// Begins a turn.
     pub(super) fn begin_turn(&mut self, now: Instant) {
         self.parts.clock.now = now;
+        self.parts.hub.set_time(now);
         self.parts.budget.begin();
         self.parts.pongs.runs = 0;
         if self.parts.hub.holds_rooms() {
@@ -247,6 +294,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
                 nearest = nearest.min(span);
             }
         };
+        consider(parts.scans.has_work().then_some(Duration::ZERO));
         consider(parts.memory.trimming.at.map(|at| at.saturating_duration_since(now)));
         consider(parts.stopping.as_ref().map(|s| s.until.saturating_duration_since(now)));
         if self.table.len() > 0 {
@@ -271,7 +319,15 @@ impl<W: Wake, L: Protocols> Parts<W, L> {
     }
 
     pub(super) fn config(&self) -> &Config {
-        &self.shared.config
+        &self.config
+    }
+
+    /// Takes other options; those of setups that are of another list are a fault of ours.
+    pub(super) fn reload(&mut self, reload: &Reload) {
+        self.config = Arc::clone(&reload.config);
+        self.admission.connections_max = reload.connections_max;
+        let setups = Arc::clone(&reload.setups).downcast::<L::Setups>();
+        self.setups = setups.expect("they are of this worker's list");
     }
 
     /// Sets when something must have happened on a connection.

@@ -10,12 +10,17 @@ mod connection;
 mod core;
 mod egress;
 mod ingress;
+mod inquiry;
 mod life;
 mod mail;
 mod memory;
 mod table;
 
-pub use self::core::Shared;
+pub use self::core::{Reload, Shared};
+pub use inquiry::{
+    ConnectionInfo, Disconnect, Inquired, Inquiry, PAGE_MAX, Report, TOPICS_SHOWN_MAX, Totals,
+    Wanted, Whom,
+};
 pub use life::cohorts::UntilPing;
 pub use life::image::{Image, ImageError, LinkImage, NotNow, PingImage};
 pub use mail::{
@@ -114,6 +119,7 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
         shedding::shed(self);
         self.core.parts.budget.enter(Phase::Delivery);
         deliver::read_mail(&mut self.core);
+        inquiry::go_on(self);
         parked::send_questions(&mut self.core);
         deliver::deliver(&mut self.core);
         // Behind the deliveries: what was said before the server was stopped comes first.
@@ -122,6 +128,7 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
         flush::flush(self);
         trim::trim(self);
         self.core.parts.counters.turns.add(1);
+        self.core.parts.counters.turn_units.note(self.core.parts.budget.work());
         Ok(())
     }
 
@@ -199,14 +206,25 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
 
     fn sleep(&mut self) -> io::Result<()> {
         let timeout = self.time_to_sleep();
+        let before = self.look_at - timeout;
         self.driver.wait(timeout)?;
         self.core.parts.mail.wake_up();
         let now = self.driver.now();
+        if self.core.parts.hub.has_fanned_out() {
+            self.note_fanouts(if D::SENDS_IN_WAIT { now } else { before });
+        }
         if self.core.parts.clock.is_next_second(now) {
             self.core.parts.clock.set_second(now, self.driver.unix_time());
         }
         self.core.begin_turn(now);
         Ok(())
+    }
+
+    /// What was delivered to all in the last turn has been handed to the kernel by now.
+    #[inline(never)]
+    fn note_fanouts(&mut self, now: Instant) {
+        let Parts { hub, counters, .. } = &mut self.core.parts;
+        hub.note_fanouts(now, |micros| counters.fanout_micros.note(micros));
     }
 
     /// Ends those whose deadline has passed, unless what they sent is still to be read, or what

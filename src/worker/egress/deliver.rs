@@ -50,7 +50,9 @@ pub(crate) fn read_mail<W: Wake, L: Protocols>(core: &mut Core<W, L>) {
         match envelope {
             Envelope::Publish(sealed) => core.parts.hub.receive(sealed),
             Envelope::Answer(conn, ticket, answer) => parked::answered(core, conn, ticket, answer),
-            Envelope::Ask(..) => unreachable!("workers are not asked"),
+            Envelope::Inquire(inquired) => core.parts.scans.receive(*inquired),
+            Envelope::Reload(reload) => core.parts.reload(&reload),
+            Envelope::Ask(..) => unreachable!("questions of connections go to those outside"),
         }
     }
     if has_read {

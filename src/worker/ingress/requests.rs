@@ -93,7 +93,7 @@ fn upgrade<'a, W: Wake, L: Protocols>(
     if request.method == Method::Options {
         return Err(http::options());
     }
-    let opening = match L::route(&core.parts.shared.setups, request) {
+    let opening = match L::route(&core.parts.setups, request) {
         Some(Route::WebSocket(opening)) => opening,
         Some(Route::Response(response)) => return Err(response),
         None => return Err(nothing_here::<L>()),

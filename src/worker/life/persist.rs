@@ -312,7 +312,7 @@ fn set_times<W: Wake, L: Protocols>(
         life.wakes.put(conn, distance, now);
     }
     // The sweep that checks pongs may be past it by now.
-    let timeout = parts.shared.config.pong_timeout;
+    let timeout = parts.config.pong_timeout;
     if let Ping::Awaiting(since) = connection.ping()
         && connection.is_open()
         && !connection.has(flag::PAUSED)
