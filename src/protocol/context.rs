@@ -125,6 +125,12 @@ impl Context<'_> {
         self.staged.0.push(Step::Unsubscribe(topic.to_owned()));
     }
 
+    /// Whether it has not taken what was sent to it before: who sends what is soon out of date waits.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.out.queue.is_some()
+    }
+
     /// What is known of a topic on all workers, if anybody is subscribed to it. It takes the lock
     /// that joins of a few topics take: not for every message.
     #[must_use]

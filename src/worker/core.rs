@@ -20,11 +20,13 @@ use crate::websocket::{Compressor, Scratch};
 use crate::wire::deflate::Deflater;
 use crate::worker::egress::out::Out;
 use crate::worker::egress::pongs::Pongs;
+use crate::worker::ingress::access::Access;
 use crate::worker::ingress::held::Stalls;
 use crate::worker::inquiry::Scans;
 use crate::worker::life::{Life, persist};
 use crate::worker::mail::{Mail, Posted};
 use crate::worker::memory::Memory;
+use crate::worker::notices::Notices;
 
 /// What all workers of a server share: read-only, or plain atomics, and who has members of what.
 #[derive(Debug)]
@@ -45,6 +47,8 @@ pub struct Shared<L: Protocols = Builtin> {
     pub interest: Arc<Interest>,
     /// What the connections of each protocol have in common.
     pub(super) setups: Arc<L::Setups>,
+    /// What was told of it lately.
+    pub(super) notices: Notices,
 }
 
 impl Shared<Builtin> {
@@ -75,6 +79,7 @@ impl<L: Protocols> Shared<L> {
             memory_at_start: AtomicUsize::new(0),
             setups,
             interest: Arc::new(Interest::new(workers)),
+            notices: Notices::default(),
         }
     }
 
@@ -168,6 +173,7 @@ pub(super) struct Parts<W, L: Protocols> {
     pub(super) memory: Memory,
     pub(super) clock: Clock,
     pub(super) admission: Admission,
+    pub(super) access: Access,
     pub(super) stopping: Option<Stopping>,
     /// What those outside have asked.
     pub(super) scans: Scans,
@@ -230,6 +236,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
             memory: Memory::default(),
             clock: Clock::new(now),
             admission: Admission { connections_max, refusals: 0 },
+            access: Access::default(),
             stopping: None,
             scans: Scans::default(),
             config: Arc::clone(&shared.config),
