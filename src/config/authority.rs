@@ -100,9 +100,7 @@ pub(super) fn is_loopback(host: &str) -> bool {
     let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     match inner {
         Some(v6) => v6.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback()),
-        None => {
-            host == "localhost" || host.parse::<Ipv4Addr>().is_ok_and(|it| it.is_loopback())
-        }
+        None => host == "localhost" || host.parse::<Ipv4Addr>().is_ok_and(|it| it.is_loopback()),
     }
 }
 

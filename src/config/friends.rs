@@ -122,8 +122,7 @@ mod tests {
     fn pages_of_the_loopback_are_friends_of_a_server_that_is_there_only() {
         let local = config(&["127.0.0.1:8080", "[::1]:8080", "unix:/run/throng.sock"]);
         let public = config(&["127.0.0.1:8080", "192.0.2.1:8080"]);
-        for origin in
-            ["http://localhost:3000", "https://127.0.0.2", "http://[::1]:5173", "file://"]
+        for origin in ["http://localhost:3000", "https://127.0.0.2", "http://[::1]:5173", "file://"]
         {
             for host in ["127.0.0.1:8080", "localhost:8080", "[::1]:8080"] {
                 assert_eq!(local.relation(origin, host), Relation::Friend, "{origin} {host}");

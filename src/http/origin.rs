@@ -14,9 +14,7 @@ pub(super) fn check(origin: &str, host: &str, config: &Config) -> Result<(), Res
     if config.relation(origin, host) != Relation::Stranger {
         return Ok(());
     }
-    Err(Response::text(Status::Forbidden, words(origin, host))
-        .refusing(Refusal::Origin)
-        .closing())
+    Err(Response::text(Status::Forbidden, words(origin, host)).refusing(Refusal::Origin).closing())
 }
 
 /// The cause and the remedies, for whoever sees it first: in the log it is the operator.
@@ -40,7 +38,10 @@ fn words(origin: &str, host: &str) -> String {
 /// Whether it can be given to the option as it is; nothing else of a peer's is repeated.
 fn is_nameable(origin: &str) -> bool {
     let is_one = !origin.contains(|c: char| "*, ".contains(c) || !c.is_ascii_graphic());
-    is_one && origin.len() <= ORIGIN_BYTES_MAX && origin.parse::<AllowedOrigins>().is_ok()
+    is_one
+        && !origin.is_empty()
+        && origin.len() <= ORIGIN_BYTES_MAX
+        && origin.parse::<AllowedOrigins>().is_ok()
 }
 
 /// Bytes of an origin that is repeated: a scheme, the longest name of a host, a port.
@@ -51,7 +52,8 @@ mod tests {
     use super::*;
 
     fn refused(origin: &str) -> String {
-        let config = Config { listen: vec![":80".parse().expect("an address")], ..Config::default() };
+        let listen = vec![":80".parse().expect("it is an address")];
+        let config = Config { listen, ..Config::default() };
         check(origin, "127.0.0.1:8080", &config).expect_err(origin).words().to_owned()
     }
 

@@ -214,10 +214,9 @@ protocols! {
     Events = events: events::Events,
 }
 
-impl Setups {
-    /// As the options say.
-    #[must_use]
-    pub fn of(config: &Config) -> Self {
+/// As the options say.
+impl From<&Config> for Setups {
+    fn from(config: &Config) -> Self {
         let rooms = room::Setup::of(config);
         Self { page: (), echo: (), room: rooms.clone(), events: rooms }
     }

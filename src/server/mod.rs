@@ -69,7 +69,7 @@ impl Server {
     ///
     /// What the operator has to mend, in a line.
     pub fn start(config: Config) -> Result<Self, StartError> {
-        let setups = Setups::of(&config);
+        let setups = Setups::from(&config);
         Self::start_with::<Builtin>(config, setups)
     }
 

@@ -1,4 +1,6 @@
 //! Counts of what workers did: each worker writes its own, anybody reads the sum.
+//!
+//! Nothing here is ever locked, and nothing is decided by it.
 
 mod histogram;
 mod reasons;

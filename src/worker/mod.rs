@@ -136,7 +136,7 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
     /// Whether the server stops and no connection is left.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.core.parts.stopping.is_some() && self.core.table.len() == 0
+        self.core.parts.admission.stopping.is_some() && self.core.table.len() == 0
     }
 
     /// How long there is nothing to do unless something happens. Whoever leaves mail from here on
@@ -211,7 +211,7 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
         self.driver.wait(timeout)?;
         self.core.parts.mail.wake_up();
         let now = self.driver.now();
-        if self.core.parts.hub.has_fanned_out() {
+        if !self.core.parts.hub.fanouts.is_empty() {
             self.note_fanouts(if D::SENDS_IN_WAIT { now } else { before });
         }
         if self.core.parts.clock.is_next_second(now) {

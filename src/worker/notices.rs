@@ -9,7 +9,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::protocol::Protocols;
 use crate::stats::{Ending, Refusal};
+use crate::worker::core::Parts;
 
 /// What there is to tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,33 @@ const INTERVAL: Duration = Duration::from_secs(10);
 pub(crate) struct Untold {
     count: u64,
     within: Duration,
+}
+
+/// Tells that we have ended a connection, with the option that decides when.
+pub(crate) fn ended<W, L: Protocols>(parts: &Parts<W, L>, why: Ending, detail: &dyn fmt::Display) {
+    let name = why.name();
+    parts.shared.notices.tell(Notice::Ended(why), parts.clock.now, |untold| {
+        let remedy = remedy(why);
+        tracing::warn!("closed a connection ({name}): {detail}{remedy}{untold}");
+    });
+}
+
+/// What the operator can do about it, if anything.
+fn remedy(why: Ending) -> &'static str {
+    match why {
+        Ending::MessageTooBig => "; --max-message-size raises the limit",
+        Ending::SlowConsumer => "; --max-backlog says how much may wait for one that is slow",
+        Ending::SendTimeout => "; --send-timeout says how long it may take nothing",
+        Ending::PongTimeout => "; --pong-timeout says how long it may be silent",
+        Ending::Memory => "; --memory says how much the process may use",
+        Ending::Client
+        | Ending::Disconnected
+        | Ending::Violation
+        | Ending::Unfinished
+        | Ending::Shutdown
+        | Ending::Operator
+        | Ending::Protocol => "",
+    }
 }
 
 impl Notice {
@@ -107,13 +136,14 @@ impl fmt::Display for Untold {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::{Driver, sim};
 
     const ORIGIN: Notice = Notice::Refused(Refusal::Origin);
     const SLOW: Notice = Notice::Ended(Ending::SlowConsumer);
 
     #[test]
     fn one_line_of_a_kind_in_ten_seconds_and_the_others_are_counted() {
-        let (notices, start) = (Notices::default(), std::time::Instant::now());
+        let (notices, start) = (Notices::default(), sim::Net::new(1).driver().now());
         let told = |notice, millis| {
             let now = start + Duration::from_millis(millis);
             notices.may_tell(notice, now).map(|untold| untold.to_string())
@@ -135,25 +165,5 @@ mod tests {
         let ended = Ending::ALL.iter().map(|ending| Notice::Ended(*ending));
         let places: Vec<usize> = refused.chain(ended).map(Notice::index).collect();
         assert_eq!(places, (0..Notice::COUNT).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn workers_at_the_same_moment_tell_one_line_and_count_the_others() {
-        let (notices, start) = (Notices::default(), std::time::Instant::now());
-        notices.may_tell(ORIGIN, start);
-        let lines = std::sync::atomic::AtomicU64::new(0);
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    for _ in 0..1000 {
-                        let told = notices.may_tell(ORIGIN, start + INTERVAL);
-                        lines.fetch_add(u64::from(told.is_some()), Ordering::Relaxed);
-                    }
-                });
-            }
-        });
-        assert_eq!(lines.into_inner(), 1);
-        let rest = notices.may_tell(ORIGIN, start + 2 * INTERVAL).map(|untold| untold.count);
-        assert!(rest.is_some_and(|rest| rest <= 3999), "{rest:?}");
     }
 }

@@ -22,16 +22,15 @@ use crate::wire::{CloseCode, Kind};
 #[derive(Clone, Copy, Debug)]
 pub struct Events;
 
-/// Somebody who is told of a room.
-#[derive(Debug, Serialize, Deserialize)]
+/// Somebody who is told of a room: a mark of what it was told last. The room's name, for which a
+/// connection's record has no place, is that of its only topic, behind [`WATCHERS`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watcher {
-    room: String,
-    /// What it was told last.
-    told: Option<Seen>,
+    told: [u8; 4],
 }
 
 /// What there is to tell of a room.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Seen {
     members: u32,
     /// Microseconds.
@@ -41,12 +40,16 @@ struct Seen {
 /// The subprotocol, as clients offer it.
 pub const SUBPROTOCOL: &str = "throng.events";
 
+/// What the topics begin with that watchers are subscribed to; names of rooms have no such byte.
+/// Nothing is published there.
+const WATCHERS: char = '\u{1}';
+
 /// What is said at most in a second to all who watch a room, if they are no more than its members:
 /// a page that shows the number has one connection of each.
 const EVENTS_PER_SECOND: u32 = 10_000;
 
 impl Protocol for Events {
-    type Conn = Box<Watcher>;
+    type Conn = Watcher;
     type Setup = Setup;
 
     const PATHS: &'static [&'static str] = &["/rooms/NAME"];
@@ -56,7 +59,7 @@ impl Protocol for Events {
         paths.map(|path| Cow::Borrowed(*path)).collect()
     }
 
-    fn route<'a>(setup: &Setup, request: &Request<'a>) -> Option<Route<'a, Box<Watcher>>> {
+    fn route<'a>(setup: &Setup, request: &Request<'a>) -> Option<Route<'a, Watcher>> {
         let asked = named(request, "/rooms/");
         let is_asked = asked.is_some();
         let watched = || setup.room(request).filter(|_| is_offered(request));
@@ -70,14 +73,14 @@ impl Protocol for Events {
         if is_asked {
             return Some(Route::Topic(room, answer));
         }
-        let conn = Box::new(Watcher { room: room.into_owned(), told: None });
-        let subprotocols = Subprotocols::Listed(&[SUBPROTOCOL]);
-        Some(Route::WebSocket(Opening { conn, subprotocols, topic: None }))
+        let (conn, subprotocols) = (Watcher::default(), Subprotocols::Listed(&[SUBPROTOCOL]));
+        let topic = Some(Cow::Owned(format!("{WATCHERS}{room}")));
+        Some(Route::WebSocket(Opening { conn, subprotocols, topic }))
     }
 
     fn open(
         _setup: &Setup,
-        conn: &mut Box<Watcher>,
+        conn: &mut Watcher,
         cx: &mut Context<'_>,
         _request: &Request<'_>,
     ) -> Flow {
@@ -85,14 +88,14 @@ impl Protocol for Events {
         Flow::Next
     }
 
-    fn due(_setup: &Setup, conn: &mut Box<Watcher>, cx: &mut Context<'_>) -> Flow {
+    fn due(_setup: &Setup, conn: &mut Watcher, cx: &mut Context<'_>) -> Flow {
         conn.look(cx);
         Flow::Next
     }
 
     fn message(
         _setup: &Setup,
-        _conn: &mut Box<Watcher>,
+        _conn: &mut Watcher,
         _cx: &mut Context<'_>,
         _kind: Kind,
         _payload: &[u8],
@@ -111,10 +114,12 @@ impl Watcher {
     /// Tells what has changed, and looks again in a while. Who has not taken the last event is told
     /// later: only the newest is of any worth.
     fn look(&mut self, cx: &mut Context<'_>) {
-        let seen = Seen::of(cx.topic_info(&self.room));
-        if self.told != Some(seen) && !cx.is_behind() {
-            self.told = Some(seen);
-            cx.send(Kind::Text, tell::event(&self.room, seen).as_bytes());
+        let room = cx.topic().and_then(|topic| topic.strip_prefix(WATCHERS)).map(str::to_owned);
+        let Some(room) = room else { return };
+        let seen = Seen::of(cx.topic_info(&room));
+        if self.told != seen.mark() && !cx.is_behind() {
+            self.told = seen.mark();
+            cx.send(Kind::Text, tell::event(&room, seen).as_bytes());
         }
         cx.wake_in(pause(seen.members));
     }
@@ -126,6 +131,14 @@ impl Seen {
             members: info.members,
             fanout: info.fanout_micros,
         })
+    }
+
+    /// Four bytes that are others for nearly every other state; never zeros, for nothing was told.
+    /// Of four thousand million changes one is told with the next.
+    fn mark(self) -> [u8; 4] {
+        let fanout = self.fanout.map_or(0, |micros| u64::from(micros) + 1);
+        let mixed = (u64::from(self.members) << 32 ^ fanout).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        ((mixed >> 32) as u32).max(1).to_le_bytes()
     }
 }
 
@@ -148,6 +161,15 @@ fn off() -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_state_has_another_mark() {
+        let states = (0..1000).flat_map(|members| {
+            [None, Some(0), Some(1), Some(40_100)].map(|fanout| Seen { members, fanout }.mark())
+        });
+        let marks: std::collections::HashSet<_> = states.collect();
+        assert!(marks.len() >= 3_999 && !marks.contains(&[0; 4]), "{}", marks.len());
+    }
 
     #[test]
     fn large_rooms_are_told_of_less_often() {

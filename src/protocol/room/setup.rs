@@ -69,9 +69,11 @@ fn closed() -> Response {
     Response::text(Status::Forbidden, text).refusing(Refusal::RoomDisabled)
 }
 
-/// The room that a request names behind a prefix: one path segment, percent-decoded.
+/// The room that a request names behind a prefix: one path segment, percent-decoded, without
+/// control characters, which topics of ours begin with.
 pub(in crate::protocol) fn named<'a>(request: &Request<'a>, prefix: &str) -> Option<Cow<'a, str>> {
-    request.segment_behind(prefix, ROOM_NAME_BYTES_MAX)
+    let name = request.segment_behind(prefix, ROOM_NAME_BYTES_MAX)?;
+    (!name.contains(|c: char| c.is_ascii_control())).then_some(name)
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ pub(crate) fn accepted<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnI
     let mut connection = Connection::new(conn);
     let has_memory = core.parts.shared.memory_excess().is_none();
     core.parts.counters.refused_memory.add(u64::from(!has_memory));
-    let refusal = if core.parts.stopping.is_some() {
+    let refusal = if core.parts.admission.stopping.is_some() {
         Some(Refusal::Draining)
     } else if has_room && !has_memory {
         Some(Refusal::Memory)
@@ -122,7 +122,7 @@ pub(crate) fn unstall<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId
         visit.connection.stash = stash.and_then(|stash| stash.keep(left));
     }
     core.touch(conn);
-    if core.parts.stopping.is_some() {
+    if core.parts.admission.stopping.is_some() {
         goodbye::tell_http(core, conn);
     }
 }

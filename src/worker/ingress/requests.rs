@@ -11,8 +11,8 @@ use crate::worker::connection::{Link, flag};
 use crate::worker::core::{Core, Parts};
 use crate::worker::egress::membership;
 use crate::worker::ingress::ingest::Then;
-use crate::worker::ingress::{refusals, staged};
 use crate::worker::ingress::visit::Visit;
+use crate::worker::ingress::{refusals, staged};
 use crate::worker::life::ending;
 
 pub(crate) fn http_step<W: Wake, L: Protocols>(
@@ -56,11 +56,11 @@ fn answer<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, request: &
     let every = core.parts.config().access_log;
     match upgrade(core, request) {
         Ok((handshake, opening)) => {
-            core.parts.access.note(every, request, Status::SwitchingProtocols as u16);
+            core.parts.admission.access.note(every, request, Status::SwitchingProtocols as u16);
             open(core, conn, request, &handshake, opening);
         }
         Err(mut response) => {
-            core.parts.access.note(every, request, response.status as u16);
+            core.parts.admission.access.note(every, request, response.status as u16);
             refusals::note(&core.parts, &response, Some(request));
             response.closes |= request.is_last;
             respond(core, conn, response, request.is_head());
@@ -72,7 +72,7 @@ fn upgrade<'a, W: Wake, L: Protocols>(
     core: &Core<W, L>,
     request: &Request<'a>,
 ) -> Result<(Handshake<'a>, Opening<'a, L::Spoken>), Response> {
-    if core.parts.stopping.is_some() {
+    if core.parts.admission.stopping.is_some() {
         return Err(refusals::unavailable(Refusal::Draining));
     }
     let config = core.parts.config();
@@ -84,13 +84,13 @@ fn upgrade<'a, W: Wake, L: Protocols>(
     if request.method == Method::Options {
         return Err(http::options());
     }
-    let opening = match L::route(&core.parts.setups, request) {
+    let opening = match L::route(&core.parts.settings.setups, request) {
         Some(Route::WebSocket(opening)) => opening,
         Some(Route::Response(response)) => return Err(response),
         Some(Route::Topic(topic, tell)) => {
             return Err(tell(&topic, core.parts.shared.interest.info(&topic)));
         }
-        None => return Err(refusals::nothing_here::<L>(&core.parts.setups)),
+        None => return Err(refusals::nothing_here::<L>(&core.parts.settings.setups)),
     };
     let handshake = http::upgrade(request, config, opening.subprotocols)?;
     Ok((handshake, opening))

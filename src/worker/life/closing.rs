@@ -3,12 +3,14 @@
 use crate::driver::Wake;
 use crate::id::ConnId;
 use crate::protocol::Protocols;
+use crate::stats::Ending;
 use crate::websocket::Session;
 use crate::wire::{CloseCode, Violation};
 use crate::worker::connection::{Link, flag};
 use crate::worker::core::Core;
 use crate::worker::egress::membership;
 use crate::worker::life::ending;
+use crate::worker::notices;
 
 /// Both sides have said goodbye: the server closes TCP first (RFC 6455, 7.1.1).
 pub(crate) fn answer_close<W: Wake, L: Protocols>(
@@ -27,7 +29,9 @@ pub(crate) fn fail<W: Wake, L: Protocols>(
     violation: Violation,
 ) {
     core.parts.counters.closed_violation.add(1);
-    tracing::debug!(?conn, %violation, "closing");
+    let is_size = violation.code() == CloseCode::TOO_BIG;
+    let why = if is_size { Ending::MessageTooBig } else { Ending::Violation };
+    notices::ended(&core.parts, why, &violation);
     say_last(core, conn, |session, out| session.fail(violation, out));
     ending::finish(core, conn);
 }

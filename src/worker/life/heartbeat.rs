@@ -77,7 +77,7 @@ fn send_ping<W: Wake, L: Protocols>(core: &mut Core<W, L>, index: u32) {
     if !connection.is_open() {
         return;
     }
-    if must_time_send(connection, &core.parts.config) {
+    if must_time_send(connection, &core.parts.settings.config) {
         core.parts.budget.pay(QUESTION_COST);
         core.parts.life.ask(Question::Taken, conn);
     }
