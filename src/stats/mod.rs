@@ -1,6 +1,6 @@
 //! Counts of what workers did: each worker writes its own, anybody reads the sum.
 //!
-//! Nothing here is ever locked, and nothing is decided by it.
+//! It never locks anything, and never decides anything.
 
 mod histogram;
 mod reasons;

@@ -9,8 +9,7 @@ use crate::wire::{CloseCode, Violation};
 use crate::worker::connection::{Link, flag};
 use crate::worker::core::Core;
 use crate::worker::egress::membership;
-use crate::worker::life::ending;
-use crate::worker::notices;
+use crate::worker::life::{ending, reasons};
 
 /// Both sides have said goodbye: the server closes TCP first (RFC 6455, 7.1.1).
 pub(crate) fn answer_close<W: Wake, L: Protocols>(
@@ -18,6 +17,12 @@ pub(crate) fn answer_close<W: Wake, L: Protocols>(
     conn: ConnId,
     code: Option<CloseCode>,
 ) {
+    let is_first = core.table.get_mut(conn).is_some_and(
+        |connection| matches!(&connection.link, Link::WebSocket(session) if session.is_answering()),
+    );
+    if is_first {
+        reasons::note_client(core, conn, code.map_or(reasons::NO_CODE, CloseCode::get));
+    }
     say_last(core, conn, |session, out| session.answer_close(code, out));
     ending::finish(core, conn);
 }
@@ -29,9 +34,10 @@ pub(crate) fn fail<W: Wake, L: Protocols>(
     violation: Violation,
 ) {
     core.parts.counters.closed_violation.add(1);
-    let is_size = violation.code() == CloseCode::TOO_BIG;
-    let why = if is_size { Ending::MessageTooBig } else { Ending::Violation };
-    notices::ended(&core.parts, why, &violation);
+    let is_too_big = violation == Violation::TooBig;
+    let reason = if is_too_big { Ending::MessageTooBig } else { Ending::Violation };
+    reasons::note(core, conn, reason, violation.code().get());
+    tracing::debug!(?conn, %violation, "closing");
     say_last(core, conn, |session, out| session.fail(violation, out));
     ending::finish(core, conn);
 }
@@ -40,10 +46,11 @@ pub(crate) fn fail<W: Wake, L: Protocols>(
 pub(crate) fn close_and_finish<W: Wake, L: Protocols>(
     core: &mut Core<W, L>,
     conn: ConnId,
+    why: Ending,
     code: CloseCode,
     reason: &str,
 ) {
-    begin_close(core, conn, code, reason);
+    begin_close(core, conn, why, code, reason);
     ending::finish(core, conn);
 }
 
@@ -51,9 +58,11 @@ pub(crate) fn close_and_finish<W: Wake, L: Protocols>(
 pub(crate) fn begin_close<W: Wake, L: Protocols>(
     core: &mut Core<W, L>,
     conn: ConnId,
+    why: Ending,
     code: CloseCode,
     reason: &str,
 ) {
+    reasons::note(core, conn, why, code.get());
     if let Some(connection) = core.table.get_mut(conn)
         && !connection.has(flag::CLOSE_WHEN_SENT)
     {

@@ -6,6 +6,7 @@ use crate::driver::{Driver, Wake};
 use crate::id::ConnId;
 use crate::limits::{GOODBYES_PER_TURN, SEND_COST, TIMER_COST};
 use crate::protocol::Protocols;
+use crate::stats::Ending;
 use crate::wire::CloseCode;
 use crate::worker::Worker;
 use crate::worker::connection::{Link, flag};
@@ -59,7 +60,8 @@ fn tell<W: Wake, L: Protocols>(core: &mut Core<W, L>, index: u32) {
     let Some((conn, connection)) = core.table.at(index) else { return };
     match &connection.link {
         Link::WebSocket(_) => {
-            closing::begin_close(core, conn, CloseCode::GOING_AWAY, "server stops")
+            let code = CloseCode::GOING_AWAY;
+            closing::begin_close(core, conn, Ending::Shutdown, code, "server stops")
         }
         Link::Http(_) => tell_http(core, conn),
         Link::Lingering(_) | Link::Closed => {}

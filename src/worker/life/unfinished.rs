@@ -10,7 +10,7 @@ use crate::limits::{
     TIMER_COST,
 };
 use crate::protocol::Protocols;
-use crate::stats::Refusal;
+use crate::stats::{Ending, Refusal};
 use crate::wire::CloseCode;
 use crate::worker::clock;
 use crate::worker::connection::{Link, flag};
@@ -89,7 +89,8 @@ fn end_unfinished<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) ->
         return None;
     }
     core.parts.counters.closed_memory.add(1);
-    closing::close_and_finish(core, conn, CloseCode::TRY_AGAIN_LATER, "server short of memory");
+    let code = CloseCode::TRY_AGAIN_LATER;
+    closing::close_and_finish(core, conn, Ending::Memory, code, "server short of memory");
     Some(memory)
 }
 
@@ -172,5 +173,6 @@ pub(crate) fn judge_unfinished<W: Wake, L: Protocols>(
     }
     core.parts.counters.closed_unfinished.add(1);
     tracing::debug!(?conn, "closing: a message is not finished");
-    closing::close_and_finish(core, conn, CloseCode::POLICY, "message not finished");
+    let code = CloseCode::POLICY;
+    closing::close_and_finish(core, conn, Ending::Unfinished, code, "message not finished");
 }
