@@ -26,6 +26,7 @@ macro_rules! on_both {
 mod addresses;
 mod amplification;
 mod backpressure;
+mod captured;
 mod close;
 mod compression;
 mod containers;
@@ -35,6 +36,7 @@ mod echo;
 mod embedded;
 mod embedders;
 mod examples;
+mod first_contact;
 mod forbidden;
 mod handshake;
 mod heartbeat;
