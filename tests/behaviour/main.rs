@@ -63,6 +63,7 @@ mod reload;
 mod requests;
 mod responses;
 mod restart;
+mod room_events;
 mod rooms;
 mod signals;
 mod slow;
