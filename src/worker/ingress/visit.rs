@@ -50,6 +50,7 @@ macro_rules! context {
             counters: &$parts.counters,
             cost: 0,
             published: None,
+            word: 0,
         }
     };
 }
@@ -320,8 +321,11 @@ impl<'a, W: Wake, L: Protocols> Visit<'a, W, L> {
     }
 
     /// Tells the protocol that the moment has come that it has set.
-    pub(crate) fn due(&mut self) -> Flow {
-        self.call(L::due)
+    pub(crate) fn due(&mut self, word: u64) -> Flow {
+        self.call(|setups, spoken, cx| {
+            cx.word = word;
+            L::due(setups, spoken, cx)
+        })
     }
 
     /// Tells the protocol what became of a question.

@@ -309,8 +309,8 @@ fn set_times<W: Wake, L: Protocols>(
         connection.set(flag::UNFINISHED);
         life.unfinished.put(conn, unfinished, now);
     }
-    if let Some(distance) = image.wake {
-        life.wakes.put(conn, distance, now);
+    if let Some(wake) = image.wake {
+        life.wakes.put(conn, wake, now);
     }
     // The sweep that checks pongs may be past it by now.
     let timeout = parts.settings.config.pong_timeout;
