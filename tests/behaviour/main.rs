@@ -28,6 +28,7 @@ mod amplification;
 mod backpressure;
 mod close;
 mod compression;
+mod config;
 mod containers;
 mod counter;
 mod doctor;

@@ -206,8 +206,13 @@ pub(crate) static CHECKS: &[Check] = &[
 ];
 
 /// Where files are opened; the simulator makes descriptors out of /dev/null.
-const FILE_READERS: [&str; 4] =
-    ["src/server/", "src/doctor/", "src/driver/sim/", "cli/src/options/file.rs"];
+const FILE_READERS: [&str; 5] = [
+    "src/server/",
+    "src/doctor/",
+    "src/driver/sim/",
+    "cli/src/options/file.rs",
+    "cli/src/options/tests/",
+];
 
 /// Which part of the library and of its program may name which crate.
 const DEPENDENCIES: &[(&str, &[&str])] = &[

@@ -51,9 +51,7 @@ fn syntax(message: &str, has_value: bool) -> String {
     }
     let remedy = if begins("duplicate key") {
         "; remove one of them"
-    } else if begins("unexpected leading zero") {
-        "; put it in quotes"
-    } else if begins("invalid unquoted key") {
+    } else if begins("unexpected leading zero") || begins("invalid unquoted key") {
         "; put it in quotes"
     } else {
         ""

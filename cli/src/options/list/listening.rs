@@ -12,8 +12,8 @@ pub(super) static OPTIONS: &[OptionDef] = &[
         default: Default::Value("127.0.0.1:8080"),
         help: "Address to listen on: IP:PORT, :PORT (all addresses) or unix:/PATH; repeatable",
         doc: "`:8080` and `8080` are all addresses, `[::]:8080` takes IPv4 too, and port 0 lets \
-              the kernel choose. Names of hosts are not looked up. Each of 64 addresses at most has \
-              a listener on every worker.",
+              the kernel choose. Names of hosts are not looked up. Each of 64 addresses at most \
+              has a listener on every worker.",
         set: set!(config.listen, parse::addresses),
         reload: at_start!(config.listen),
     },
