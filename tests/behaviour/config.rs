@@ -136,6 +136,79 @@ fn a_flag_wins_over_a_variable_and_that_over_the_file() {
     assert_eq!(client.close_code(), 1009);
 }
 
+/// Every option but tables and the key: its key, its flag, and a value that is no default.
+const VALUES: [(&str, &str, &str); 29] = [
+    ("listen", "--listen", ":1,unix:/a"),
+    ("unix.mode", "--unix-mode", "0660"),
+    ("unix.group", "--unix-group", "33"),
+    ("allowed_origins", "--allowed-origins", "https://a.example"),
+    ("allowed_hosts", "--allowed-hosts", "a.example,b.example"),
+    ("workers", "--workers", "3"),
+    ("pin", "--pin", "0,1"),
+    ("backend", "--backend", "epoll"),
+    ("max_connections", "--max-connections", "9"),
+    ("max_message_size", "--max-message-size", "2MiB"),
+    ("max_backlog", "--max-backlog", "2MiB"),
+    ("memory", "--memory", "1GiB"),
+    ("compression", "--compression", "off"),
+    ("ping_interval", "--ping-interval", "1m"),
+    ("pong_timeout", "--pong-timeout", "1m"),
+    ("send_timeout", "--send-timeout", "1m"),
+    ("handshake_timeout", "--handshake-timeout", "1m"),
+    ("keep_alive", "--keep-alive", "1m"),
+    ("drain", "--drain", "1m"),
+    ("room_info", "", "false"),
+    ("operator.listen", "--operator", "off"),
+    ("operator.key_file", "--operator-key-file", "/proc/sys/kernel/ostype"),
+    ("operator.allowed_hosts", "", "a.example"),
+    ("operator.metrics", "", "false"),
+    ("operator.metrics_key", "", "false"),
+    ("api.public", "--api-public", "false"),
+    ("log.level", "--log-level", "warn"),
+    ("log.format", "--log-format", "json"),
+    ("log.access", "", "1%"),
+];
+
+/// The lines of options, by what gives them.
+fn printed(finished: &Finished, by: &str) -> Vec<String> {
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let lines = finished.stdout.lines().filter_map(|line| line.strip_suffix(by));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_option_is_the_same_by_flag_by_variable_and_by_file() {
+    let scratch = Scratch::new();
+    for (key, flag, value) in VALUES {
+        let name = if flag.is_empty() { key } else { &flag[2..] };
+        let variable = format!("THRONG_{}", name.to_uppercase().replace(['-', '.'], "_"));
+        let print = throng(&["config", "print"]);
+        let by_variable = print.clone().env(&variable, value).run(PATIENCE);
+        let [line] = &printed(&by_variable, &format!(" # {variable}"))[..] else {
+            panic!("{variable}: {by_variable:?}")
+        };
+        let (table, _) = key.rsplit_once('.').unwrap_or_default();
+        let header = if table.is_empty() { String::new() } else { format!("[{table}]\n") };
+        let path = file(&scratch, &format!("{header}{line}\n"));
+        let by_file = print.clone().args(["--config", &path]).run(PATIENCE);
+        let number = if table.is_empty() { 1 } else { 2 };
+        assert_eq!(
+            &printed(&by_file, &format!(" # {path}:{number}"))[..],
+            &[line.clone()],
+            "{key}"
+        );
+        if !flag.is_empty() {
+            let by_flag = print.args([format!("{flag}={value}")]).run(PATIENCE);
+            assert_eq!(&printed(&by_flag, &format!(" # {flag}"))[..], &[line.clone()], "{key}");
+        }
+    }
+    let reference = throng(&["config", "reference"]).run(PATIENCE).stdout;
+    let keys = reference.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`'));
+    let others = ["operator.key", "rooms", "routes"];
+    let missing = keys.filter(|key| !others.contains(key) && !VALUES.iter().any(|it| it.0 == *key));
+    assert_eq!(missing.collect::<Vec<_>>(), [""; 0]);
+}
+
 #[test]
 fn an_empty_name_of_a_file_is_none() {
     let finished = throng(&["config", "check"]).env("THRONG_CONFIG", "").run(PATIENCE);
