@@ -192,14 +192,10 @@ fn every_option_is_the_same_by_flag_by_variable_and_by_file() {
         let path = file(&scratch, &format!("{header}{line}\n"));
         let by_file = print.clone().args(["--config", &path]).run(PATIENCE);
         let number = if table.is_empty() { 1 } else { 2 };
-        assert_eq!(
-            &printed(&by_file, &format!(" # {path}:{number}"))[..],
-            &[line.clone()],
-            "{key}"
-        );
+        assert_eq!(printed(&by_file, &format!(" # {path}:{number}")), [line.as_str()], "{key}");
         if !flag.is_empty() {
             let by_flag = print.args([format!("{flag}={value}")]).run(PATIENCE);
-            assert_eq!(&printed(&by_flag, &format!(" # {flag}"))[..], &[line.clone()], "{key}");
+            assert_eq!(printed(&by_flag, &format!(" # {flag}")), [line.as_str()], "{key}");
         }
     }
     let reference = throng(&["config", "reference"]).run(PATIENCE).stdout;
