@@ -68,6 +68,9 @@ pub const PART_COST: usize = 128;
 /// A compressed byte that came, unless more comes out of it.
 pub const INFLATE_BYTE_COST: usize = 64;
 
+/// A question to the kernel where a connection comes from.
+pub const PEER_COST: usize = 256;
+
 /// A byte that is compressed.
 pub const DEFLATE_BYTE_COST: usize = 8;
 

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use throng::driver::{Completion, Driver, End, Listener, ListenerId, Outgoing, Wake};
+use throng::driver::{Completion, Driver, End, Listener, ListenerId, Outgoing, Peer, Wake};
 use throng::id::ConnId;
 
 /// See the module.
@@ -110,6 +110,10 @@ impl Driver for Prepared {
 
     fn has_unread(&mut self, _conn: ConnId) -> bool {
         false
+    }
+
+    fn peer(&mut self, _: ConnId) -> Option<Peer> {
+        None
     }
 
     fn taken(&mut self, _conn: ConnId) -> u32 {

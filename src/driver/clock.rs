@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// The time, for who has no driver to ask.
+#[must_use]
 #[expect(clippy::disallowed_methods, reason = "a driver is where time comes from")]
-pub(super) fn now() -> Instant {
+pub fn now() -> Instant {
     Instant::now()
 }
 

@@ -7,6 +7,7 @@ mod clock;
 pub mod epoll;
 mod listener;
 mod peek;
+mod peer;
 mod place;
 mod shortage;
 pub mod sim;
@@ -17,7 +18,9 @@ pub mod uring;
 mod waker;
 
 pub use crate::outgoing::{Buffer, Outgoing, Part, Parts};
+pub use clock::now;
 pub use listener::{Listener, ListenerId};
+pub use peer::{HostAddress, Peer};
 pub use waker::EventWaker;
 
 use std::io;
@@ -45,6 +48,9 @@ use crate::id::ConnId;
 pub trait Driver {
     /// Ends a `wait` from another thread.
     type Waker: Wake;
+
+    /// Sends go to the kernel with the next wait, and not when they are called for.
+    const SENDS_IN_WAIT: bool = false;
 
     /// Starts to accept.
     ///
@@ -94,6 +100,9 @@ pub trait Driver {
     /// A number that is another one, once the peer's kernel has room for more of what is being sent
     /// than at the last question. Asked before a connection is ended for taking nothing.
     fn taken(&mut self, conn: ConnId) -> u32;
+
+    /// Where a connection comes from, if it is still connected.
+    fn peer(&mut self, conn: ConnId) -> Option<Peer>;
 
     /// Bytes of memory that come free if what is being sent is dropped, about.
     fn sending(&mut self, conn: ConnId) -> usize;

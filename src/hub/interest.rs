@@ -27,7 +27,8 @@
 use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use super::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::id::WorkerId;
@@ -42,6 +43,8 @@ pub struct Interest {
     hasher: RandomState,
     /// How many workers there are.
     workers: usize,
+    /// What [`Interest::micros`] counts from.
+    began: OnceLock<Instant>,
 }
 
 type Shard = HashSet<ByName>;
@@ -55,6 +58,22 @@ pub struct TopicEntry {
     arrivals: AtomicU32,
     /// Members that get compressed messages.
     deflating: AtomicU32,
+    /// Members of all workers.
+    members: AtomicU32,
+    /// The latest fan-out: when it was published, in the upper half, and how long it took.
+    fanout: AtomicU64,
+}
+
+/// What is told of a topic to those outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicInfo {
+    /// Its name.
+    pub name: String,
+    /// Subscribers on all workers.
+    pub members: u32,
+    /// Microseconds from the latest publish until the sends of all members were handed to the
+    /// kernel, but for those who did not keep up; nothing before the first.
+    pub fanout_micros: Option<u32>,
 }
 
 /// One for each worker: nearly always a word, which is no larger than the list.
@@ -75,7 +94,7 @@ impl Interest {
     #[must_use]
     pub fn new(workers: usize) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::new(Shard::default())).collect();
-        Self { shards, hasher: RandomState::new(), workers }
+        Self { shards, hasher: RandomState::new(), workers, began: OnceLock::new() }
     }
 
     /// The first member of a topic comes to a worker, which gets what is published from here on;
@@ -121,6 +140,31 @@ impl Interest {
         Some((Arc::clone(topic), topic.arrivals(), topic.workers.iter().collect()))
     }
 
+    /// What is to be told of a topic that has members.
+    #[must_use]
+    pub fn info(&self, name: &str) -> Option<TopicInfo> {
+        let topic = self.shard(name).get(name).map(|ByName(topic)| Arc::clone(topic))?;
+        Some(topic.info())
+    }
+
+    /// The same of all, in no order. Each shard is locked for as long as the names of its entries
+    /// are copied.
+    #[must_use]
+    pub fn list(&self) -> Vec<TopicInfo> {
+        let copy = |shard: &Mutex<Shard>| -> Vec<Arc<TopicEntry>> {
+            let shard = shard.lock().expect("who has it does not panic");
+            shard.iter().map(|ByName(topic)| Arc::clone(topic)).collect()
+        };
+        self.shards.iter().flat_map(copy).map(|topic| topic.info()).collect()
+    }
+
+    /// Microseconds from the first moment that anybody has asked of.
+    #[must_use]
+    pub fn micros(&self, now: Instant) -> u64 {
+        let span = now.saturating_duration_since(*self.began.get_or_init(|| now));
+        span.as_secs() * 1_000_000 + u64::from(span.subsec_micros())
+    }
+
     fn shard(&self, name: &str) -> MutexGuard<'_, Shard> {
         let at = self.hasher.hash_one(name) as usize % SHARDS;
         self.shards[at].lock().expect("who has it does not panic")
@@ -134,6 +178,8 @@ impl TopicEntry {
             workers: Bits::new(workers),
             arrivals: AtomicU32::new(0),
             deflating: AtomicU32::new(0),
+            members: AtomicU32::new(0),
+            fanout: AtomicU64::new(0),
         }
     }
 
@@ -152,6 +198,41 @@ impl TopicEntry {
     /// The workers that have members, but for one that has some.
     pub fn others(&self, own: WorkerId) -> impl Iterator<Item = WorkerId> {
         self.workers.iter().filter(move |worker| *worker != own)
+    }
+
+    /// A member comes.
+    pub(super) fn join(&self) {
+        self.members.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One goes.
+    pub(super) fn leave(&self) {
+        self.members.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// A worker has handed out what was published `since`, in the microseconds of
+    /// [`Interest::micros`]. Of a later publish it takes the place of what is known, of the same
+    /// one the longest time counts.
+    pub fn note_fanout(&self, since: u64, now: u64) {
+        let took = now.saturating_sub(since).clamp(1, u64::from(u32::MAX));
+        // 128 us for each: it goes round in six days, when nothing of before is under way.
+        let when = (since >> 7) as u32;
+        let noted = u64::from(when) << 32 | took;
+        let newer = |known: u64| {
+            let behind = when.wrapping_sub((known >> 32) as u32) as i32;
+            (known == 0 || behind > 0 || behind == 0 && noted > known).then_some(noted)
+        };
+        // Who finds a newer one there has nothing to add.
+        let _ = self.fanout.fetch_update(Ordering::Relaxed, Ordering::Relaxed, newer);
+    }
+
+    fn info(&self) -> TopicInfo {
+        let took = self.fanout.load(Ordering::Relaxed) as u32;
+        TopicInfo {
+            name: self.name.to_string(),
+            members: self.members.load(Ordering::Relaxed),
+            fanout_micros: (took > 0).then_some(took),
+        }
     }
 
     /// A member who gets compressed messages comes.

@@ -1,5 +1,6 @@
 //! One room of one worker: its members, and how far deliveries to them have come.
 
+use std::num::NonZeroU64;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::wire::Encoded;
 /// See the module. ARCHITECTURE.md ("A delivery goes on over turns") has the rules for who joins
 /// and leaves while one is under way.
 #[derive(Debug)]
-pub(super) struct Room {
+pub struct Room {
     pub(super) topic: Arc<TopicEntry>,
     pub(super) members: Members,
     /// What is published here; nobody else has it before it is sealed.
@@ -35,6 +36,10 @@ pub(super) struct Room {
     /// The number of this worker's arrival at the topic: what was sealed before is not for those
     /// who are here.
     arrival: u32,
+    /// When the first of what waits for a delivery to begin was published; nothing if nothing does.
+    waiting_since: Option<NonZeroU64>,
+    /// The same of the delivery under way.
+    pub(super) current_since: u64,
     /// It stands in the queue of rooms with something to deliver.
     pub(super) is_queued: bool,
 }
@@ -63,16 +68,21 @@ impl Room {
             left: 0,
             seals: 0,
             arrival,
+            waiting_since: None,
+            current_since: 0,
             is_queued: false,
         }
     }
 
-    pub(super) fn is_under_way(&self) -> bool {
+    /// Whether a delivery is under way.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
         self.left > 0
     }
 
     /// Whether there is something for another delivery than the one under way.
-    pub(super) fn has_gathered(&self) -> bool {
+    #[must_use]
+    pub fn has_gathered(&self) -> bool {
         self.has_published() || !self.mail.is_empty()
     }
 
@@ -94,13 +104,19 @@ impl Room {
     }
 
     /// What waits for a delivery to begin, but for what is not sealed.
-    pub(super) fn waiting(&self) -> impl Iterator<Item = &Arc<Encoded>> {
+    pub fn waiting(&self) -> impl Iterator<Item = &Arc<Encoded>> {
         self.sealed.as_slice().iter().chain(self.mail.as_slice())
     }
 
     /// Notes so many bytes more of what was published here.
     pub(super) fn note_published(&mut self, bytes: usize) {
         self.gathered += bytes;
+    }
+
+    /// Something was sealed, or came by mail, that was published then.
+    #[inline]
+    pub(super) fn note_waiting(&mut self, since: u64) {
+        self.waiting_since = self.waiting_since.or_else(|| NonZeroU64::new(since.max(1)));
     }
 
     /// Whether what came by mail was published for those who are here, and not for others who have
@@ -111,8 +127,33 @@ impl Room {
     }
 
     /// Up to which seal deliveries have begun: each seal that has not is a run.
-    pub(super) fn begun(&self) -> u32 {
+    #[must_use]
+    pub fn begun(&self) -> u32 {
         self.seals.wrapping_sub(self.sealed.as_slice().len() as u32)
+    }
+
+    /// Whether the delivery of what is sealed by this number has begun.
+    #[must_use]
+    pub fn has_begun(&self, seal: u32) -> bool {
+        self.begun().wrapping_sub(seal) as i32 >= 0
+    }
+
+    /// What was published here and is not sealed.
+    #[must_use]
+    pub fn pending(&self) -> Option<&Encoded> {
+        self.pending.as_deref()
+    }
+
+    /// How many are in it.
+    #[must_use]
+    pub fn members(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether any member gets another form of messages than the plain one.
+    #[must_use]
+    pub fn has_forms(&self) -> bool {
+        self.topic.is_deflating()
     }
 
     /// Adds what came by mail; gives its bytes. Where several gather, small ones are copied
@@ -177,6 +218,7 @@ impl Room {
         assert!(self.pending.is_none(), "what was published is sealed before the last leaves");
         self.sealed.clear(lists);
         self.mail.clear(lists);
+        self.waiting_since = None;
         std::mem::take(&mut self.gathered)
     }
 
@@ -204,6 +246,11 @@ impl Room {
         }
         if !self.current.is_empty() {
             self.gathered -= self.current.weight();
+            self.current_since = self.waiting_since.map_or(0, NonZeroU64::get);
+            // What is left of the mail is later, but nobody knows by how much.
+            if self.mail.is_empty() {
+                self.waiting_since = None;
+            }
             self.left = self.members.len() as u32;
         }
     }

@@ -13,6 +13,8 @@ pub struct Sealed {
     pub topic: Arc<TopicEntry>,
     /// The workers that had come to it, read before it is read who is to get this.
     pub arrivals: u32,
+    /// When it was published, as [`super::Interest::micros`] counts.
+    pub since: u64,
     /// The frames, shared with everybody who gets them.
     pub frames: Arc<Encoded>,
 }

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::time::Duration;
 
 use super::asks::{Asks, Ticket};
-use crate::hub::{EdgeId, Hub, RoomId};
+use crate::hub::{EdgeId, Hub, RoomId, TopicInfo};
 use crate::id::ConnId;
 use crate::limits::{SUBSCRIPTIONS_MAX, TOPIC_BYTES_MAX};
 use crate::outgoing::{Outgoing, Pool};
@@ -123,6 +123,26 @@ impl Context<'_> {
     /// Ends a subscription. What was published before comes before all that is sent from here on.
     pub fn unsubscribe(&mut self, topic: &str) {
         self.staged.0.push(Step::Unsubscribe(topic.to_owned()));
+    }
+
+    /// Whether it has not taken what was sent to it before: what is soon out of date can wait.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.out.queue.is_some()
+    }
+
+    /// The topic at the head of what this connection is subscribed to.
+    #[must_use]
+    pub fn topic(&self) -> Option<&str> {
+        let is_subscribed = self.edges != EdgeId::NONE;
+        is_subscribed.then(|| self.hub.room_of(self.edges)).and_then(|room| self.hub.name(room))
+    }
+
+    /// What is known of a topic on all workers, if anybody is subscribed to it. It takes the lock
+    /// that joins of a few topics take: not for every message.
+    #[must_use]
+    pub fn topic_info(&self, topic: &str) -> Option<TopicInfo> {
+        self.hub.topic_info(topic)
     }
 
     /// Publishes a message to all who are subscribed to what this connection is subscribed to,

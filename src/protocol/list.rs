@@ -1,21 +1,27 @@
 //! The one list of what is spoken.
 
+use std::borrow::Cow;
+
+use crate::config::Config;
 use crate::http::Request;
-use crate::protocol::{Answer, Context, Flow, Persist, Route, Ticket, echo, page, room};
+use crate::protocol::{Answer, Context, Flow, Persist, Route, Ticket, echo, events, page, room};
 use crate::wire::Kind;
 
 /// A list of protocols: [`crate::protocols!`] writes it.
-pub trait Protocols: 'static {
+pub trait Protocols: std::fmt::Debug + 'static {
     /// What a connection speaks, and what that knows of it.
     type Spoken: std::fmt::Debug + Persist;
     /// What the connections of each protocol have in common.
     type Setups: std::fmt::Debug + Send + Sync;
 
-    /// Where they are found.
-    const PATHS: &'static [&'static [&'static str]];
+    /// Where they are found, each path once.
+    fn paths(setups: &Self::Setups) -> Vec<Cow<'_, str>>;
 
     /// What a request leads to: the first in the list whose request it is.
     fn route<'a>(setups: &Self::Setups, request: &Request<'a>) -> Option<Route<'a, Self::Spoken>>;
+
+    /// The name of what is spoken, as it stands in the list.
+    fn name(spoken: &Self::Spoken) -> &'static str;
 
     /// As [`crate::protocol::Protocol::ECHOES`].
     fn echoes(spoken: &Self::Spoken) -> bool;
@@ -96,8 +102,15 @@ macro_rules! protocols {
             type Spoken = $spoken;
             type Setups = $setups;
 
-            const PATHS: &'static [&'static [&'static str]] =
-                &[$(<$protocol as $crate::protocol::Protocol>::PATHS),+];
+            fn paths(setups: &$setups) -> Vec<::std::borrow::Cow<'_, str>> {
+                let mut paths = Vec::new();
+                $(for path in <$protocol as $crate::protocol::Protocol>::paths(&setups.$field) {
+                    if !paths.contains(&path) {
+                        paths.push(path);
+                    }
+                })+
+                paths
+            }
 
             fn route<'a>(
                 setups: &$setups,
@@ -107,12 +120,19 @@ macro_rules! protocols {
                 $(if let Some(route) = <$protocol as Protocol>::route(&setups.$field, request) {
                     return Some(match route {
                         Route::Response(response) => Route::Response(response),
+                        Route::Topic(topic, tell) => Route::Topic(topic, tell),
                         Route::WebSocket(opening) => {
                             Route::WebSocket(opening.map($spoken::$variant))
                         }
                     });
                 })+
                 None
+            }
+
+            fn name(spoken: &$spoken) -> &'static str {
+                match spoken {
+                    $($spoken::$variant(_) => stringify!($field)),+
+                }
             }
 
             #[inline]
@@ -191,4 +211,13 @@ protocols! {
     Page = page: page::Page,
     Echo = echo: echo::Echo,
     Room = room: room::Room,
+    Events = events: events::Events,
+}
+
+/// As the options say.
+impl From<&Config> for Setups {
+    fn from(config: &Config) -> Self {
+        let rooms = room::Setup::of(config);
+        Self { page: (), echo: (), room: rooms.clone(), events: rooms }
+    }
 }

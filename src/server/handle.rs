@@ -9,13 +9,13 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::driver::EventWaker;
+use crate::driver::{self, EventWaker};
 use crate::hub::{Interest, Sealed};
 use crate::id::{ConnId, WorkerId};
 use crate::protocol::{Answer, Body, Question, Ticket};
 use crate::wire::deflate::Deflater;
 use crate::wire::{Encoded, Kind};
-use crate::worker::{Envelope, Mail, Posted};
+use crate::worker::{Envelope, Inquired, Mail, Posted, Reload};
 
 /// The mail of those outside.
 #[derive(Clone, Debug)]
@@ -84,6 +84,22 @@ impl Control {
         Handle(self.clone())
     }
 
+    /// Asks a worker, if its mailbox has room.
+    pub(super) fn inquire(&self, worker: usize, inquired: Inquired) -> Result<(), Busy> {
+        self.desk().mail.inquire(worker, inquired).map(drop).ok_or(Busy)
+    }
+
+    /// Tells a worker of other options, behind all mail that it has.
+    pub(super) fn reload(&self, worker: usize, reload: Arc<Reload>) {
+        let mail = &mut self.desk().mail;
+        mail.send(worker, Envelope::Reload(reload), &mut Posted::default());
+    }
+
+    /// Envelopes in the mailbox of a worker, and their bytes.
+    pub(super) fn mailbox(&self, worker: usize) -> (usize, usize) {
+        self.desk().mail.depth(worker)
+    }
+
     pub(super) fn questions(&self) -> Questions {
         let mut desk = self.desk();
         desk.listeners += 1;
@@ -118,7 +134,7 @@ impl Handle {
     ///
     /// If some worker does not keep up with what other threads publish: try again in a moment.
     pub fn publish(&self, topic: &str, kind: Kind, payload: &[u8]) -> Result<(), Busy> {
-        let mut must_wait = self.post(topic, kind, payload)?;
+        let mut must_wait = self.post(topic, [(kind, payload)])?;
         let Self(control) = self;
         while must_wait {
             // Whatever poll(2) says, the next round looks again.
@@ -130,8 +146,35 @@ impl Handle {
         Ok(())
     }
 
+    /// As [`Handle::publish`] of several messages at once, but it never waits: what finds a full
+    /// mailbox lies here, and until [`Handle::forward`] has brought it on its way everybody is
+    /// refused. All of it or nothing is published.
+    ///
+    /// # Errors
+    ///
+    /// If some worker does not keep up: nothing was published, try again in a moment.
+    pub fn try_publish<'m>(
+        &self,
+        topic: &str,
+        messages: impl IntoIterator<Item = (Kind, &'m [u8])>,
+    ) -> Result<(), Busy> {
+        self.post(topic, messages).map(drop)
+    }
+
+    /// Sends on what found a full mailbox; says whether some still waits.
+    #[must_use]
+    pub fn forward(&self) -> bool {
+        let mail = &mut self.0.desk().mail;
+        let _: Posted = mail.forward_all();
+        mail.is_congested()
+    }
+
     /// Whether some of it found a full mailbox, and waits here.
-    fn post(&self, topic: &str, kind: Kind, payload: &[u8]) -> Result<bool, Busy> {
+    fn post<'m>(
+        &self,
+        topic: &str,
+        messages: impl IntoIterator<Item = (Kind, &'m [u8])>,
+    ) -> Result<bool, Busy> {
         let Desk { mail, deflater, .. } = &mut *self.0.desk();
         let _: Posted = mail.forward_all();
         if mail.is_congested() {
@@ -141,12 +184,13 @@ impl Handle {
             return Ok(false);
         };
         let mut frames = Encoded::default();
-        frames.push(kind, payload);
+        messages.into_iter().for_each(|(kind, payload)| frames.push(kind, payload));
         if topic.is_deflating() && frames.is_worth_deflating() {
             // Or several workers would come to it at the same time.
             let _ = frames.prepare(deflater.get_or_insert_default());
         }
-        let sealed = Sealed { topic, arrivals, frames: Arc::new(frames) };
+        let since = self.0.0.interest.micros(driver::now());
+        let sealed = Sealed { topic, arrivals, since, frames: Arc::new(frames) };
         let _: Posted = mail.post(&sealed, workers.into_iter());
         Ok(mail.is_congested())
     }

@@ -16,9 +16,12 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::capacity::{self, Room, Tables};
 use super::handle::Control;
 use super::listeners::{Bound, Share};
+use super::monitor::{Bounds, Facts, Monitor, View};
+use super::reload::Reloading;
 use super::{Server, StartError, Stopper, descriptors, memory, pinning};
 use crate::config::{Backend, Config, Pin};
 use crate::driver::{Driver, EventWaker, Tuning, epoll, uring};
+use crate::hub::Interest;
 use crate::id::WorkerId;
 use crate::limits::REFUSALS_MAX;
 use crate::protocol::Protocols;
@@ -83,6 +86,8 @@ struct Started {
     stopper: Stopper,
     control: Control,
     counters: Vec<Arc<Counters>>,
+    bounds: Arc<dyn Bounds>,
+    interest: Arc<Interest>,
     exits: Receiver<Exit>,
     threads: Vec<thread::JoinHandle<()>>,
 }
@@ -103,9 +108,19 @@ pub(super) fn launch<L: Protocols>(
         (result, _) => (result?, backend),
     };
     launch.bound.let_go();
-    let Started { stopper, control, counters, exits, threads } = started;
-    let Launch { bound, connections_max, .. } = launch;
-    Ok(Server { stopper, control, counters, connections_max, bound, backend, exits, threads })
+    let Started { stopper, control, counters, bounds, interest, exits, threads } = started;
+    let Launch { bound, config, workers, room, .. } = launch;
+    let addresses = bound.addresses().to_vec();
+    let monitor = Monitor::new(View {
+        control: control.clone(),
+        interest,
+        counters,
+        is_stopping: stopper.is_stopping(),
+        bounds: Arc::clone(&bounds),
+        facts: Facts { addresses, backend, workers },
+    });
+    let reloading = Reloading::new::<L>(config, workers, room, bounds);
+    Ok(Server { stopper, control, monitor, reloading, bound, exits, threads })
 }
 
 impl<L: Protocols> Launch<L> {
@@ -164,11 +179,13 @@ impl<L: Protocols> Launch<L> {
             });
         }
         let stopper = Stopper { is_stopping: Arc::clone(&shared.is_stopping), wakers };
-        let control = Control::new(control, Arc::clone(&shared.interest), waker);
+        let interest = Arc::clone(&shared.interest);
+        let control = Control::new(control, Arc::clone(&interest), waker);
         let (exit_sender, exits) = bounded(self.workers);
         let threads = spawn(plans, &stopper, &exit_sender, self.tables)?;
         shared.note_memory_at_start();
-        Ok(Started { stopper, control, counters, exits, threads })
+        let bounds: Arc<dyn Bounds> = shared;
+        Ok(Started { stopper, control, counters, bounds, interest, exits, threads })
     }
 }
 
@@ -225,7 +242,8 @@ fn spawn<L: Protocols>(
     Err(failure)
 }
 
-fn connections_max(config: &Config, possible: usize, workers: usize) -> usize {
+/// Connections of the whole process.
+pub(super) fn connections_max(config: &Config, possible: usize, workers: usize) -> usize {
     match config.max_connections {
         Some(wanted) if wanted > possible => {
             tracing::warn!(

@@ -12,15 +12,19 @@ mod handle;
 mod launch;
 mod listeners;
 mod memory;
+mod monitor;
 mod patience;
 mod pinning;
 pub mod readiness;
+mod reload;
 pub mod signals;
 mod unix_path;
 
 pub use descriptors::try_parting;
 pub use error::StartError;
 pub use handle::{Asked, Busy, Handle, Questions};
+pub use monitor::{Facts, MemoryUse, Monitor};
+pub use reload::OtherList;
 
 use std::io;
 use std::sync::Arc;
@@ -36,6 +40,7 @@ use crate::stats::{Counters, Counts};
 use handle::Control;
 use launch::Exit;
 use listeners::Bound;
+use reload::Reloading;
 
 /// A server that runs. Dropped, it stops and waits for its workers, which let clients answer the
 /// 1001 for the time that [`Config::drain`] says; [`Server::detach`] lets it run on.
@@ -43,10 +48,9 @@ use listeners::Bound;
 pub struct Server {
     stopper: Stopper,
     control: Control,
-    connections_max: usize,
-    counters: Vec<Arc<Counters>>,
+    monitor: Monitor,
+    reloading: Reloading,
     bound: Bound,
-    backend: Backend,
     exits: Receiver<Exit>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -65,7 +69,8 @@ impl Server {
     ///
     /// What the operator has to mend, in a line.
     pub fn start(config: Config) -> Result<Self, StartError> {
-        Self::start_with::<Builtin>(config, Setups::default())
+        let setups = Setups::from(&config);
+        Self::start_with::<Builtin>(config, setups)
     }
 
     /// Starts a server that speaks this list of protocols ([`crate::protocols!`] writes one).
@@ -77,7 +82,7 @@ impl Server {
         let (backend, fallback) = choose(config.backend)?;
         let may_choose = config.backend == Backend::Auto;
         let server = launch::launch::<L>(config, setups, backend, fallback)?;
-        if may_choose && server.backend == Backend::IoUring {
+        if may_choose && server.backend() == Backend::IoUring {
             tracing::info!("backend io_uring, because this kernel has and permits what it needs");
         }
         Ok(server)
@@ -92,19 +97,19 @@ impl Server {
     /// The kernel interface in use.
     #[must_use]
     pub fn backend(&self) -> Backend {
-        self.backend
+        self.monitor.facts().backend
     }
 
     /// How many workers there are.
     #[must_use]
     pub fn workers(&self) -> usize {
-        self.counters.len()
+        self.monitor.facts().workers
     }
 
     /// Connections that fit.
     #[must_use]
     pub fn connections_max(&self) -> usize {
-        self.connections_max
+        self.monitor.connections_max()
     }
 
     /// How large it is, for people: `2 workers, room for 40 connections`.
@@ -118,9 +123,7 @@ impl Server {
     /// What all workers did so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        self.counters.iter().for_each(|counters| counts.add(counters));
-        counts
+        self.monitor.counts()
     }
 
     /// What each worker did so far.
@@ -131,7 +134,7 @@ impl Server {
             counts.add(counters);
             counts
         };
-        self.counters.iter().map(single).collect()
+        self.monitor.counters().iter().map(single).collect()
     }
 
     /// Wakes every worker and tells it nothing, for tests of what a wake may not do.
@@ -149,6 +152,37 @@ impl Server {
     #[must_use]
     pub fn questions(&self) -> Questions {
         self.control.questions()
+    }
+
+    /// What is to be seen of it, and asked, from any thread.
+    #[must_use]
+    pub fn monitor(&self) -> Monitor {
+        self.monitor.clone()
+    }
+
+    /// Takes other options, of a server that speaks what is built in: see [`Server::reload_with`].
+    ///
+    /// # Errors
+    ///
+    /// If it speaks another list.
+    pub fn reload(&self, config: Config) -> Result<(), OtherList> {
+        let setups = Setups::default();
+        self.reload_with::<Builtin>(config, setups)
+    }
+
+    /// Takes other options, which hold from each worker's next turn on, for connections that are
+    /// open too. What a server is made with stays as it is: listeners and their paths, workers and
+    /// their CPUs, the backend, the interval of pings, the sizes of mailboxes and turns.
+    ///
+    /// # Errors
+    ///
+    /// If it was started with another list of protocols.
+    pub fn reload_with<L: Protocols>(
+        &self,
+        config: Config,
+        setups: L::Setups,
+    ) -> Result<(), OtherList> {
+        self.reloading.reload::<L>(&self.control, config, setups)
     }
 
     /// What stops this server, from any thread.
@@ -211,6 +245,10 @@ impl Drop for Server {
 }
 
 impl Stopper {
+    fn is_stopping(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_stopping)
+    }
+
     /// As [`Server::stop`].
     pub fn stop(&self) {
         self.is_stopping.store(true, Ordering::Release);

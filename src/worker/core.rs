@@ -1,5 +1,6 @@
 //! What a worker knows, apart from its driver: nothing here makes a system call.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -13,26 +14,31 @@ use crate::driver::Wake;
 use crate::hub::{Hub, Interest};
 use crate::id::ConnId;
 use crate::limits::{RESERVED_CONNECTIONS_MAX, TIMER_TICK};
-use crate::protocol::{Asks, Builtin, Protocols, Staged};
+use crate::protocol::{Asks, Builtin, Protocols, Setups, Staged};
 use crate::stats::Counters;
 use crate::websocket::{Compressor, Scratch};
 use crate::wire::deflate::Deflater;
 use crate::worker::egress::out::Out;
 use crate::worker::egress::pongs::Pongs;
+use crate::worker::ingress::access::Access;
 use crate::worker::ingress::held::Stalls;
+use crate::worker::inquiry::Scans;
 use crate::worker::life::{Life, persist};
 use crate::worker::mail::{Mail, Posted};
 use crate::worker::memory::Memory;
+use crate::worker::notices::Notices;
 
 /// What all workers of a server share: read-only, or plain atomics, and who has members of what.
 #[derive(Debug)]
 pub struct Shared<L: Protocols = Builtin> {
-    /// The options.
-    pub config: Config,
+    /// The options that it was started with.
+    pub config: Arc<Config>,
     /// Connections that are open, and how many may be.
     pub connections: AtomicUsize,
     /// The bound of the above.
-    pub connections_max: usize,
+    pub connections_max: AtomicUsize,
+    /// As [`Config::memory`]; `usize::MAX` is none.
+    memory_budget: AtomicUsize,
     /// The server stops: set it, then wake every worker.
     pub is_stopping: Arc<AtomicBool>,
     /// What `Config::memory_in_use` said when all was ready.
@@ -41,6 +47,8 @@ pub struct Shared<L: Protocols = Builtin> {
     pub interest: Arc<Interest>,
     /// What the connections of each protocol have in common.
     pub(super) setups: Arc<L::Setups>,
+    /// What was told of it lately.
+    pub(super) notices: Notices,
 }
 
 impl Shared<Builtin> {
@@ -48,7 +56,8 @@ impl Shared<Builtin> {
     /// is built in.
     #[must_use]
     pub fn new(config: Config, workers: usize, connections_max: usize) -> Self {
-        Self::with_setups(config, workers, connections_max, Arc::default())
+        let setups = Arc::new(Setups::from(&config));
+        Self::with_setups(config, workers, connections_max, setups)
     }
 }
 
@@ -62,20 +71,22 @@ impl<L: Protocols> Shared<L> {
         setups: Arc<L::Setups>,
     ) -> Self {
         Self {
-            config,
             connections: AtomicUsize::new(0),
-            connections_max,
+            connections_max: AtomicUsize::new(connections_max),
+            memory_budget: AtomicUsize::new(config.memory.unwrap_or(usize::MAX)),
+            config: Arc::new(config),
             is_stopping: Arc::default(),
             memory_at_start: AtomicUsize::new(0),
             setups,
             interest: Arc::new(Interest::new(workers)),
+            notices: Notices::default(),
         }
     }
 
     /// Counts one more connection, if there may be one.
     pub(super) fn admit(&self) -> bool {
         let before = self.connections.fetch_add(1, Ordering::Relaxed);
-        let is_in = before < self.connections_max;
+        let is_in = before < self.connections_max.load(Ordering::Relaxed);
         if !is_in {
             self.discharge();
         }
@@ -88,16 +99,48 @@ impl<L: Protocols> Shared<L> {
 
     /// Bytes that the process has allocated above its budget of memory.
     pub(super) fn memory_excess(&self) -> Option<usize> {
-        let budget = self.config.memory?;
+        let budget = self.memory_budget.load(Ordering::Relaxed);
+        if budget == usize::MAX {
+            return None;
+        }
+        self.memory_in_use().checked_sub(budget).filter(|excess| *excess > 0)
+    }
+
+    /// Bytes that the process has allocated since all was ready.
+    #[must_use]
+    pub fn memory_in_use(&self) -> usize {
         let at_start = self.memory_at_start.load(Ordering::Relaxed);
-        let in_use = (self.config.memory_in_use)().saturating_sub(at_start);
-        in_use.checked_sub(budget).filter(|excess| *excess > 0)
+        (self.config.memory_in_use)().saturating_sub(at_start)
+    }
+
+    /// How many bytes that may be.
+    #[must_use]
+    pub fn memory_budget(&self) -> Option<usize> {
+        Some(self.memory_budget.load(Ordering::Relaxed)).filter(|budget| *budget != usize::MAX)
+    }
+
+    /// Sets the bounds that all workers share.
+    pub fn set_bounds(&self, connections_max: usize, memory: Option<usize>) {
+        self.connections_max.store(connections_max, Ordering::Relaxed);
+        self.memory_budget.store(memory.unwrap_or(usize::MAX), Ordering::Relaxed);
     }
 
     /// The tables are there by now: they reserve more than they will ever use, and do not count.
     pub fn note_memory_at_start(&self) {
         self.memory_at_start.store((self.config.memory_in_use)(), Ordering::Relaxed);
     }
+}
+
+/// Options that hold from the next turn on. What a worker is made with stays: listeners, the
+/// backend, CPUs, the interval of pings.
+#[derive(Debug)]
+pub struct Reload {
+    /// The options.
+    pub config: Arc<Config>,
+    /// Connections that a worker's descriptors and the options allow.
+    pub connections_max: usize,
+    /// What the connections of each protocol have in common: the `Setups` of the worker's list.
+    pub setups: Arc<dyn Any + Send + Sync>,
 }
 
 /// The state of a worker: its connections, and all the rest. A visit to one connection borrows both
@@ -112,6 +155,7 @@ pub(super) struct Core<W, L: Protocols> {
 #[derive(Debug)]
 pub(super) struct Parts<W, L: Protocols> {
     pub(super) shared: Arc<Shared<L>>,
+    pub(super) settings: Settings<L>,
     pub(super) counters: Arc<Counters>,
     pub(super) hub: Hub,
     pub(super) mail: Mail<W>,
@@ -126,7 +170,8 @@ pub(super) struct Parts<W, L: Protocols> {
     pub(super) memory: Memory,
     pub(super) clock: Clock,
     pub(super) admission: Admission,
-    pub(super) stopping: Option<Stopping>,
+    /// What those outside have asked.
+    pub(super) scans: Scans,
 }
 
 /// What unpacks messages and packs them, for all connections of a worker.
@@ -145,13 +190,25 @@ pub(super) struct Said {
     pub(super) asks: Asks,
 }
 
-/// How many more may come.
+/// How many more may come, and what is written of those who do.
 #[derive(Debug)]
 pub(super) struct Admission {
+    /// Which requests are logged.
+    pub(super) access: Access,
     /// Connections that this worker's descriptors allow.
     pub(super) connections_max: usize,
     /// Connections over the limit that are being told so.
     pub(super) refusals: usize,
+    /// Nobody is let in any more.
+    pub(super) stopping: Option<Stopping>,
+}
+
+/// What holds in this turn: a reload changes it between two.
+#[derive(Debug)]
+pub(super) struct Settings<L: Protocols> {
+    pub(super) config: Arc<Config>,
+    /// What the connections of each protocol have in common.
+    pub(super) setups: Arc<L::Setups>,
 }
 
 /// How far a stopping worker has come.
@@ -173,6 +230,8 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         connections_max: usize,
         now: Instant,
     ) -> Self {
+        let settings =
+            Settings { config: Arc::clone(&shared.config), setups: Arc::clone(&shared.setups) };
         let parts = Parts {
             hub: Hub::new(Arc::clone(&shared.interest), mail.id()),
             mail,
@@ -185,8 +244,14 @@ impl<W: Wake, L: Protocols> Core<W, L> {
             life: Life::new(&shared.config, now),
             memory: Memory::default(),
             clock: Clock::new(now),
-            admission: Admission { connections_max, refusals: 0 },
-            stopping: None,
+            admission: Admission {
+                connections_max,
+                refusals: 0,
+                stopping: None,
+                access: Access::default(),
+            },
+            scans: Scans::default(),
+            settings,
             shared,
             counters,
         };
@@ -197,6 +262,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
     /// Begins a turn.
     pub(super) fn begin_turn(&mut self, now: Instant) {
         self.parts.clock.now = now;
+        self.parts.hub.fanouts.set_time(now);
         self.parts.budget.begin();
         self.parts.pongs.runs = 0;
         if self.parts.hub.holds_rooms() {
@@ -234,7 +300,8 @@ impl<W: Wake, L: Protocols> Core<W, L> {
     pub(super) fn idle_for(&self, now: Instant) -> Duration {
         const FOREVER: Duration = Duration::from_secs(3600);
         let parts = &self.parts;
-        let is_telling = parts.stopping.as_ref().is_some_and(|s| s.told < self.table.end());
+        let is_telling =
+            parts.admission.stopping.as_ref().is_some_and(|s| s.told < self.table.end());
         let has_work =
             parts.hub.has_due() || !parts.life.due.is_empty() || !parts.out.touched.is_empty();
         if is_telling || has_work || parts.may_go_on() {
@@ -246,8 +313,9 @@ impl<W: Wake, L: Protocols> Core<W, L> {
                 nearest = nearest.min(span);
             }
         };
+        consider(parts.scans.has_work().then_some(Duration::ZERO));
         consider(parts.memory.trimming.at.map(|at| at.saturating_duration_since(now)));
-        consider(parts.stopping.as_ref().map(|s| s.until.saturating_duration_since(now)));
+        consider(parts.admission.stopping.as_ref().map(|s| s.until.saturating_duration_since(now)));
         if self.table.len() > 0 {
             consider(parts.life.pings.as_ref().map(|sweep| sweep.until_next(now)));
             consider(parts.life.checks.as_ref().map(|sweep| sweep.until_next(now)));
@@ -270,7 +338,15 @@ impl<W: Wake, L: Protocols> Parts<W, L> {
     }
 
     pub(super) fn config(&self) -> &Config {
-        &self.shared.config
+        &self.settings.config
+    }
+
+    /// Takes other options; those of setups that are of another list are a fault of ours.
+    pub(super) fn reload(&mut self, reload: &Reload) {
+        self.settings.config = Arc::clone(&reload.config);
+        self.admission.connections_max = reload.connections_max;
+        let setups = Arc::clone(&reload.setups).downcast::<L::Setups>();
+        self.settings.setups = setups.expect("they are of this worker's list");
     }
 
     /// Sets when something must have happened on a connection.

@@ -10,12 +10,18 @@ mod connection;
 mod core;
 mod egress;
 mod ingress;
+mod inquiry;
 mod life;
 mod mail;
 mod memory;
+mod notices;
 mod table;
 
-pub use self::core::Shared;
+pub use self::core::{Reload, Shared};
+pub use inquiry::{
+    ConnectionInfo, Disconnect, Inquired, Inquiry, PAGE_MAX, Report, TOPICS_SHOWN_MAX, Totals,
+    Wanted, Whom,
+};
 pub use life::cohorts::UntilPing;
 pub use life::image::{Image, ImageError, LinkImage, NotNow, PingImage};
 pub use mail::{
@@ -48,6 +54,8 @@ pub struct Worker<D: Driver, L: Protocols = Builtin> {
     listeners: Vec<ListenerId>,
     /// Before this moment time brings nothing of what was known when the last wait began.
     look_at: Instant,
+    /// When the last wait began.
+    slept_at: Instant,
 }
 
 impl<D: Driver, L: Protocols> Worker<D, L> {
@@ -62,7 +70,7 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
     ) -> Self {
         let now = driver.now();
         let core = Core::new(shared, counters, mail, connections_max, now);
-        Self { driver, core, listeners: Vec::new(), look_at: now }
+        Self { driver, core, listeners: Vec::new(), look_at: now, slept_at: now }
     }
 
     /// Accepts from a listener.
@@ -114,6 +122,7 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
         shedding::shed(self);
         self.core.parts.budget.enter(Phase::Delivery);
         deliver::read_mail(&mut self.core);
+        inquiry::go_on(self);
         parked::send_questions(&mut self.core);
         deliver::deliver(&mut self.core);
         // Behind the deliveries: what was said before the server was stopped comes first.
@@ -122,13 +131,14 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
         flush::flush(self);
         trim::trim(self);
         self.core.parts.counters.turns.add(1);
+        self.core.parts.counters.turn_units.note(self.core.parts.budget.work());
         Ok(())
     }
 
     /// Whether the server stops and no connection is left.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.core.parts.stopping.is_some() && self.core.table.len() == 0
+        self.core.parts.admission.stopping.is_some() && self.core.table.len() == 0
     }
 
     /// How long there is nothing to do unless something happens. Whoever leaves mail from here on
@@ -137,6 +147,7 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
         let now = self.driver.now();
         let timeout = self.core.idle_for(now);
         self.look_at = now + timeout;
+        self.slept_at = now;
         let may_sleep = self.core.parts.mail.may_sleep() && !goodbye::is_stop_unseen(&self.core);
         if may_sleep { timeout } else { Duration::ZERO }
     }
@@ -202,11 +213,21 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
         self.driver.wait(timeout)?;
         self.core.parts.mail.wake_up();
         let now = self.driver.now();
+        if !self.core.parts.hub.fanouts.is_empty() {
+            self.note_fanouts(if D::SENDS_IN_WAIT { now } else { self.slept_at });
+        }
         if self.core.parts.clock.is_next_second(now) {
             self.core.parts.clock.set_second(now, self.driver.unix_time());
         }
         self.core.begin_turn(now);
         Ok(())
+    }
+
+    /// What was delivered to all in the last turn has been handed to the kernel by now.
+    #[inline(never)]
+    fn note_fanouts(&mut self, now: Instant) {
+        let Parts { hub, counters, .. } = &mut self.core.parts;
+        hub.note_fanouts(now, |micros| counters.fanout_micros.note(micros));
     }
 
     /// Ends those whose deadline has passed, unless what they sent is still to be read, or what

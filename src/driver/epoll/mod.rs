@@ -18,7 +18,9 @@ use slab::Slab;
 
 use super::place::Memory;
 use super::tables::{Tenant, stand_in_line, trim_queue, trim_slots};
-use super::{Completion, Driver, End, EventWaker, Listener, ListenerId, Outgoing, Tuning, clock};
+use super::{
+    Completion, Driver, End, EventWaker, Listener, ListenerId, Outgoing, Peer, Tuning, clock,
+};
 use crate::id::ConnId;
 use crate::limits::SEND_COST;
 use accepting::Accepting;
@@ -372,6 +374,10 @@ impl Driver for EpollDriver {
             stand_in_line(&mut self.readable, conn, &self.slots);
         }
         has_unread
+    }
+
+    fn peer(&mut self, conn: ConnId) -> Option<Peer> {
+        self.slot(conn).peer()
     }
 
     fn taken(&mut self, conn: ConnId) -> u32 {

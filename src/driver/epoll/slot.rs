@@ -1,13 +1,13 @@
 //! One socket of the epoll driver.
 
 use std::io::{self, ErrorKind, IoSlice};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, Shutdown, recv, shutdown};
 use socket2::SockRef;
 
-use crate::driver::{End, Outgoing, peek, taken};
+use crate::driver::{End, Outgoing, Peer, peek, taken};
 use crate::outgoing::SLICES_MAX;
 
 /// A socket with what is being sent on it. The socket itself blocks, so that it means the same to
@@ -152,6 +152,10 @@ impl Slot {
 
     pub(super) fn has_unread(&self) -> bool {
         peek::holds_bytes(&self.socket)
+    }
+
+    pub(super) fn peer(&self) -> Option<Peer> {
+        Peer::of(self.socket.as_fd())
     }
 
     pub(super) fn taken(&self) -> u32 {

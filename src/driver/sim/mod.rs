@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 
 use super::tables::{trim_queue, trim_slots};
-use super::{Completion, Driver, End, Listener, ListenerId, Outgoing, Wake};
+use super::{Completion, Driver, End, Listener, ListenerId, Outgoing, Peer, Wake};
 use crate::id::ConnId;
 use net::LinkId;
 
@@ -274,6 +274,10 @@ impl Driver for SimDriver {
     fn has_unread(&mut self, conn: ConnId) -> bool {
         let link = self.slot(conn).link;
         self.net.has_bytes(link)
+    }
+
+    fn peer(&mut self, _conn: ConnId) -> Option<Peer> {
+        Some(Peer::Unix)
     }
 
     fn taken(&mut self, conn: ConnId) -> u32 {

@@ -32,7 +32,9 @@ use slab::Slab;
 
 use super::shortage::Shortage;
 use super::tables::{stand_in_line, trim_queue, trim_slots};
-use super::{Completion, Driver, End, EventWaker, Listener, ListenerId, Outgoing, Tuning, clock};
+use super::{
+    Completion, Driver, End, EventWaker, Listener, ListenerId, Outgoing, Peer, Tuning, clock,
+};
 use crate::id::ConnId;
 use crate::limits::ACCEPT_RETRY;
 use crate::outgoing::SEND_BYTES_MAX;
@@ -270,6 +272,8 @@ impl UringDriver {
 impl Driver for UringDriver {
     type Waker = EventWaker;
 
+    const SENDS_IN_WAIT: bool = true;
+
     fn listen(&mut self, listener: Listener) -> io::Result<ListenerId> {
         let id = ListenerId(self.listeners.len() as u16);
         self.listeners.push(Some(Listening {
@@ -354,6 +358,10 @@ impl Driver for UringDriver {
 
     fn has_unread(&mut self, conn: ConnId) -> bool {
         self.slot(conn).has_unread()
+    }
+
+    fn peer(&mut self, conn: ConnId) -> Option<Peer> {
+        self.slot(conn).peer()
     }
 
     fn taken(&mut self, conn: ConnId) -> u32 {

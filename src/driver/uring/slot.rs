@@ -1,7 +1,7 @@
 //! One socket of the io_uring driver.
 
 use std::io::ErrorKind;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use io_uring::types::Fd;
 use nix::sys::socket::{Shutdown, shutdown};
@@ -9,7 +9,7 @@ use socket2::SockRef;
 
 use super::message::Message;
 use crate::driver::tables::Tenant;
-use crate::driver::{Outgoing, peek, taken};
+use crate::driver::{Outgoing, Peer, peek, taken};
 
 /// A socket and what the kernel is doing with it.
 #[derive(Debug)]
@@ -128,6 +128,10 @@ impl Slot {
         self.has(flag::RECEIVE)
             || self.stash.is_some()
             || self.socket.as_ref().is_some_and(peek::holds_bytes)
+    }
+
+    pub(super) fn peer(&self) -> Option<Peer> {
+        self.socket.as_ref().and_then(|socket| Peer::of(socket.as_fd()))
     }
 
     pub(super) fn taken(&self) -> u32 {

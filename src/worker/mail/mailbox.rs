@@ -17,6 +17,8 @@ use crate::hub::Sealed;
 use crate::id::{ConnId, WorkerId};
 use crate::limits::MAILBOX_BYTES_MAX;
 use crate::protocol::{Answer, Question, Ticket};
+use crate::worker::core::Reload;
+use crate::worker::inquiry::Inquired;
 use crate::worker::mail::doorbell::Doorbell;
 use crate::worker::mail::waiters::Waiters;
 
@@ -29,6 +31,10 @@ pub enum Envelope {
     Ask(WorkerId, Vec<Question>),
     /// What became of a question.
     Answer(ConnId, Ticket, Answer),
+    /// What those outside ask of a worker.
+    Inquire(Box<Inquired>),
+    /// Options that hold from the next turn on.
+    Reload(Arc<Reload>),
 }
 
 impl Envelope {
@@ -37,7 +43,7 @@ impl Envelope {
         match self {
             Self::Publish(sealed) => sealed.frames.weight(),
             Self::Ask(_, questions) => questions.len() * size_of::<Question>(),
-            Self::Answer(..) => size_of::<Self>(),
+            Self::Answer(..) | Self::Inquire(_) | Self::Reload(_) => size_of::<Self>(),
         }
     }
 }
@@ -195,6 +201,21 @@ impl<W: Wake> Mail<W> {
             Err(Envelope::Ask(_, questions)) => Err(questions),
             Err(_) => unreachable!("what was put comes back"),
         }
+    }
+
+    /// Asks a worker, if its mailbox has room: what waits for it does not matter. Nothing if it is
+    /// full.
+    pub fn inquire(&mut self, to: usize, inquired: Inquired) -> Option<Posted> {
+        let address = &self.addresses[to];
+        put(address, Envelope::Inquire(Box::new(inquired))).ok()?;
+        Some(Posted { envelopes: 1, wakes: u64::from(address.ring()), full: 0 })
+    }
+
+    /// Envelopes that lie in a worker's mailbox, and their bytes.
+    #[must_use]
+    pub fn depth(&self, of: usize) -> (usize, usize) {
+        let Address { sender, weight, .. } = &self.addresses[of];
+        (sender.len(), weight.bytes.load(Ordering::Relaxed))
     }
 
     /// Sends an envelope to one worker, behind everything that waits for it.
@@ -386,7 +407,7 @@ mod tests {
         let mut frames = Encoded::default();
         frames.push(Kind::Text, text.as_bytes());
         let (topic, arrivals) = Interest::new(1).join(text, WorkerId(0));
-        Sealed { topic, arrivals, frames: Arc::new(frames) }
+        Sealed { topic, arrivals, since: 0, frames: Arc::new(frames) }
     }
 
     fn post(mail: &mut Mail<Calls>, text: &str) {

@@ -47,7 +47,8 @@ pub(super) static OPTIONS: &[OptionDef] = &[
         default: Default::Value(""),
         help: "Browser origins allowed beside the same host: \
                https://a.example,https://*.b.example or *",
-        doc: "Pages of others get 403. `http://localhost:*` is every port, `https://*.a.example` \
+        doc: "Pages of others get 403. Pages of the loopback are friends of a server that listens \
+              there only. `http://localhost:*` is every port, `https://*.a.example` \
               every subdomain; `file://`, `null` and `chrome-extension://*` can be named, and `*` \
               is everybody.",
         set: set!(config.allowed_origins, str::parse),
