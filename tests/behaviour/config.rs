@@ -206,6 +206,19 @@ fn every_option_is_the_same_by_flag_by_variable_and_by_file() {
 }
 
 #[test]
+fn a_check_tells_of_a_variable_that_nobody_reads() {
+    for (name, meant) in [
+        ("THRONG_WORKRES", "is THRONG_WORKERS meant?"),
+        ("THRONG_OPERATOR_LISTEN", "is THRONG_OPERATOR meant?"),
+    ] {
+        let finished = throng(&["config", "check"]).env(name, "3").run(PATIENCE);
+        assert_eq!((finished.code, &*finished.stdout), (Some(0), "ok\n"), "{finished:?}");
+        let line = finished.stderr.trim_end();
+        assert!(line.starts_with(&format!("warning: {name} ")) && line.ends_with(meant), "{line}");
+    }
+}
+
+#[test]
 fn an_empty_name_of_a_file_is_none() {
     let finished = throng(&["config", "check"]).env("THRONG_CONFIG", "").run(PATIENCE);
     assert_eq!(finished.stdout, "ok\n", "{finished:?}");

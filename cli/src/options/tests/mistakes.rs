@@ -1,6 +1,7 @@
 //! Mistakes in a file, and what is said of each.
 
-use super::super::{Inputs, Origin, Source};
+use super::super::document;
+use super::super::{Inputs, Origin, Source, template};
 use super::{Scratch, load, word};
 
 /// Mistakes in a file, and all that is said of each.
@@ -204,4 +205,40 @@ fn what_cannot_be_read_is_told_with_its_cause() {
     assert_eq!(cause(Source::Path(latin.0.clone())), says);
     let full = Scratch::new("full", vec![b'\n'; 1 << 20]);
     assert!(full.inputs(Vec::new()).load().is_ok(), "so much may be");
+}
+
+/// A file with everything in it, and what breaks the text of one.
+#[test]
+fn no_text_is_too_broken_to_be_told_where() {
+    let good = template().replace("\n#", "\n").replace("\n ", "\n# ");
+    let pieces =
+        ["\"", "'", "[", "]", "{", "}", "=", "\n", ".", ",", "#", "\\", "\u{0}", "é", "[["];
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut below = |bound: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as usize % bound
+    };
+    for _ in 0..3_000 {
+        let mut text: Vec<char> = good.chars().collect();
+        let from = below(text.len());
+        text = text[from..].iter().take(1 + below(400)).copied().collect();
+        for _ in 0..below(6) {
+            let at = below(text.len());
+            let behind = (at + below(3)).min(text.len());
+            text.splice(at..behind, pieces[below(pieces.len())].chars());
+            text.push('\n');
+        }
+        let text: String = text.into_iter().collect();
+        let lines = text.split('\n').count();
+        let (_, faults) = document::read(&text);
+        let is_there = |line: Option<usize>| line.is_some_and(|line| (1..=lines).contains(&line));
+        assert!(faults.iter().all(|fault| is_there(fault.line())), "{faults:?} in\n{text}");
+    }
+    let (_, faults) = document::read(&"\n".repeat(9).replace('\n', "a=\n").repeat(20_000));
+    assert!(faults.len() <= 1000, "{}", faults.len());
+    let deep = format!("listen = {}", "[".repeat(100_000));
+    assert!(!document::read(&deep).1.is_empty());
+    assert!(!document::read(&"a.".repeat(100_000)).1.is_empty());
 }
