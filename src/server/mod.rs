@@ -166,7 +166,7 @@ impl Server {
     ///
     /// If it speaks another list.
     pub fn reload(&self, config: Config) -> Result<(), OtherList> {
-        let setups = Setups::default();
+        let setups = Setups::from(&config);
         self.reload_with::<Builtin>(config, setups)
     }
 

@@ -39,6 +39,7 @@ mod examples;
 mod forbidden;
 mod handshake;
 mod heartbeat;
+mod held_requests;
 mod hosts;
 mod in_use;
 mod keepalive;
