@@ -29,6 +29,7 @@ mod backpressure;
 mod captured;
 mod close;
 mod compression;
+mod config;
 mod containers;
 mod counter;
 mod doctor;
