@@ -9,6 +9,7 @@ mod environment;
 mod log;
 mod nearest;
 mod options;
+mod reload;
 mod subscriber;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -17,13 +18,14 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use throng::config::Config;
 use throng::doctor::{self, Wish};
 use throng::server::{Server, readiness, signals};
 
 use command_line::Task;
 use log::Log;
 use options::{Inputs, Settings};
+use reload::{Reload, with_allocator};
+use subscriber::LevelHandle;
 
 /// How long the end of the log may take; what is not written by then is lost.
 const LAST_LINES: Duration = Duration::from_millis(500);
@@ -35,7 +37,7 @@ fn main() -> ExitCode {
     allocator::return_large_memory();
     match Task::read() {
         Task::Doctor { wish, is_json } => examine(&wish, is_json),
-        Task::Serve(inputs) => start(&inputs),
+        Task::Serve(inputs) => start(inputs),
         Task::Check(inputs) => config_command::check(&inputs),
         Task::Print(inputs) => config_command::print_effective(&inputs),
         Task::Default => config_command::show(&options::template()),
@@ -62,8 +64,8 @@ fn fail(error: &dyn std::fmt::Display) -> ExitCode {
 }
 
 /// Serves with a log, the end of which is written when nothing else is left to do.
-fn start(inputs: &Inputs) -> ExitCode {
-    let settings = match inputs.load() {
+fn start(inputs: Inputs) -> ExitCode {
+    let mut settings = match inputs.load() {
         Ok(all) => all.settings,
         Err(lines) => return config_command::complain(&lines),
     };
@@ -73,8 +75,9 @@ fn start(inputs: &Inputs) -> ExitCode {
         Ok(prepared) => prepared,
         Err(error) => return fail(&error),
     };
-    start_log(&log, &settings);
-    let code = serve(settings.config, held, &log).unwrap_or_else(|error| {
+    let level = start_log(&log, &settings);
+    with_allocator(&mut settings);
+    let code = serve(inputs, settings, held, (&log, level)).unwrap_or_else(|error| {
         log.tell(&error.to_string());
         ExitCode::FAILURE
     });
@@ -83,8 +86,8 @@ fn start(inputs: &Inputs) -> ExitCode {
 }
 
 /// Lines of what happens, what the environment has that nobody reads, and panics.
-fn start_log(log: &Log, settings: &Settings) {
-    subscriber::start(log, settings.log);
+fn start_log(log: &Log, settings: &Settings) -> LevelHandle {
+    let level = subscriber::start(log, settings.log);
     command_line::unknown_variables().iter().for_each(|line| tracing::warn!("{line}"));
     let log = log.clone();
     std::panic::set_hook(Box::new(move |panic| {
@@ -94,18 +97,24 @@ fn start_log(log: &Log, settings: &Settings) {
         log.tell(&format!("{panic}{backtrace}"));
         Log::flush(&log, LAST_LINES);
     }));
+    level
 }
 
-fn serve(mut config: Config, held: signals::Held, log: &Log) -> Result<ExitCode, Box<dyn Error>> {
-    config.on_burst_freed = allocator::return_holes;
-    config.memory_in_use = allocator::in_use;
-    let server = Server::start(config)?;
+fn serve(
+    inputs: Inputs,
+    settings: Settings,
+    held: signals::Held,
+    (log, level): (&Log, LevelHandle),
+) -> Result<ExitCode, Box<dyn Error>> {
+    let server = Server::start(settings.config.clone())?;
     for address in server.addresses() {
         tracing::info!("listening on {address}");
     }
     tracing::info!("{}", server.size());
     let log = log.clone();
-    held.watch(server.stopper(), move || Log::flush(&log, LAST_LINES_AT_ONCE))?;
+    let mut reload = Reload::new(inputs, settings, server.reloader(), level);
+    let last_words = move || Log::flush(&log, LAST_LINES_AT_ONCE);
+    held.watch(server.stopper(), move || reload.reload(), last_words)?;
     readiness::tell_ready(&server);
     let counts = server.join()?;
     tracing::info!("stopped: {counts}");

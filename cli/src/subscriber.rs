@@ -22,7 +22,6 @@ pub(crate) struct LevelHandle {
 
 impl LevelHandle {
     /// Logs from this level on, unless `RUST_LOG` has been set.
-    #[cfg_attr(not(test), expect(dead_code, reason = "a reload calls it"))]
     pub(crate) fn set(&self, level: LogLevel) {
         if !self.is_overruled {
             // It fails where the subscriber is gone, and then nobody logs.

@@ -14,7 +14,6 @@ mod file;
 mod list;
 mod load;
 mod parse;
-#[cfg_attr(not(test), expect(dead_code, reason = "a reload of the server calls it"))]
 mod reload;
 mod render;
 mod rules;
@@ -30,5 +29,6 @@ pub(crate) use file::Source;
 pub(crate) use list::{all, find};
 pub(crate) use load::Inputs;
 pub(crate) use parse::connections;
+pub(crate) use reload::Reloaded;
 pub(crate) use render::{UNITS, effective, reference, template};
 pub(crate) use settings::{LogFormat, LogLevel, LogSettings, Settings};
