@@ -9,6 +9,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::driver::Wake;
+use crate::id::ConnId;
 use crate::protocol::Protocols;
 use crate::stats::{Ending, Refusal};
 use crate::worker::core::Parts;
@@ -49,11 +51,13 @@ pub(crate) struct Untold {
 }
 
 /// Tells that a connection ends, if it is for a cause that the operator can do something about.
-pub(crate) fn ended<W, L: Protocols>(parts: &Parts<W, L>, why: Ending) {
+pub(crate) fn ended<W: Wake, L: Protocols>(parts: &Parts<W, L>, conn: ConnId, why: Ending) {
     let Some(cause) = cause(why) else { return };
-    let name = why.name();
+    let (name, worker, ConnId { index, generation }) = (why.name(), parts.mail.id().0, conn);
     parts.shared.notices.tell(Notice::Ended(why), parts.clock.now, |untold| {
-        tracing::warn!("a connection is closed ({name}): {cause}{untold}");
+        tracing::warn!(
+            "connection {worker}-{index}-{generation} is closed ({name}): {cause}{untold}"
+        );
     });
 }
 

@@ -246,7 +246,8 @@ impl<'a, W: Wake, L: Protocols> Visit<'a, W, L> {
 
     /// As `must_stall`, and a response that has not gone stops the next request.
     fn must_requests_stall(&mut self, input: &[u8]) -> bool {
-        if self.connection.has(flag::STALLED) || !self.connection.owes_response() {
+        let owes = self.connection.owes_response() || self.connection.owes_answer();
+        if self.connection.has(flag::STALLED) || !owes {
             return self.must_stall();
         }
         if !input.is_empty() {

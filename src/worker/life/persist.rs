@@ -33,7 +33,8 @@ pub(crate) fn write_out<W: Wake, L: Protocols>(
     if matches!(connection.link, Link::Closed) {
         return Err(NotNow::Gone);
     }
-    if core.parts.said.asks.is_asking(conn) {
+    let holds = matches!(&connection.link, Link::Http(http) if http.holds());
+    if holds || core.parts.said.asks.is_asking(conn) {
         return Err(NotNow::Asking);
     }
     core.parts.hub.hold_rooms();

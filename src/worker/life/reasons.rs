@@ -35,5 +35,5 @@ fn count<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, reason: End
     core.parts.counters.endings.of(reason).add(1);
     core.parts.counters.close_codes.note(code);
     tracing::debug!(?conn, reason = reason.name(), code, "a connection ends");
-    notices::ended(&core.parts, reason);
+    notices::ended(&core.parts, conn, reason);
 }
