@@ -10,6 +10,9 @@ use throng::config::{
 };
 use throng::doctor::Wish;
 
+#[cfg(feature = "operator")]
+use crate::operator::Place;
+
 /// What stands below the options, once for all of them.
 const UNITS: &str = "SIZE: 64KB is 64,000 bytes, 64KiB and 64K are 65,536; 1.5MiB. DUR: 500ms, \
                      25s, 1m30s. N of connections: 40000, 100k, 1m. A flag wins over its variable; \
@@ -173,6 +176,18 @@ pub(crate) struct Args {
     #[arg(long, env = "THRONG_COMPRESSION", value_parser = compression(), default_value = "on")]
     #[arg(help_heading = LIMITS, hide_short_help = true)]
     pub(crate) compression: Compression,
+
+    /// Address of the operator's port, or off: health, metrics, dashboard, API
+    /// [default: 127.0.0.1:8081]
+    #[cfg(feature = "operator")]
+    #[arg(long, value_name = "ADDR", env = "THRONG_OPERATOR", help_heading = LISTENING)]
+    pub(crate) operator: Option<Place>,
+
+    /// Key that callers of the operator's port show; needed where other hosts reach it
+    #[cfg(feature = "operator")]
+    #[arg(long, value_name = "KEY", env = "THRONG_OPERATOR_KEY", hide_env_values = true)]
+    #[arg(help_heading = LISTENING, hide_short_help = true)]
+    pub(crate) operator_key: Option<String>,
 
     /// What is logged; RUST_LOG wins
     #[arg(long, value_name = "LEVEL", env = "THRONG_LOG_LEVEL", value_enum)]

@@ -7,6 +7,8 @@ mod args;
 mod command_line;
 mod environment;
 mod log;
+#[cfg(feature = "operator")]
+mod operator;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::error::Error;
@@ -67,7 +69,7 @@ fn start(args: Args) -> ExitCode {
         }
     };
     start_log(&log, args.log_level);
-    let code = serve(args.into(), held, &log).unwrap_or_else(|error| {
+    let code = serve(args, held, &log).unwrap_or_else(|error| {
         log.line(format!("throng: {error}\n").as_bytes());
         ExitCode::FAILURE
     });
@@ -109,13 +111,22 @@ fn start_log(log: &Log, level: LogLevel) {
     }));
 }
 
-fn serve(mut config: Config, held: signals::Held, log: &Log) -> Result<ExitCode, Box<dyn Error>> {
+fn serve(args: Args, held: signals::Held, log: &Log) -> Result<ExitCode, Box<dyn Error>> {
+    // Before the server, whose start it shows, and behind its end.
+    #[cfg(feature = "operator")]
+    let operator = operator::open(args.operator.clone(), args.operator_key.clone())?;
+    let mut config = Config::from(args);
     config.on_burst_freed = allocator::return_holes;
     config.memory_in_use = allocator::in_use;
     let server = Server::start(config)?;
     for address in server.addresses() {
         tracing::info!("listening on {address}");
     }
+    #[cfg(feature = "operator")]
+    let _operator = operator.map(|operator| {
+        tracing::info!("operator port on http://{}", operator.address());
+        operator.serve(server.monitor())
+    });
     tracing::info!("{}", server.size());
     let log = log.clone();
     held.watch(server.stopper(), move || Log::flush(&log, LAST_LINES_AT_ONCE))?;

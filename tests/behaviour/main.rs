@@ -46,6 +46,7 @@ mod limits;
 mod listeners;
 mod logging;
 mod memory;
+mod operator;
 mod options;
 mod outside;
 mod pages;
