@@ -5,6 +5,7 @@
 
 mod authority;
 mod choice;
+mod friends;
 mod hosts;
 mod listen;
 mod origins;
@@ -15,6 +16,7 @@ mod units;
 mod unix;
 
 pub use choice::{Backend, Compression};
+pub use friends::Relation;
 pub use hosts::AllowedHosts;
 pub use listen::ListenAddr;
 pub use origins::AllowedOrigins;

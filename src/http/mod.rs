@@ -5,6 +5,7 @@
 //! never decides what a path means.
 
 mod date;
+mod origin;
 mod request;
 mod response;
 mod status;
@@ -16,6 +17,7 @@ pub use response::{Context, File, Response};
 pub use status::Status;
 pub use upgrade::{Handshake, Subprotocols, upgrade};
 
+use crate::stats::Refusal;
 use crate::wire::head::{Head, HeadError, end_of_head};
 
 /// The bytes of a request head that has not come whole; a connection between requests owns none.
@@ -128,7 +130,7 @@ fn skip_empty_lines(input: &mut &mut [u8]) {
 /// The response that refuses it; the connection ends behind it.
 pub fn request(head: &[u8]) -> Result<Request<'_>, Response> {
     let head = Head::parse(head).map_err(refusal)?;
-    Request::check(head)
+    Request::check(head).map_err(|response| response.refusing(Refusal::BadRequest))
 }
 
 /// The response to OPTIONS, of any path and of `*`: what load balancers ask to see whether a server
@@ -142,9 +144,11 @@ pub fn options() -> Response {
 /// of who asks, and 421 is the status of a request that came to the wrong server (RFC 9110,
 /// 15.5.20). The connection may go on, since a proxy brings requests for several hosts on one.
 #[must_use]
-pub fn misdirected() -> Response {
-    let text = "this host is not served here; the server's --allowed-hosts widens that\n";
-    Response::text(Status::MisdirectedRequest, text)
+pub fn misdirected(host: &str) -> Response {
+    let text = format!(
+        "the host {host:?} is not served here; the server's option --allowed-hosts widens that\n"
+    );
+    Response::text(Status::MisdirectedRequest, text).refusing(Refusal::Host)
 }
 
 /// The response to bytes that are no request.
@@ -159,6 +163,7 @@ pub fn refusal(error: HeadError) -> Response {
             Response::text(Status::VersionNotSupported, "HTTP/1.1 is spoken here\n")
         }
     }
+    .refusing(Refusal::BadRequest)
     .closing()
 }
 

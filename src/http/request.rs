@@ -67,6 +67,13 @@ impl<'a> Request<'a> {
         self.method == Method::Head
     }
 
+    /// Whether it asks for an upgrade to WebSocket, well or not.
+    #[must_use]
+    pub fn asks_for_websocket(&self) -> bool {
+        let head = &self.head;
+        head.list_holds("Connection", "Upgrade") && head.list_holds("Upgrade", "websocket")
+    }
+
     /// The path's only segment behind a prefix, percent-decoded, if it is one of at most `max`
     /// bytes of UTF-8.
     #[must_use]

@@ -87,7 +87,7 @@ impl World {
     fn leave(&mut self, pair: (usize, usize)) {
         let Some(edge) = self.edge(pair) else { return };
         let room = self.hub.room_of(edge);
-        if self.hub.members(room) == 1 {
+        if self.hub.at(room).members() == 1 {
             self.hub.seal(room);
         }
         self.hub.leave(edge, &mut self.heads[pair.0]);
@@ -127,7 +127,7 @@ impl World {
 
     fn deliver(&mut self) {
         let Some(room) = self.hub.next_due() else { return };
-        if !self.hub.is_under_way(room) {
+        if !self.hub.at(room).is_under_way() {
             self.hub.seal(room);
             self.hub.begin(room);
         }
@@ -138,7 +138,7 @@ impl World {
             let pair = (member.slot as usize, name);
             let has_window = self.hub.window_bits(*member) > 0;
             assert_eq!(has_window, member.slot.is_multiple_of(2));
-            assert!(!has_window || self.hub.has_forms(room));
+            assert!(!has_window || self.hub.at(room).has_forms());
             let heard = self.heard.get_mut(&pair).expect("members have joined");
             let who = subscriber(pair.0);
             heard.messages.extend(runs.iter().flat_map(|frames| numbers_for(frames, who)));

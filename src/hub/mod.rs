@@ -5,6 +5,7 @@
 //! connection and never waits: [`Hub::slice`] gives what goes to whom next.
 
 mod edges;
+mod fanouts;
 mod interest;
 mod members;
 mod room;
@@ -19,9 +20,10 @@ mod sync {
 }
 
 pub use edges::EdgeId;
+pub use fanouts::Fanouts;
 pub use interest::{Interest, TopicEntry, TopicInfo};
 pub use members::Member;
-pub use room::Before;
+pub use room::{Before, Room};
 pub use sealed::{Sealed, delivery_cost};
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -35,7 +37,6 @@ use crate::limits::{SEND_COST, UNDELIVERED_BYTES_MAX};
 use crate::wire::{Encoded, Kind};
 use edges::{Edge, Edges};
 use interest::ByName;
-use room::Room;
 use runs::Lists;
 use spare::Spare;
 
@@ -61,11 +62,8 @@ pub struct Hub {
     handed: HashMap<RoomId, HashSet<u32>>,
     /// Rooms that the last member has left while rooms are held.
     held: Option<Vec<RoomId>>,
-    /// The time of the turn.
-    now: Option<Instant>,
-    /// Rooms in which a delivery has come to all, and when that was published, since the last time
-    /// that somebody asked.
-    fanned_out: Vec<(RoomId, u64)>,
+    /// How long deliveries have taken.
+    pub fanouts: Fanouts,
 }
 
 impl Hub {
@@ -84,15 +82,8 @@ impl Hub {
             lists: Lists::default(),
             handed: HashMap::new(),
             held: None,
-            now: None,
-            fanned_out: Vec::new(),
+            fanouts: Fanouts::default(),
         }
-    }
-
-    /// What is published from here on is published now.
-    #[inline]
-    pub fn set_time(&mut self, now: Instant) {
-        self.now = Some(now);
     }
 
     /// Puts the connection of a slot into a room, which is made if it is not there, unless it is in
@@ -117,7 +108,7 @@ impl Hub {
     /// again if it comes back before that is delivered.
     pub fn note_handed(&mut self, edge: EdgeId) {
         let room = self.room_of(edge);
-        if self.has_gathered(room) {
+        if self.at(room).has_gathered() {
             let slot = self.member(edge).slot;
             self.handed.entry(room).or_default().insert(slot);
         }
@@ -287,16 +278,16 @@ impl Hub {
         self.rooms.get(room.0 as usize).is_some_and(Room::is_full)
     }
 
-    /// What was published in a room and is not sealed.
-    #[must_use]
-    pub fn pending(&self, room: RoomId) -> Option<&Encoded> {
-        self.rooms[room.0 as usize].pending.as_deref()
-    }
-
     /// The room of that name, if anybody is in it.
     #[must_use]
     pub fn room(&self, name: &str) -> Option<RoomId> {
         self.by_name.get(name).copied()
+    }
+
+    /// A room that is open.
+    #[must_use]
+    pub fn at(&self, room: RoomId) -> &Room {
+        &self.rooms[room.0 as usize]
     }
 
     /// The room of a member.
@@ -309,12 +300,6 @@ impl Hub {
     #[must_use]
     pub fn topic_info(&self, name: &str) -> Option<TopicInfo> {
         self.interest.info(name)
-    }
-
-    /// How many are in a room.
-    #[must_use]
-    pub fn members(&self, room: RoomId) -> usize {
-        self.rooms[room.0 as usize].members.len()
     }
 
     /// The next room with something to deliver, taken out of the queue.
@@ -343,7 +328,7 @@ impl Hub {
         let entry = &mut self.rooms[room.0 as usize];
         let frames = entry.seal(&mut self.lists)?;
         self.spare.watch(&frames);
-        let since = self.now.map_or(0, |now| self.interest.micros(now));
+        let since = self.fanouts.micros(&self.interest);
         entry.note_waiting(since);
         let topic = Arc::clone(&entry.topic);
         Some(Sealed { arrivals: topic.arrivals(), since, topic, frames })
@@ -352,15 +337,9 @@ impl Hub {
     /// Begins to deliver what is sealed, unless a delivery is under way.
     pub fn begin(&mut self, room: RoomId) {
         self.rooms[room.0 as usize].begin(&mut self.lists);
-        if !self.handed.is_empty() && !self.has_gathered(room) {
+        if !self.handed.is_empty() && !self.at(room).has_gathered() {
             self.handed.remove(&room);
         }
-    }
-
-    /// Whether any member of a room gets another form of messages than the plain one.
-    #[must_use]
-    pub fn has_forms(&self, room: RoomId) -> bool {
-        self.rooms[room.0 as usize].topic.is_deflating()
     }
 
     /// A member's window for compressed messages, as a power of two; 0 for none.
@@ -384,46 +363,21 @@ impl Hub {
         let entry = &mut self.rooms[room.0 as usize];
         self.undelivered -= entry.advance(count, &mut self.lists);
         if !entry.is_under_way() {
-            self.fanned_out.push((room, entry.current_since));
+            self.fanouts.end(room, entry.current_since);
         }
-    }
-
-    /// Whether a delivery has come to all since the last [`Hub::note_fanouts`].
-    #[must_use]
-    #[inline]
-    pub fn has_fanned_out(&self) -> bool {
-        !self.fanned_out.is_empty()
     }
 
     /// What was delivered to all was handed to the kernel by now: tells the topics, and how many
     /// microseconds each took.
     pub fn note_fanouts(&mut self, now: Instant, mut took: impl FnMut(u64)) {
         let now = self.interest.micros(now);
-        for (room, since) in self.fanned_out.drain(..) {
+        for (room, since) in self.fanouts.take() {
             took(now.saturating_sub(since));
             // One that has closed has nobody left to tell.
             if let Some(entry) = self.rooms.get(room.0 as usize) {
                 entry.topic.note_fanout(since, now);
             }
         }
-    }
-
-    /// Whether a delivery is under way in a room.
-    #[must_use]
-    pub fn is_under_way(&self, room: RoomId) -> bool {
-        self.rooms[room.0 as usize].is_under_way()
-    }
-
-    /// Whether there is something for another delivery than the one under way.
-    #[must_use]
-    pub fn has_gathered(&self, room: RoomId) -> bool {
-        self.rooms[room.0 as usize].has_gathered()
-    }
-
-    /// What waits for a delivery to begin in a room, but for what is not sealed.
-    #[must_use]
-    pub fn waiting(&self, room: RoomId) -> Vec<Arc<Encoded>> {
-        self.rooms[room.0 as usize].waiting().cloned().collect()
     }
 
     /// What is under way and has still to come to a member: the caller delivers it, so it counts as
@@ -457,18 +411,6 @@ impl Hub {
         }
     }
 
-    /// Up to which seal deliveries have begun.
-    #[must_use]
-    pub fn begun(&self, room: RoomId) -> u32 {
-        self.rooms[room.0 as usize].begun()
-    }
-
-    /// Whether the delivery of what is sealed by this number has begun.
-    #[must_use]
-    pub fn has_begun(&self, room: RoomId, seal: u32) -> bool {
-        self.begun(room).wrapping_sub(seal) as i32 >= 0
-    }
-
     /// Frees memory that was not needed since the last time; says whether anything is left.
     pub fn trim(&mut self) -> bool {
         self.lists.trim();
@@ -485,7 +427,7 @@ impl Hub {
             self.by_name.shrink_to_fit();
         }
         self.queue.shrink_to(self.rooms.len());
-        self.fanned_out.shrink_to_fit();
+        self.fanouts.trim();
     }
 
     /// Whether there is anything to trim.

@@ -16,7 +16,7 @@ use crate::wire::Encoded;
 /// See the module. ARCHITECTURE.md ("A delivery goes on over turns") has the rules for who joins
 /// and leaves while one is under way.
 #[derive(Debug)]
-pub(super) struct Room {
+pub struct Room {
     pub(super) topic: Arc<TopicEntry>,
     pub(super) members: Members,
     /// What is published here; nobody else has it before it is sealed.
@@ -74,12 +74,15 @@ impl Room {
         }
     }
 
-    pub(super) fn is_under_way(&self) -> bool {
+    /// Whether a delivery is under way.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
         self.left > 0
     }
 
     /// Whether there is something for another delivery than the one under way.
-    pub(super) fn has_gathered(&self) -> bool {
+    #[must_use]
+    pub fn has_gathered(&self) -> bool {
         self.has_published() || !self.mail.is_empty()
     }
 
@@ -101,7 +104,7 @@ impl Room {
     }
 
     /// What waits for a delivery to begin, but for what is not sealed.
-    pub(super) fn waiting(&self) -> impl Iterator<Item = &Arc<Encoded>> {
+    pub fn waiting(&self) -> impl Iterator<Item = &Arc<Encoded>> {
         self.sealed.as_slice().iter().chain(self.mail.as_slice())
     }
 
@@ -124,8 +127,33 @@ impl Room {
     }
 
     /// Up to which seal deliveries have begun: each seal that has not is a run.
-    pub(super) fn begun(&self) -> u32 {
+    #[must_use]
+    pub fn begun(&self) -> u32 {
         self.seals.wrapping_sub(self.sealed.as_slice().len() as u32)
+    }
+
+    /// Whether the delivery of what is sealed by this number has begun.
+    #[must_use]
+    pub fn has_begun(&self, seal: u32) -> bool {
+        self.begun().wrapping_sub(seal) as i32 >= 0
+    }
+
+    /// What was published here and is not sealed.
+    #[must_use]
+    pub fn pending(&self) -> Option<&Encoded> {
+        self.pending.as_deref()
+    }
+
+    /// How many are in it.
+    #[must_use]
+    pub fn members(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether any member gets another form of messages than the plain one.
+    #[must_use]
+    pub fn has_forms(&self) -> bool {
+        self.topic.is_deflating()
     }
 
     /// Adds what came by mail; gives its bytes. Where several gather, small ones are copied

@@ -125,6 +125,19 @@ impl Context<'_> {
         self.staged.0.push(Step::Unsubscribe(topic.to_owned()));
     }
 
+    /// Whether it has not taken what was sent to it before: what is soon out of date can wait.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.out.queue.is_some()
+    }
+
+    /// The topic at the head of what this connection is subscribed to.
+    #[must_use]
+    pub fn topic(&self) -> Option<&str> {
+        let is_subscribed = self.edges != EdgeId::NONE;
+        is_subscribed.then(|| self.hub.room_of(self.edges)).and_then(|room| self.hub.name(room))
+    }
+
     /// What is known of a topic on all workers, if anybody is subscribed to it. It takes the lock
     /// that joins of a few topics take: not for every message.
     #[must_use]

@@ -7,6 +7,7 @@
 mod asks;
 mod context;
 pub mod echo;
+pub mod events;
 mod list;
 pub mod page;
 mod persist;
@@ -20,6 +21,7 @@ pub use persist::Persist;
 use std::borrow::Cow;
 
 use crate::http::{Request, Response, Subprotocols};
+use crate::hub::TopicInfo;
 use crate::wire::{CloseCode, Kind};
 
 /// What is spoken on some connections. Which one a connection speaks its request decides; calls go
@@ -33,6 +35,11 @@ pub trait Protocol {
 
     /// Where it is found, for who asks for something that is not there.
     const PATHS: &'static [&'static str];
+
+    /// All paths where it is found, if its setup has others than [`Self::PATHS`].
+    fn paths(_setup: &Self::Setup) -> Vec<Cow<'_, str>> {
+        Self::PATHS.iter().map(|path| Cow::Borrowed(*path)).collect()
+    }
 
     /// Each message is the reply to itself, so that replies may be made of the bytes that came,
     /// without a call for each.
@@ -84,6 +91,8 @@ pub enum Route<'a, C> {
     Response(Response),
     /// An upgrade to WebSocket, if the request asks for one.
     WebSocket(Opening<'a, C>),
+    /// An answer that says what is known of a topic; nothing if nobody is subscribed to it.
+    Topic(Cow<'a, str>, fn(&str, Option<TopicInfo>) -> Response),
 }
 
 /// How a connection opens.

@@ -1,4 +1,6 @@
 //! Counts of what workers did: each worker writes its own, anybody reads the sum.
+//!
+//! It never locks anything, and never decides anything.
 
 mod histogram;
 mod reasons;

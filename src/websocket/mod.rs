@@ -192,6 +192,12 @@ impl Session {
         }
     }
 
+    /// Whether the peer has closed it first, and is to be answered.
+    #[must_use]
+    pub fn is_answering(&self) -> bool {
+        self.state == State::Answering
+    }
+
     /// Answers the peer's close frame unless ours was the first; nothing more is sent.
     pub fn answer_close(&mut self, code: Option<CloseCode>, out: &mut Vec<u8>) {
         if self.state == State::Answering {

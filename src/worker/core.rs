@@ -14,17 +14,19 @@ use crate::driver::Wake;
 use crate::hub::{Hub, Interest};
 use crate::id::ConnId;
 use crate::limits::{RESERVED_CONNECTIONS_MAX, TIMER_TICK};
-use crate::protocol::{Asks, Builtin, Protocols, Staged};
+use crate::protocol::{Asks, Builtin, Protocols, Setups, Staged};
 use crate::stats::Counters;
 use crate::websocket::{Compressor, Scratch};
 use crate::wire::deflate::Deflater;
 use crate::worker::egress::out::Out;
 use crate::worker::egress::pongs::Pongs;
+use crate::worker::ingress::access::Access;
 use crate::worker::ingress::held::Stalls;
 use crate::worker::inquiry::Scans;
 use crate::worker::life::{Life, persist};
 use crate::worker::mail::{Mail, Posted};
 use crate::worker::memory::Memory;
+use crate::worker::notices::Notices;
 
 /// What all workers of a server share: read-only, or plain atomics, and who has members of what.
 #[derive(Debug)]
@@ -45,6 +47,8 @@ pub struct Shared<L: Protocols = Builtin> {
     pub interest: Arc<Interest>,
     /// What the connections of each protocol have in common.
     pub(super) setups: Arc<L::Setups>,
+    /// What was told of it lately.
+    pub(super) notices: Notices,
 }
 
 impl Shared<Builtin> {
@@ -52,7 +56,8 @@ impl Shared<Builtin> {
     /// is built in.
     #[must_use]
     pub fn new(config: Config, workers: usize, connections_max: usize) -> Self {
-        Self::with_setups(config, workers, connections_max, Arc::default())
+        let setups = Arc::new(Setups::from(&config));
+        Self::with_setups(config, workers, connections_max, setups)
     }
 }
 
@@ -74,6 +79,7 @@ impl<L: Protocols> Shared<L> {
             memory_at_start: AtomicUsize::new(0),
             setups,
             interest: Arc::new(Interest::new(workers)),
+            notices: Notices::default(),
         }
     }
 
@@ -149,10 +155,7 @@ pub(super) struct Core<W, L: Protocols> {
 #[derive(Debug)]
 pub(super) struct Parts<W, L: Protocols> {
     pub(super) shared: Arc<Shared<L>>,
-    /// The options of this turn.
-    pub(super) config: Arc<Config>,
-    /// What the connections of each protocol have in common.
-    pub(super) setups: Arc<L::Setups>,
+    pub(super) settings: Settings<L>,
     pub(super) counters: Arc<Counters>,
     pub(super) hub: Hub,
     pub(super) mail: Mail<W>,
@@ -167,7 +170,6 @@ pub(super) struct Parts<W, L: Protocols> {
     pub(super) memory: Memory,
     pub(super) clock: Clock,
     pub(super) admission: Admission,
-    pub(super) stopping: Option<Stopping>,
     /// What those outside have asked.
     pub(super) scans: Scans,
 }
@@ -188,13 +190,25 @@ pub(super) struct Said {
     pub(super) asks: Asks,
 }
 
-/// How many more may come.
+/// How many more may come, and what is written of those who do.
 #[derive(Debug)]
 pub(super) struct Admission {
+    /// Which requests are logged.
+    pub(super) access: Access,
     /// Connections that this worker's descriptors allow.
     pub(super) connections_max: usize,
     /// Connections over the limit that are being told so.
     pub(super) refusals: usize,
+    /// Nobody is let in any more.
+    pub(super) stopping: Option<Stopping>,
+}
+
+/// What holds in this turn: a reload changes it between two.
+#[derive(Debug)]
+pub(super) struct Settings<L: Protocols> {
+    pub(super) config: Arc<Config>,
+    /// What the connections of each protocol have in common.
+    pub(super) setups: Arc<L::Setups>,
 }
 
 /// How far a stopping worker has come.
@@ -216,6 +230,8 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         connections_max: usize,
         now: Instant,
     ) -> Self {
+        let settings =
+            Settings { config: Arc::clone(&shared.config), setups: Arc::clone(&shared.setups) };
         let parts = Parts {
             hub: Hub::new(Arc::clone(&shared.interest), mail.id()),
             mail,
@@ -228,11 +244,14 @@ impl<W: Wake, L: Protocols> Core<W, L> {
             life: Life::new(&shared.config, now),
             memory: Memory::default(),
             clock: Clock::new(now),
-            admission: Admission { connections_max, refusals: 0 },
-            stopping: None,
+            admission: Admission {
+                connections_max,
+                refusals: 0,
+                stopping: None,
+                access: Access::default(),
+            },
             scans: Scans::default(),
-            config: Arc::clone(&shared.config),
-            setups: Arc::clone(&shared.setups),
+            settings,
             shared,
             counters,
         };
@@ -243,7 +262,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
     /// Begins a turn.
     pub(super) fn begin_turn(&mut self, now: Instant) {
         self.parts.clock.now = now;
-        self.parts.hub.set_time(now);
+        self.parts.hub.fanouts.set_time(now);
         self.parts.budget.begin();
         self.parts.pongs.runs = 0;
         if self.parts.hub.holds_rooms() {
@@ -281,7 +300,8 @@ impl<W: Wake, L: Protocols> Core<W, L> {
     pub(super) fn idle_for(&self, now: Instant) -> Duration {
         const FOREVER: Duration = Duration::from_secs(3600);
         let parts = &self.parts;
-        let is_telling = parts.stopping.as_ref().is_some_and(|s| s.told < self.table.end());
+        let is_telling =
+            parts.admission.stopping.as_ref().is_some_and(|s| s.told < self.table.end());
         let has_work =
             parts.hub.has_due() || !parts.life.due.is_empty() || !parts.out.touched.is_empty();
         if is_telling || has_work || parts.may_go_on() {
@@ -295,7 +315,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         };
         consider(parts.scans.has_work().then_some(Duration::ZERO));
         consider(parts.memory.trimming.at.map(|at| at.saturating_duration_since(now)));
-        consider(parts.stopping.as_ref().map(|s| s.until.saturating_duration_since(now)));
+        consider(parts.admission.stopping.as_ref().map(|s| s.until.saturating_duration_since(now)));
         if self.table.len() > 0 {
             consider(parts.life.pings.as_ref().map(|sweep| sweep.until_next(now)));
             consider(parts.life.checks.as_ref().map(|sweep| sweep.until_next(now)));
@@ -318,15 +338,15 @@ impl<W: Wake, L: Protocols> Parts<W, L> {
     }
 
     pub(super) fn config(&self) -> &Config {
-        &self.config
+        &self.settings.config
     }
 
     /// Takes other options; those of setups that are of another list are a fault of ours.
     pub(super) fn reload(&mut self, reload: &Reload) {
-        self.config = Arc::clone(&reload.config);
+        self.settings.config = Arc::clone(&reload.config);
         self.admission.connections_max = reload.connections_max;
         let setups = Arc::clone(&reload.setups).downcast::<L::Setups>();
-        self.setups = setups.expect("they are of this worker's list");
+        self.settings.setups = setups.expect("they are of this worker's list");
     }
 
     /// Sets when something must have happened on a connection.

@@ -14,6 +14,7 @@ mod inquiry;
 mod life;
 mod mail;
 mod memory;
+mod notices;
 mod table;
 
 pub use self::core::{Reload, Shared};
@@ -53,6 +54,8 @@ pub struct Worker<D: Driver, L: Protocols = Builtin> {
     listeners: Vec<ListenerId>,
     /// Before this moment time brings nothing of what was known when the last wait began.
     look_at: Instant,
+    /// When the last wait began.
+    slept_at: Instant,
 }
 
 impl<D: Driver, L: Protocols> Worker<D, L> {
@@ -67,7 +70,7 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
     ) -> Self {
         let now = driver.now();
         let core = Core::new(shared, counters, mail, connections_max, now);
-        Self { driver, core, listeners: Vec::new(), look_at: now }
+        Self { driver, core, listeners: Vec::new(), look_at: now, slept_at: now }
     }
 
     /// Accepts from a listener.
@@ -135,7 +138,7 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
     /// Whether the server stops and no connection is left.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.core.parts.stopping.is_some() && self.core.table.len() == 0
+        self.core.parts.admission.stopping.is_some() && self.core.table.len() == 0
     }
 
     /// How long there is nothing to do unless something happens. Whoever leaves mail from here on
@@ -144,6 +147,7 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
         let now = self.driver.now();
         let timeout = self.core.idle_for(now);
         self.look_at = now + timeout;
+        self.slept_at = now;
         let may_sleep = self.core.parts.mail.may_sleep() && !goodbye::is_stop_unseen(&self.core);
         if may_sleep { timeout } else { Duration::ZERO }
     }
@@ -206,12 +210,11 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
 
     fn sleep(&mut self) -> io::Result<()> {
         let timeout = self.time_to_sleep();
-        let before = self.look_at - timeout;
         self.driver.wait(timeout)?;
         self.core.parts.mail.wake_up();
         let now = self.driver.now();
-        if self.core.parts.hub.has_fanned_out() {
-            self.note_fanouts(if D::SENDS_IN_WAIT { now } else { before });
+        if !self.core.parts.hub.fanouts.is_empty() {
+            self.note_fanouts(if D::SENDS_IN_WAIT { now } else { self.slept_at });
         }
         if self.core.parts.clock.is_next_second(now) {
             self.core.parts.clock.set_second(now, self.driver.unix_time());

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use throng::config::Config;
 use throng::driver::sim::{Client, Net, SimDriver, SimWaker};
-use throng::driver::{Completion, Driver, Listener, ListenerId, Outgoing};
+use throng::driver::{Completion, Driver, Listener, ListenerId, Outgoing, Peer};
 use throng::id::ConnId;
 use throng::wire::Opcode;
 use throng::worker::{Shared, Worker, mailboxes};
@@ -66,6 +66,10 @@ impl Driver for Uncounted {
 
     fn has_unread(&mut self, conn: ConnId) -> bool {
         uncounted(|| self.0.has_unread(conn))
+    }
+
+    fn peer(&mut self, conn: ConnId) -> Option<Peer> {
+        self.0.peer(conn)
     }
 
     fn taken(&mut self, conn: ConnId) -> u32 {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use throng::config::{AllowedOrigins, Compression};
+use throng::config::Config;
 use throng::http::{self, Connection, Context, Subprotocols};
 use throng::protocol::{Builtin, Protocols, Route, Setups};
 use throng::wire::head::HeadError;
@@ -90,15 +90,16 @@ fn answer(head: &[u8]) -> u64 {
     let subprotocols = match Builtin::route(&Setups::default(), &request) {
         Some(Route::Response(response)) => return refused(&response),
         Some(Route::WebSocket(opening)) => opening.subprotocols,
+        Some(Route::Topic(..)) => return outcome(3),
         None => return outcome(2),
     };
-    let allowed = AllowedOrigins::default();
-    let handshake = match http::upgrade(&request, &allowed, Compression::On, subprotocols) {
+    let config = Config::default();
+    let handshake = match http::upgrade(&request, &config, subprotocols) {
         Ok(handshake) => handshake,
         Err(response) => return refused(&response),
     };
     let only = Subprotocols::Listed(&["chat"]);
-    let listed = http::upgrade(&request, &allowed, Compression::On, only);
+    let listed = http::upgrade(&request, &config, only);
     let listed = listed.expect("which subprotocols there are refuses nobody").subprotocol;
     assert!(listed.is_none() || listed == Some("chat"));
     let mut out = Vec::new();

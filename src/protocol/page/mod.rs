@@ -30,7 +30,9 @@ impl Protocol for Page {
     const PATHS: &'static [&'static str] = &["/"];
 
     fn route<'a>((): &(), request: &Request<'a>) -> Option<Route<'a, Never>> {
-        find(request.path).map(Route::Response)
+        // What everybody types first is ws://host:8080, and that is for the rooms.
+        let response = find(request.path).filter(|_| !request.asks_for_websocket());
+        response.map(Route::Response)
     }
 
     fn message(

@@ -72,7 +72,7 @@ pub(crate) fn bring_up_to_date<W: Wake, L: Protocols>(
     if let Before::Gathering(seal) = core.parts.hub.before_reply(edge) {
         let room = core.parts.hub.room_of(edge);
         deliver_now(core, room);
-        if !core.parts.hub.has_begun(room, seal) {
+        if !core.parts.hub.at(room).has_begun(seal) {
             return Some(seal);
         }
     }
@@ -93,9 +93,9 @@ pub(crate) fn append_runs_under_way<W: Wake, L: Protocols>(
 
 /// Delivers in a room out of its turn, as far as this phase of the turn reaches.
 pub(crate) fn deliver_now<W: Wake, L: Protocols>(core: &mut Core<W, L>, room: RoomId) {
-    while !core.parts.hub.is_under_way(room) && core.parts.hub.has_gathered(room) {
+    while !core.parts.hub.at(room).is_under_way() && core.parts.hub.at(room).has_gathered() {
         begin_delivery(core, room);
-        while core.parts.hub.is_under_way(room) && !core.parts.is_spent() {
+        while core.parts.hub.at(room).is_under_way() && !core.parts.is_spent() {
             deliver_slice(core, room);
         }
     }
@@ -103,7 +103,7 @@ pub(crate) fn deliver_now<W: Wake, L: Protocols>(core: &mut Core<W, L>, room: Ro
 }
 
 fn begin_delivery<W: Wake, L: Protocols>(core: &mut Core<W, L>, room: RoomId) {
-    if !core.parts.hub.is_under_way(room) {
+    if !core.parts.hub.at(room).is_under_way() {
         seal(core, room);
         core.parts.hub.begin(room);
     }
@@ -140,7 +140,7 @@ fn deliver_slice<W: Wake, L: Protocols>(core: &mut Core<W, L>, room: RoomId) {
         return;
     }
     let before = out.touched.len();
-    let has_forms = hub.has_forms(room);
+    let has_forms = hub.at(room).has_forms();
     for frames in runs {
         let has_forms = has_forms && frames.is_worth_deflating();
         let is_same_for_all = !has_forms && !frames.has_excepts();

@@ -7,6 +7,7 @@ use crate::driver::Driver;
 use crate::id::ConnId;
 use crate::limits::CLOSE_COST;
 use crate::protocol::Protocols;
+use crate::stats::Ending;
 use crate::worker::Worker;
 use crate::worker::connection::{Connection, Link, Ping, flag};
 use crate::worker::life::ending;
@@ -29,9 +30,7 @@ pub(crate) fn flush_one<D: Driver, L: Protocols>(worker: &mut Worker<D, L>, conn
         return close(worker, conn);
     }
     if is_too_slow(connection, max_backlog) {
-        worker.core.parts.counters.closed_slow.add(1);
-        tracing::debug!(?conn, backlog = connection.backlog(), "closing: too slow");
-        return close(worker, conn);
+        return close_slow(worker, conn);
     }
     if connection.has(flag::PAUSED) && !connection.has(flag::STALLED) {
         connection.clear(flag::PAUSED);
@@ -61,6 +60,13 @@ pub(crate) fn flush_one<D: Driver, L: Protocols>(worker: &mut Worker<D, L>, conn
         worker.driver.finish(conn);
         ending::linger(&mut worker.core, conn);
     }
+}
+
+/// More waits than may.
+#[inline(never)]
+fn close_slow<D: Driver, L: Protocols>(worker: &mut Worker<D, L>, conn: ConnId) {
+    ending::end_slow(&mut worker.core, conn, Ending::SlowConsumer);
+    close(worker, conn);
 }
 
 /// Sends a part of what was received.

@@ -25,7 +25,7 @@ pub(crate) fn subscribe<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: Conn
 /// Delivers what was published in a room before somebody joins it.
 pub(crate) fn deliver_before_join<W: Wake, L: Protocols>(core: &mut Core<W, L>, name: &str) {
     if let Some(room) = core.parts.hub.room(name)
-        && core.parts.hub.has_gathered(room)
+        && core.parts.hub.at(room).has_gathered()
     {
         deliver::deliver_now(core, room);
     }
@@ -58,7 +58,7 @@ pub(crate) fn unsubscribe<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: Co
 /// Puts all that a connection is to have of a topic into its queue.
 fn hand_out_before_leave<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, edge: EdgeId) {
     deliver::bring_up_to_date(core, conn, edge);
-    if core.parts.hub.has_gathered(core.parts.hub.room_of(edge)) {
+    if core.parts.hub.at(core.parts.hub.room_of(edge)).has_gathered() {
         hand_out_gathered(core, conn, edge);
     }
 }
@@ -94,7 +94,7 @@ fn leave_topic<W: Wake, L: Protocols>(
 ) -> Option<EdgeId> {
     core.parts.budget.pay(STEP_COST);
     let room = core.parts.hub.room_of(edge);
-    if core.parts.hub.members(room) == 1 {
+    if core.parts.hub.at(room).members() == 1 {
         // Nobody is left here to deliver it to, but elsewhere there may be.
         deliver::seal(core, room);
     }
@@ -107,13 +107,13 @@ fn leave_topic<W: Wake, L: Protocols>(
 fn hand_out_gathered<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, edge: EdgeId) {
     let room = core.parts.hub.room_of(edge);
     let must_seal = |run: &Encoded| run.plain_bytes() > LEAVER_COPY_BYTES_MAX || run.has_excepts();
-    if core.parts.hub.pending(room).is_some_and(must_seal) {
+    if core.parts.hub.at(room).pending().is_some_and(must_seal) {
         deliver::seal(core, room);
     }
     let mut runs = core.parts.hub.pass(edge);
-    runs.extend(core.parts.hub.waiting(room));
+    runs.extend(core.parts.hub.at(room).waiting().cloned());
     runs.iter().for_each(|frames| deliver::append_run(core, conn, frames));
-    if let Some(run) = core.parts.hub.pending(room)
+    if let Some(run) = core.parts.hub.at(room).pending()
         && let Some(connection) = core.table.get_mut(conn)
     {
         let bytes = run.bytes(Form::Plain);

@@ -95,7 +95,7 @@ pub(crate) fn answer_waiting<W: Wake, L: Protocols>(core: &mut Core<W, L>) {
         let connection = core.table.get_mut(pong.conn);
         let Some(membership) = connection.and_then(|c| c.first_edge()) else { return false };
         let hub = &core.parts.hub;
-        let must_wait = !hub.has_begun(hub.room_of(membership), pong.behind);
+        let must_wait = !hub.at(hub.room_of(membership)).has_begun(pong.behind);
         if !must_wait {
             deliver::append_runs_under_way(core, pong.conn, membership);
             append_pong(core, pong.conn, &pong.payload);

@@ -3,38 +3,17 @@
 use crate::driver::Wake;
 use crate::http::{self, Context, Handshake, Method, Request, Response, Status};
 use crate::id::ConnId;
-use crate::limits::{REFUSALS_MAX, REQUEST_COST, RETRY_AFTER_SECONDS};
+use crate::limits::REQUEST_COST;
 use crate::protocol::{Flow, Opening, Protocols, Route};
+use crate::stats::Refusal;
 use crate::websocket::Session;
 use crate::worker::connection::{Link, flag};
 use crate::worker::core::{Core, Parts};
 use crate::worker::egress::membership;
 use crate::worker::ingress::ingest::Then;
-use crate::worker::ingress::staged;
 use crate::worker::ingress::visit::Visit;
+use crate::worker::ingress::{refusals, staged};
 use crate::worker::life::ending;
-
-/// One request too many or too late: 503, unless many are being told already.
-pub(crate) fn refuse<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
-    core.parts.admission.refusals += 1;
-    if core.parts.admission.refusals > REFUSALS_MAX {
-        core.parts.counters.dropped.add(1);
-        return ending::close_soon(core, conn);
-    }
-    core.parts.counters.refused.add(1);
-    respond(core, conn, unavailable(core), false);
-}
-
-/// Why nobody is let in, and when to try again.
-pub(crate) fn unavailable<W: Wake, L: Protocols>(core: &Core<W, L>) -> Response {
-    let text = match core.parts.stopping {
-        Some(_) => "the server is stopping\n",
-        None => "no room for more connections now\n",
-    };
-    Response::text(Status::ServiceUnavailable, text)
-        .field("Retry-After", &RETRY_AFTER_SECONDS.to_string())
-        .closing()
-}
 
 pub(crate) fn http_step<W: Wake, L: Protocols>(
     core: &mut Core<W, L>,
@@ -47,7 +26,7 @@ pub(crate) fn http_step<W: Wake, L: Protocols>(
         Ok(arrived) => arrived,
         Err(error) => {
             core.parts.budget.pay(REQUEST_COST);
-            respond(core, conn, http::refusal(error), false);
+            refuse_bytes(core, conn, http::refusal(error));
             return Then::Next;
         }
     };
@@ -62,15 +41,27 @@ pub(crate) fn http_step<W: Wake, L: Protocols>(
     core.parts.budget.pay(REQUEST_COST);
     match http::request(head) {
         Ok(request) => answer(core, conn, &request),
-        Err(response) => respond(core, conn, response, false),
+        Err(response) => refuse_bytes(core, conn, response),
     }
     Then::Next
 }
 
+/// What came is no request.
+fn refuse_bytes<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, response: Response) {
+    refusals::note(&core.parts, &response, None);
+    respond(core, conn, response, false);
+}
+
 fn answer<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, request: &Request<'_>) {
+    let every = core.parts.config().access_log;
     match upgrade(core, request) {
-        Ok((handshake, opening)) => open(core, conn, request, &handshake, opening),
+        Ok((handshake, opening)) => {
+            core.parts.admission.access.note(every, request, Status::SwitchingProtocols as u16);
+            open(core, conn, request, &handshake, opening);
+        }
         Err(mut response) => {
+            core.parts.admission.access.note(every, request, response.status as u16);
+            refusals::note(&core.parts, &response, Some(request));
             response.closes |= request.is_last;
             respond(core, conn, response, request.is_head());
         }
@@ -81,25 +72,27 @@ fn upgrade<'a, W: Wake, L: Protocols>(
     core: &Core<W, L>,
     request: &Request<'a>,
 ) -> Result<(Handshake<'a>, Opening<'a, L::Spoken>), Response> {
-    if core.parts.stopping.is_some() {
-        return Err(unavailable(core));
+    if core.parts.admission.stopping.is_some() {
+        return Err(refusals::unavailable(Refusal::Draining));
     }
     let config = core.parts.config();
     // Only HTTP/1.0 may leave Host out; no browser speaks it, so nothing is rebound.
     let names_host = request.head.is_1_1 || !request.host.is_empty();
     if names_host && !config.allowed_hosts.allows(request.host) {
-        return Err(http::misdirected());
+        return Err(http::misdirected(request.host));
     }
     if request.method == Method::Options {
         return Err(http::options());
     }
-    let opening = match L::route(&core.parts.setups, request) {
+    let opening = match L::route(&core.parts.settings.setups, request) {
         Some(Route::WebSocket(opening)) => opening,
         Some(Route::Response(response)) => return Err(response),
-        None => return Err(nothing_here::<L>()),
+        Some(Route::Topic(topic, tell)) => {
+            return Err(tell(&topic, core.parts.shared.interest.info(&topic)));
+        }
+        None => return Err(refusals::nothing_here::<L>(&core.parts.settings.setups)),
     };
-    let (origins, subprotocols) = (&config.allowed_origins, opening.subprotocols);
-    let handshake = http::upgrade(request, origins, config.compression, subprotocols)?;
+    let handshake = http::upgrade(request, config, opening.subprotocols)?;
     Ok((handshake, opening))
 }
 
@@ -151,15 +144,4 @@ fn open<W: Wake, L: Protocols>(
     }
     let flow = Visit::of(core, conn).map_or(Flow::Next, |mut visit| visit.open(request));
     staged::carry_out_call(core, conn, flow);
-}
-
-/// Names what is there.
-fn nothing_here<L: Protocols>() -> Response {
-    let paths: Vec<&str> = L::PATHS.iter().copied().flatten().copied().collect();
-    let text = match paths.split_last() {
-        Some((last, [])) => format!("nothing here: try {last}\n"),
-        Some((last, others)) => format!("nothing here: try {} or {last}\n", others.join(", ")),
-        None => "nothing here\n".to_owned(),
-    };
-    Response::text(Status::NotFound, text)
 }

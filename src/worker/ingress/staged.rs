@@ -4,6 +4,7 @@ use crate::driver::Wake;
 use crate::id::ConnId;
 use crate::limits::STEP_COST;
 use crate::protocol::{Flow, Protocols, Step};
+use crate::stats::Ending;
 use crate::worker::connection::flag;
 use crate::worker::core::Core;
 use crate::worker::egress::{membership, pongs};
@@ -58,7 +59,7 @@ pub(crate) fn carry_out_staged<W: Wake, L: Protocols>(
         Flow::Next => {}
         Flow::Park => park(core, conn),
         Flow::Close(code, reason) => {
-            closing::close_and_finish(core, conn, code, reason);
+            closing::close_and_finish(core, conn, Ending::Protocol, code, reason);
         }
     }
 }

@@ -193,7 +193,7 @@ impl<'a, W: Wake, L: Protocols> Visit<'a, W, L> {
         input: &mut &mut [u8],
     ) -> Result<Option<Range<usize>>, Violation> {
         let Link::WebSocket(session) = &self.connection.link else { return Ok(None) };
-        let max_message_size = self.parts.config.max_message_size;
+        let max_message_size = self.parts.settings.config.max_message_size;
         let (replies, result) = reply_in_place(input, session, max_message_size);
         self.parts.counters.messages_received.add(replies.messages as u64);
         let cost = RECEIVE_COST + SEND_COST + replies.messages * FRAME_COST + replies.taken;
@@ -258,7 +258,7 @@ impl<'a, W: Wake, L: Protocols> Visit<'a, W, L> {
     #[inline]
     fn step(&mut self, input: &mut &mut [u8]) -> Option<Outcome> {
         let Self { conn, connection, parts } = self;
-        let max_message_size = parts.config.max_message_size;
+        let max_message_size = parts.settings.config.max_message_size;
         let is_parked = connection.has(flag::PARKED);
         let Link::WebSocket(session) = &mut connection.link else { return None };
         let (window_bits, is_open) = (session.window_bits(), session.is_open());
@@ -272,7 +272,7 @@ impl<'a, W: Wake, L: Protocols> Visit<'a, W, L> {
                 }
                 let spoken = connection.spoken.as_mut()?;
                 let mut cx = context!(*conn, connection, parts, window_bits);
-                let flow = L::message(&parts.setups, spoken, &mut cx, kind, payload);
+                let flow = L::message(&parts.settings.setups, spoken, &mut cx, kind, payload);
                 let Context { cost, published, .. } = cx;
                 parts.budget.pay(cost);
                 if let Some(room) = published {
@@ -342,7 +342,7 @@ impl<'a, W: Wake, L: Protocols> Visit<'a, W, L> {
         let window_bits = session.window_bits();
         let Some(spoken) = &mut connection.spoken else { return Flow::Next };
         let mut cx = context!(*conn, connection, parts, window_bits);
-        let flow = call(&parts.setups, spoken, &mut cx);
+        let flow = call(&parts.settings.setups, spoken, &mut cx);
         let Context { cost, published, .. } = cx;
         parts.budget.pay(cost);
         if let Some(room) = published {

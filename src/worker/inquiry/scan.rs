@@ -10,6 +10,7 @@ use crate::driver::Driver;
 use crate::id::ConnId;
 use crate::limits::{CLOSE_COST, FRAME_COST, PEER_COST, REQUEST_COST};
 use crate::protocol::Protocols;
+use crate::stats::Ending;
 use crate::worker::Worker;
 use crate::worker::connection::{Connection, Link, flag};
 use crate::worker::core::Parts;
@@ -203,7 +204,8 @@ fn close_if_meant<D: Driver, L: Protocols>(
     match &connection.link {
         Link::WebSocket(session) if session.is_open() => {
             let reason = fitting(&disconnect.reason);
-            closing::close_and_finish(&mut worker.core, conn, disconnect.code, reason);
+            let code = disconnect.code;
+            closing::close_and_finish(&mut worker.core, conn, Ending::Operator, code, reason);
         }
         Link::Http(_) => ending::close_soon(&mut worker.core, conn),
         // It is ending already.
@@ -215,11 +217,7 @@ fn close_if_meant<D: Driver, L: Protocols>(
 /// As much of a reason as a close frame takes, whole characters.
 fn fitting(reason: &str) -> &str {
     const REASON_BYTES_MAX: usize = 123;
-    let mut end = reason.len().min(REASON_BYTES_MAX);
-    while !reason.is_char_boundary(end) {
-        end -= 1;
-    }
-    &reason[..end]
+    &reason[..reason.floor_char_boundary(REASON_BYTES_MAX)]
 }
 
 impl Scan {

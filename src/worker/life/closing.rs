@@ -3,12 +3,13 @@
 use crate::driver::Wake;
 use crate::id::ConnId;
 use crate::protocol::Protocols;
+use crate::stats::Ending;
 use crate::websocket::Session;
 use crate::wire::{CloseCode, Violation};
 use crate::worker::connection::{Link, flag};
 use crate::worker::core::Core;
 use crate::worker::egress::membership;
-use crate::worker::life::ending;
+use crate::worker::life::{ending, reasons};
 
 /// Both sides have said goodbye: the server closes TCP first (RFC 6455, 7.1.1).
 pub(crate) fn answer_close<W: Wake, L: Protocols>(
@@ -16,6 +17,12 @@ pub(crate) fn answer_close<W: Wake, L: Protocols>(
     conn: ConnId,
     code: Option<CloseCode>,
 ) {
+    let is_first = core.table.get_mut(conn).is_some_and(
+        |connection| matches!(&connection.link, Link::WebSocket(session) if session.is_answering()),
+    );
+    if is_first {
+        reasons::note_client(core, code.map_or(reasons::NO_CODE, CloseCode::get));
+    }
     say_last(core, conn, |session, out| session.answer_close(code, out));
     ending::finish(core, conn);
 }
@@ -27,7 +34,9 @@ pub(crate) fn fail<W: Wake, L: Protocols>(
     violation: Violation,
 ) {
     core.parts.counters.closed_violation.add(1);
-    tracing::debug!(?conn, %violation, "closing");
+    let is_too_big = violation == Violation::TooBig;
+    let reason = if is_too_big { Ending::MessageTooBig } else { Ending::Violation };
+    reasons::note(core, conn, reason, violation.code().get(), &violation);
     say_last(core, conn, |session, out| session.fail(violation, out));
     ending::finish(core, conn);
 }
@@ -36,10 +45,11 @@ pub(crate) fn fail<W: Wake, L: Protocols>(
 pub(crate) fn close_and_finish<W: Wake, L: Protocols>(
     core: &mut Core<W, L>,
     conn: ConnId,
+    why: Ending,
     code: CloseCode,
     reason: &str,
 ) {
-    begin_close(core, conn, code, reason);
+    begin_close(core, conn, why, code, reason);
     ending::finish(core, conn);
 }
 
@@ -47,9 +57,11 @@ pub(crate) fn close_and_finish<W: Wake, L: Protocols>(
 pub(crate) fn begin_close<W: Wake, L: Protocols>(
     core: &mut Core<W, L>,
     conn: ConnId,
+    why: Ending,
     code: CloseCode,
     reason: &str,
 ) {
+    reasons::note(core, conn, why, code.get(), &reason);
     if let Some(connection) = core.table.get_mut(conn)
         && !connection.has(flag::CLOSE_WHEN_SENT)
     {

@@ -4,11 +4,12 @@ use crate::driver::{End, Outgoing, Wake};
 use crate::id::ConnId;
 use crate::limits::{CLOSE_TIMEOUT, LINGER_BYTES_MAX, LINGER_SILENCE, LINGER_TIMEOUT, TIMER_TICK};
 use crate::protocol::Protocols;
+use crate::stats::Ending;
 use crate::worker::connection::{Linger, Link, Ping, flag};
 use crate::worker::core::Core;
 use crate::worker::egress::membership;
 use crate::worker::ingress::ingest;
-use crate::worker::life::{Life, Question, heartbeat};
+use crate::worker::life::{Life, Question, heartbeat, reasons};
 
 /// Who is held or waits for others goes on in its own time.
 const STALLED_BY_OTHERS: u32 = flag::HELD | flag::WAITING;
@@ -74,6 +75,7 @@ fn arm_behind_send<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
 /// A direction has ended.
 #[inline(never)]
 pub(crate) fn ended<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, end: End) {
+    reasons::note(core, conn, Ending::Disconnected, reasons::NO_CLOSE_FRAME, &"");
     // What it published comes back to itself too, and decides whether it has more coming.
     match end {
         End::Finished => membership::leave_topics(core, conn),
@@ -137,9 +139,10 @@ pub(crate) fn discard<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId
 }
 
 /// A peer that does not take what it is sent gets nothing more.
-pub(crate) fn end_slow<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
+#[inline(never)]
+pub(crate) fn end_slow<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, why: Ending) {
     core.parts.counters.closed_slow.add(1);
-    tracing::debug!(?conn, "closing: takes nothing");
+    reasons::note(core, conn, why, reasons::NO_CLOSE_FRAME, &"it does not take what it is sent");
     close_soon(core, conn);
 }
 

@@ -6,6 +6,7 @@ use crate::driver::{Driver, Wake};
 use crate::id::ConnId;
 use crate::limits::{GOODBYES_PER_TURN, SEND_COST, TIMER_COST};
 use crate::protocol::Protocols;
+use crate::stats::Ending;
 use crate::wire::CloseCode;
 use crate::worker::Worker;
 use crate::worker::connection::{Link, flag};
@@ -19,18 +20,20 @@ pub(crate) fn say_goodbye<D: Driver, L: Protocols>(worker: &mut Worker<D, L>) {
             worker.driver.unlisten(listener);
         }
         let until = worker.core.parts.clock.now + worker.core.parts.config().drain;
-        worker.core.parts.stopping = Some(Stopping { told: 0, until, closed: 0 });
+        worker.core.parts.admission.stopping = Some(Stopping { told: 0, until, closed: 0 });
     }
     tell_some(&mut worker.core);
 }
 
 /// Whether the server stops and this worker has not begun to.
 pub(crate) fn is_stop_unseen<W: Wake, L: Protocols>(core: &Core<W, L>) -> bool {
-    core.parts.stopping.is_none() && core.parts.shared.is_stopping.load(Ordering::Acquire)
+    core.parts.admission.stopping.is_none() && core.parts.shared.is_stopping.load(Ordering::Acquire)
 }
 
 fn tell_some<W: Wake, L: Protocols>(core: &mut Core<W, L>) {
-    let Some(Stopping { mut told, until, mut closed }) = core.parts.stopping else { return };
+    let Some(Stopping { mut told, until, mut closed }) = core.parts.admission.stopping else {
+        return;
+    };
     let end = core.table.end();
     // When the time is up, it is so for everybody, told or not.
     let is_over = core.parts.clock.now >= until;
@@ -50,14 +53,15 @@ fn tell_some<W: Wake, L: Protocols>(core: &mut Core<W, L>) {
     if closed >= end {
         closed = 0;
     }
-    core.parts.stopping = Some(Stopping { told, until, closed });
+    core.parts.admission.stopping = Some(Stopping { told, until, closed });
 }
 
 fn tell<W: Wake, L: Protocols>(core: &mut Core<W, L>, index: u32) {
     let Some((conn, connection)) = core.table.at(index) else { return };
     match &connection.link {
         Link::WebSocket(_) => {
-            closing::begin_close(core, conn, CloseCode::GOING_AWAY, "server stops")
+            let code = CloseCode::GOING_AWAY;
+            closing::begin_close(core, conn, Ending::Shutdown, code, "server stops")
         }
         Link::Http(_) => tell_http(core, conn),
         Link::Lingering(_) | Link::Closed => {}

@@ -5,6 +5,7 @@ use crate::driver::Wake;
 use crate::id::ConnId;
 use crate::limits::{CLOSE_COST, FRAME_COST, PINGS_PER_TURN, QUESTION_COST, SEND_COST, TIMER_COST};
 use crate::protocol::Protocols;
+use crate::stats::Ending;
 use crate::wire::{CloseCode, Form};
 use crate::worker::connection::{Connection, Ping, flag};
 use crate::worker::core::{Core, Parts};
@@ -77,7 +78,7 @@ fn send_ping<W: Wake, L: Protocols>(core: &mut Core<W, L>, index: u32) {
     if !connection.is_open() {
         return;
     }
-    if must_time_send(connection, &core.parts.config) {
+    if must_time_send(connection, &core.parts.settings.config) {
         core.parts.budget.pay(QUESTION_COST);
         core.parts.life.ask(Question::Taken, conn);
     }
@@ -134,7 +135,7 @@ pub(crate) fn check_pong<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: Con
 
 pub(crate) fn end_unresponsive<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
     core.parts.counters.closed_unresponsive.add(1);
-    closing::close_and_finish(core, conn, CloseCode::POLICY, "no pong");
+    closing::close_and_finish(core, conn, Ending::PongTimeout, CloseCode::POLICY, "no pong");
 }
 
 /// Whether the send that is under way is to have a deadline. It has the connection's only one: a

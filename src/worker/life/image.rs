@@ -175,12 +175,13 @@ fn sum(bytes: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::room::Member;
     use crate::websocket::Scratch;
 
     fn idle() -> Image {
         let link = LinkImage::WebSocket(Session::new(None));
         let mut spoken = Vec::new();
-        crate::protocol::Spoken::Room(()).put(&mut spoken);
+        crate::protocol::Spoken::Room(Member::Speaks).put(&mut spoken);
         Image {
             link,
             flags: flag::COUNTED,

@@ -12,6 +12,7 @@ pub(crate) mod heartbeat;
 pub(crate) mod image;
 pub(crate) mod persist;
 pub(crate) mod progress;
+pub(crate) mod reasons;
 pub(crate) mod timers;
 pub(crate) mod unfinished;
 pub(crate) mod wakes;

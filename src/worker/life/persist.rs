@@ -94,7 +94,7 @@ fn bring_up_to_date<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) 
 fn take_pong<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) -> Option<(ByteBuf, u32)> {
     let Pong { payload, behind, .. } = core.parts.pongs.waiting.remove(&conn.index)?;
     let edge = core.table.get_mut(conn)?.first_edge()?;
-    let begun = core.parts.hub.begun(core.parts.hub.room_of(edge));
+    let begun = core.parts.hub.at(core.parts.hub.room_of(edge)).begun();
     Some((ByteBuf::from(payload.into_vec()), behind.wrapping_sub(begun)))
 }
 
@@ -312,7 +312,7 @@ fn set_times<W: Wake, L: Protocols>(
         life.wakes.put(conn, distance, now);
     }
     // The sweep that checks pongs may be past it by now.
-    let timeout = parts.config.pong_timeout;
+    let timeout = parts.settings.config.pong_timeout;
     if let Ping::Awaiting(since) = connection.ping()
         && connection.is_open()
         && !connection.has(flag::PAUSED)
@@ -351,7 +351,7 @@ fn wait_with_pong<W: Wake, L: Protocols>(
     let Some((payload, count)) = pong else { return };
     let Some(edge) = core.table.get_mut(conn).and_then(|it| it.first_edge()) else { return };
     let hub = &core.parts.hub;
-    let begun = hub.begun(hub.room_of(edge));
+    let begun = hub.at(hub.room_of(edge)).begun();
     let most = match hub.before_reply(edge) {
         Before::Gathering(last) => last.wrapping_sub(begun),
         Before::Delivery | Before::Nothing => 0,

@@ -6,6 +6,7 @@ use crate::driver::Wake;
 use crate::id::ConnId;
 use crate::limits::TAKE_TIMEOUT;
 use crate::protocol::Protocols;
+use crate::stats::Ending;
 use crate::worker::connection::flag;
 use crate::worker::core::Core;
 use crate::worker::life::ending;
@@ -27,7 +28,7 @@ pub(crate) fn look_at_send<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: C
         return core.arm(conn, if is_open { send_timeout } else { TAKE_TIMEOUT });
     }
     if is_open {
-        return ending::end_slow(core, conn);
+        return ending::end_slow(core, conn, Ending::SendTimeout);
     }
     ending::close_soon(core, conn);
 }

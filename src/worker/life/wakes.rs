@@ -7,6 +7,7 @@ use crate::driver::Wake;
 use crate::id::ConnId;
 use crate::limits::{TIMER_COST, TIMER_TICK};
 use crate::protocol::Protocols;
+use crate::stats::Ending;
 use crate::worker::connection::flag;
 use crate::worker::core::Core;
 use crate::worker::ingress::staged;
@@ -144,7 +145,7 @@ fn wake<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
     let max = before.max(core.parts.config().max_backlog);
     let Some(connection) = core.table.get_mut(conn) else { return };
     if connection.is_open() && connection.has(flag::SENDING) && connection.backlog() > max {
-        ending::end_slow(core, conn);
+        ending::end_slow(core, conn, Ending::SlowConsumer);
     }
 }
 

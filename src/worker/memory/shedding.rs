@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use crate::driver::{Driver, Outgoing, Wake};
 use crate::limits::{CLOSE_COST, FRAME_COST, SHED_BYTES_MIN, SHED_LOOKS_PER_TURN, TRIM_INTERVAL};
 use crate::protocol::Protocols;
+use crate::stats::Ending;
 use crate::worker::Worker;
 use crate::worker::connection::Link;
 use crate::worker::core::Core;
-use crate::worker::life::{ending, unfinished};
+use crate::worker::life::{ending, reasons, unfinished};
 
 /// How far the search has come.
 #[derive(Debug, Default)]
@@ -95,6 +96,13 @@ fn shed_at<D: Driver, L: Protocols>(worker: &mut Worker<D, L>, index: u32, goal:
         *goal = goal.saturating_sub(held);
         worker.core.parts.budget.pay(CLOSE_COST);
         worker.core.parts.counters.closed_memory.add(1);
+        reasons::note(
+            &mut worker.core,
+            conn,
+            Ending::Memory,
+            reasons::NO_CLOSE_FRAME,
+            &"more waits for it than for others",
+        );
         ending::close_soon(&mut worker.core, conn);
     } else {
         let largest = &mut worker.core.parts.memory.shedding.largest_left;

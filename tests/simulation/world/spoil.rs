@@ -94,7 +94,7 @@ impl World {
             let Some((topic, arrivals, _)) = found.filter(|(.., who)| who.contains(&worker)) else {
                 return;
             };
-            sealed = Sealed { topic, arrivals, frames: sealed.frames };
+            sealed = Sealed { topic, arrivals, since: sealed.since, frames: sealed.frames };
         }
         self.copies.swap_remove(at);
         self.pad.ledger().count("former mail");
