@@ -50,10 +50,12 @@ pub(crate) async fn guard(
 ) -> Response {
     let options = state.options();
     let door = door(request.method(), request.uri().path());
-    match judge(door, &options, request.headers()) {
+    let response = match judge(door, &options, request.headers()) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.response(),
-    }
+    };
+    state.responded(response.status().as_u16());
+    response
 }
 
 fn door(method: &Method, path: &str) -> Door {

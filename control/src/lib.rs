@@ -20,13 +20,16 @@ mod ask;
 mod bound;
 mod error;
 mod health;
+mod metrics;
 mod options;
 mod publisher;
 mod respond;
 mod router;
+mod sample;
 mod serve;
 mod state;
 
 pub use bound::{Bound, Running, bind};
 pub use error::Error;
+pub use metrics::metrics_page;
 pub use options::Options;

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Limited};
 use tokio::time::timeout;
 
 use crate::state::State;
-use crate::{access, api, health, respond};
+use crate::{access, api, health, metrics, respond};
 
 /// Bytes of a body at most: 413 above.
 pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
@@ -29,6 +29,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .route("/livez", get(health::health))
         .route("/ready", get(health::ready))
         .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::metrics))
         .nest("/api", api::router())
         .fallback(|| async { respond::text(StatusCode::NOT_FOUND, "there is nothing here") })
         .method_not_allowed_fallback(|| async {

@@ -1,5 +1,6 @@
 //! What all requests share.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use throng::server::Monitor;
@@ -9,6 +10,7 @@ use tokio::time::Instant;
 use crate::health::Pulses;
 use crate::options::Options;
 use crate::publisher::Publisher;
+use crate::sample::{Samples, Tasks};
 
 /// See the module.
 #[derive(Debug)]
@@ -16,6 +18,8 @@ pub(crate) struct State {
     options: RwLock<Arc<Options>>,
     server: OnceLock<Server>,
     has_begun: Notify,
+    /// Responses with a status below 400, of 4xx, and of 5xx.
+    responses: [AtomicU64; 3],
 }
 
 /// A server that has started.
@@ -25,6 +29,8 @@ pub(crate) struct Server {
     pub(crate) pulses: Pulses,
     pub(crate) began: Instant,
     pub(crate) publisher: Publisher,
+    pub(crate) tasks: Tasks,
+    pub(crate) samples: Samples,
 }
 
 impl State {
@@ -33,6 +39,7 @@ impl State {
             options: RwLock::new(Arc::new(options)),
             server: OnceLock::new(),
             has_begun: Notify::new(),
+            responses: Default::default(),
         }
     }
 
@@ -41,6 +48,8 @@ impl State {
         self.server.get_or_init(|| Server {
             pulses: Pulses::new(monitor.facts().workers),
             began: Instant::now(),
+            tasks: Tasks::find(monitor.facts().workers),
+            samples: Samples::default(),
             publisher: Publisher::new(monitor.handle()),
             monitor,
         });
@@ -69,5 +78,22 @@ impl State {
 
     pub(crate) fn set_options(&self, options: Options) {
         *self.options.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(options);
+    }
+
+    /// Counts a response.
+    pub(crate) fn responded(&self, status: u16) {
+        let class = match status {
+            0..400 => 0,
+            400..500 => 1,
+            500.. => 2,
+        };
+        self.responses[class].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many there were, by class.
+    pub(crate) fn responses(&self) -> [(&'static str, u64); 3] {
+        let [good, client, server] = &self.responses;
+        [("2xx", good), ("4xx", client), ("5xx", server)]
+            .map(|(class, count)| (class, count.load(Ordering::Relaxed)))
     }
 }

@@ -7,6 +7,7 @@ mod disconnecting;
 mod lists;
 mod probes;
 mod publishing;
+mod scrapes;
 
 use serde_json::Value;
 use testkit::client::{Address, Client, Response};
