@@ -109,8 +109,8 @@ server_runs() { kill -0 "$server" 2>/dev/null; }
 # start_server BACKEND PORT LOG
 start_server() {
     local backend=$1 port=$2 log=$3 attempt
-    "$binary" serve --listen "127.0.0.1:$port" --backend "$backend" --max-message-size 16MiB \
-        >"$log" 2>&1 </dev/null &
+    "$binary" serve --listen "127.0.0.1:$port" --operator off --backend "$backend" \
+        --max-message-size 16MiB >"$log" 2>&1 </dev/null &
     server=$!
     for ((attempt = 0; attempt < 100; attempt++)); do
         server_runs || break

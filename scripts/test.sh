@@ -92,7 +92,7 @@ with socket.socket() as s:
     print(s.getsockname()[1])')
     cargo build --release --workspace
     target/release/loadtest soak --duration 30m --url "ws://127.0.0.1:$port/room/soak" \
-        --spawn "target/release/throng --listen 127.0.0.1:$port"
+        --spawn "target/release/throng --listen 127.0.0.1:$port --operator off"
 }
 
 prepare() {

@@ -57,7 +57,7 @@ def plain(name, command, base="ws://127.0.0.1:{port}", backend="epoll"):
 
 def throng(backend):
     """This server; its own name is in the columns of the table."""
-    command = [RELEASE / "throng", "--listen", f"127.0.0.1:{PORT}"]
+    command = [RELEASE / "throng", "--listen", f"127.0.0.1:{PORT}", "--operator", "off"]
     command += ["--workers", THREADS, "--backend", backend]
     return plain(f"throng {backend}", command, backend=backend)
 

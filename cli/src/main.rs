@@ -8,6 +8,8 @@ mod config_command;
 mod environment;
 mod log;
 mod nearest;
+#[cfg(feature = "operator")]
+mod operator;
 mod options;
 mod reload;
 mod subscriber;
@@ -16,6 +18,8 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
+#[cfg(feature = "operator")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use throng::doctor::{self, Wish};
@@ -65,8 +69,8 @@ fn fail(error: &dyn std::fmt::Display) -> ExitCode {
 
 /// Serves with a log, the end of which is written when nothing else is left to do.
 fn start(inputs: Inputs) -> ExitCode {
-    let mut settings = match inputs.load() {
-        Ok(all) => all.settings,
+    let (mut settings, has_place) = match inputs.load() {
+        Ok(all) => (all.settings.clone(), all.is_given("operator.listen")),
         Err(lines) => return config_command::complain(&lines),
     };
     let prepared = signals::hold();
@@ -77,7 +81,7 @@ fn start(inputs: Inputs) -> ExitCode {
     };
     let level = start_log(&log, &settings);
     with_allocator(&mut settings);
-    let code = serve(inputs, settings, held, (&log, level)).unwrap_or_else(|error| {
+    let code = serve(inputs, (settings, has_place), held, (&log, level)).unwrap_or_else(|error| {
         log.tell(&error.to_string());
         ExitCode::FAILURE
     });
@@ -102,17 +106,28 @@ fn start_log(log: &Log, settings: &Settings) -> LevelHandle {
 
 fn serve(
     inputs: Inputs,
-    settings: Settings,
+    (settings, has_place): (Settings, bool),
     held: signals::Held,
     (log, level): (&Log, LevelHandle),
 ) -> Result<ExitCode, Box<dyn Error>> {
+    // Before the server, whose start it shows, and behind its end.
+    #[cfg(feature = "operator")]
+    let operator = operator::open(&settings, has_place)?;
     let server = Server::start(settings.config.clone())?;
     for address in server.addresses() {
         tracing::info!("listening on {address}");
     }
+    #[cfg(feature = "operator")]
+    let operator = operator.map(|operator| {
+        tracing::info!("operator port on http://{}", operator.address());
+        Arc::new(operator.serve(server.monitor()))
+    });
     tracing::info!("{}", server.size());
     let log = log.clone();
-    let mut reload = Reload::new(inputs, settings, server.reloader(), level);
+    let reload = Reload::new(inputs, settings, server.reloader(), level);
+    #[cfg(feature = "operator")]
+    let reload = reload.with_operator(operator.clone());
+    let mut reload = reload;
     let last_words = move || Log::flush(&log, LAST_LINES_AT_ONCE);
     held.watch(server.stopper(), move || reload.reload(), last_words)?;
     readiness::tell_ready(&server);

@@ -1,8 +1,15 @@
 //! What SIGHUP does: the options are read again, and hold as far as they can without another start.
 
+#[cfg(feature = "operator")]
+use std::sync::Arc;
+
 use throng::server::Reloader;
+#[cfg(feature = "operator")]
+use throng_control::Running;
 
 use crate::allocator;
+#[cfg(feature = "operator")]
+use crate::operator;
 use crate::options::{Inputs, Reloaded, Settings};
 use crate::subscriber::LevelHandle;
 
@@ -13,6 +20,8 @@ pub(crate) struct Reload {
     running: Settings,
     server: Reloader,
     level: LevelHandle,
+    #[cfg(feature = "operator")]
+    operator: Option<Arc<Running>>,
 }
 
 impl Reload {
@@ -22,7 +31,20 @@ impl Reload {
         server: Reloader,
         level: LevelHandle,
     ) -> Self {
-        Self { inputs, running, server, level }
+        Self {
+            inputs,
+            running,
+            server,
+            level,
+            #[cfg(feature = "operator")]
+            operator: None,
+        }
+    }
+
+    /// The operator's port takes others too.
+    #[cfg(feature = "operator")]
+    pub(crate) fn with_operator(self, operator: Option<Arc<Running>>) -> Self {
+        Self { operator, ..self }
     }
 
     /// Reads the options again. Where anything is wrong with them, nothing changes.
@@ -38,6 +60,12 @@ impl Reload {
 
     fn take(&mut self, Reloaded { mut settings, needs_restart }: Reloaded) {
         with_allocator(&mut settings);
+        #[cfg(feature = "operator")]
+        if let (Some(operator), Some(options)) = (&self.operator, operator::options(&settings))
+            && let Err(error) = operator.reload(options)
+        {
+            return tracing::error!("SIGHUP: nothing has changed: {error}");
+        }
         if let Err(error) = self.server.reload(settings.config.clone()) {
             return tracing::error!("SIGHUP: nothing has changed: {error}");
         }

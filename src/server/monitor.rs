@@ -143,7 +143,9 @@ impl Monitor {
     }
 
     /// Asks a worker. The reply is called on its thread, and must return at once; it is dropped
-    /// without a call if the worker stops or has too many questions.
+    /// without a call if the worker stops or has too many questions. Neither may use a descriptor,
+    /// so it may not wake a runtime either: the worker has a table of its own, where the number is
+    /// another's, perhaps a client's socket. It may lay the answer where the caller looks for it.
     ///
     /// # Errors
     ///

@@ -91,13 +91,14 @@ struct LogState {
 }
 
 impl Launch {
-    /// A program without arguments, with the environment of the test but for `THRONG_*`.
+    /// A program without arguments, with the environment of the test but for `THRONG_*`, and
+    /// without an operator's port unless arguments tell otherwise: all would want the same.
     pub fn new(program: impl AsRef<Path>) -> Self {
         Self {
             wrapper: Vec::new(),
             program: program.as_ref().to_owned(),
             args: Vec::new(),
-            env: Vec::new(),
+            env: vec![("THRONG_OPERATOR".into(), "off".into())],
             nofile: None,
         }
     }

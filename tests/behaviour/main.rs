@@ -51,6 +51,7 @@ mod listeners;
 mod logging;
 mod memory;
 mod monitor;
+mod operator;
 mod options;
 mod outside;
 mod pages;

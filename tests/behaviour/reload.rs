@@ -98,7 +98,7 @@ fn sighup_takes_what_can_change_and_names_what_cannot(backend: Backend) {
         client.frame().payload.starts_with(&1009_u16.to_be_bytes())
     };
     assert!(comes_to_hold(is_refused), "for connections that are open too");
-    Client::open(server.address(), "/chat");
+    let _there = Client::open(server.address(), "/chat");
     assert!(server.wait_for_log("DEBUG", PATIENCE), "the level holds too: {}", server.log());
 }
 

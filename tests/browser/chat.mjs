@@ -67,7 +67,7 @@ async function freePort() {
 }
 
 async function startServer(port) {
-  const listen = ["--listen", `127.0.0.1:${port}`, "--backend", backend, "--workers", "2"];
+  const listen = ["--listen", `127.0.0.1:${port}`, "--backend", backend, "--workers", "2", "--operator", "off"];
   server = spawn(binary, ["serve", ...listen], { stdio: ["ignore", "ignore", "pipe"] });
   server.on("error", (error) => (serverLog += `${error}\n`));
   server.stderr.on("data", (bytes) => (serverLog += bytes));

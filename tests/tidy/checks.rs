@@ -37,7 +37,7 @@ pub(crate) static CHECKS: &[Check] = &[
     Check {
         what: "say why it holds with expect, or handle it",
         run: |source| {
-            let is_ours = source.is_under(&["src/", "cli/src/", "loadtest/src/"]);
+            let is_ours = source.is_under(&["src/", "cli/src/", "control/src/", "loadtest/src/"]);
             let code = source.without_tests();
             if is_ours { find_words(&code, "unwrap") } else { Vec::new() }
         },
@@ -66,7 +66,7 @@ pub(crate) static CHECKS: &[Check] = &[
         what: "the server logs with tracing; what its program writes by itself may get lost, which \
                is no reason to panic",
         run: |source| {
-            if !source.is_under(&["src/", "cli/src/"]) {
+            if !source.is_under(&["src/", "cli/src/", "control/src/"]) {
                 return Vec::new();
             }
             let prints = ["println", "eprintln", "print", "eprint"];

@@ -23,7 +23,7 @@ pub(crate) static CHECKS: &[Check] = &[
     },
     Check {
         what: "the program names config, server and doctor of the library, as an embedder would",
-        run: strays_of_program,
+        run: |source| strays(source, "cli/src/", &OF_PROGRAM),
         bad: &[
             ("cli/src/main.rs", "use throng::worker::Worker;"),
             ("cli/src/a.rs", "use throng::{config::Config, driver};"),
@@ -32,6 +32,30 @@ pub(crate) static CHECKS: &[Check] = &[
             ("cli/src/main.rs", "use throng::{config::Config, doctor};"),
             ("tests/a.rs", "use throng::worker::Worker;"),
         ],
+    },
+    Check {
+        what: "the operator's port names of the library what a program outside would, to watch \
+               and to ask: config, server, stats, names, limits, and the types of questions",
+        run: |source| strays(source, "control/src/", &OF_CONTROL),
+        bad: &[
+            ("control/src/a.rs", "use throng::protocol::Context;"),
+            ("control/src/api/a.rs", "use throng::{server::Monitor, http};"),
+        ],
+        good: &[("control/src/a.rs", "use throng::worker::Inquiry; use axum::http::Method;")],
+    },
+    Check {
+        what: "the runtime and what stands on it are the operator's port's: neither the library \
+               nor the program names them",
+        run: |source| {
+            let words = ["tokio", "axum", "hyper", "prometheus"].map(|name| format!("{name}::"));
+            let findings = words.iter().flat_map(|word| outside(source, &[], &[word]));
+            findings.collect()
+        },
+        bad: &[
+            ("src/server/a.rs", "use tokio::sync::oneshot;"),
+            ("cli/src/main.rs", "axum::Router::new();"),
+        ],
+        good: &[("control/src/a.rs", "use tokio::sync::oneshot;")],
     },
     Check {
         what: "workers on the built-in list are compiled once, in the library: where a test needs \
@@ -114,7 +138,8 @@ pub(crate) static CHECKS: &[Check] = &[
                 "tests/allocations/main.rs",
             ];
             let may_permit = source.is_under(&parents);
-            let roots = ["src/lib.rs", "cli/src/main.rs", "loadtest/src/lib.rs"];
+            let roots =
+                ["src/lib.rs", "cli/src/main.rs", "control/src/lib.rs", "loadtest/src/lib.rs"];
             let is_root = roots.contains(&source.path.as_str());
             let is_bad = is_root && !is_denied || permits && !may_permit;
             let detail = "unsafe_code".to_owned();
@@ -123,6 +148,7 @@ pub(crate) static CHECKS: &[Check] = &[
         bad: &[
             ("src/lib.rs", "mod a;"),
             ("cli/src/main.rs", "mod a;"),
+            ("control/src/lib.rs", "mod a;"),
             ("loadtest/src/lib.rs", "mod a;"),
             ("src/hub/mod.rs", "#![allow(unsafe_code, reason = \"none\")]"),
         ],
@@ -251,13 +277,16 @@ const FLOORS: &[(usize, &[&str])] = &[
     (3, &["http", "websocket", "tls", "hub", "driver"]),
     (4, &["protocol"]),
     (5, &["worker"]),
-    (6, &["control"]),
     (7, &["server"]),
     (8, &["doctor"]),
 ];
 
 /// What the program names of the library.
 const OF_PROGRAM: [&str; 3] = ["config", "server", "doctor"];
+
+/// What the operator's port names of the library.
+const OF_CONTROL: [&str; 9] =
+    ["config", "driver", "hub", "id", "limits", "server", "stats", "wire", "worker"];
 
 /// The root, which names everything.
 const UNPLACED: [&str; 1] = ["lib"];
@@ -290,16 +319,18 @@ fn floor_edges(source: &Source) -> Vec<Finding> {
     findings
 }
 
-/// What the program names of the library beside what it is to name.
-fn strays_of_program(source: &Source) -> Vec<Finding> {
+/// What those of a folder name of the library beside what they are to name.
+fn strays(source: &Source, folder: &str, may: &[&str]) -> Vec<Finding> {
+    if !source.is_under(&[folder]) {
+        return Vec::new();
+    }
     let mut findings = Vec::new();
     for (start, prefix) in source.code.match_indices("throng::") {
         let line = line_of(&source.code, start);
         let named = named_behind(&source.code[start + prefix.len()..]);
-        let strays = named.into_iter().filter(|module| !OF_PROGRAM.contains(&module.as_str()));
+        let strays = named.into_iter().filter(|module| !may.contains(&module.as_str()));
         findings.extend(strays.map(|detail| Finding { line, detail }));
     }
-    findings.retain(|_| source.is_under(&["cli/src/"]));
     findings
 }
 

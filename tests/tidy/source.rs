@@ -23,7 +23,16 @@ pub(crate) struct Finding {
 /// Every source and script of the repository.
 pub(crate) fn tree() -> Vec<Source> {
     let mut sources = Vec::new();
-    let folders = ["src", "cli/src", "tests", "benches", "examples", "loadtest/src", "testkit/src"];
+    let folders = [
+        "src",
+        "cli/src",
+        "control/src",
+        "tests",
+        "benches",
+        "examples",
+        "loadtest/src",
+        "testkit/src",
+    ];
     for folder in folders.iter().chain(&["scripts"]) {
         collect(Path::new(env!("CARGO_MANIFEST_DIR")), folder, &mut sources);
     }

@@ -69,6 +69,11 @@ impl Effective {
         Ok(Self { settings, winners, file })
     }
 
+    /// Whether an option is given, and not left to its default.
+    pub(crate) fn is_given(&self, key: &str) -> bool {
+        self.winner(key).is_some()
+    }
+
     /// What gives an option; nothing if that is its default.
     pub(super) fn winner(&self, key: &str) -> Option<&Assignment> {
         self.winners.iter().find(|winner| winner.option.key == key)

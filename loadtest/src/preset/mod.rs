@@ -246,8 +246,8 @@ fn common(
     let interval_ms = args.ping_interval.as_millis();
     let pong_timeout = args.pong_timeout.as_deref().unwrap_or(preset.pong_timeout);
     let spawn = format!(
-        "'{}' --listen {address} --workers {workers} --backend {} --ping-interval {interval_ms}ms \
-         --pong-timeout {pong_timeout}",
+        "'{}' --listen {address} --operator off --workers {workers} --backend {} \
+         --ping-interval {interval_ms}ms --pong-timeout {pong_timeout}",
         program.display(),
         args.backend
     );

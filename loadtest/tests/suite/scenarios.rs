@@ -46,7 +46,7 @@ fn broadcast_reaches_all_exactly_once() {
 #[test]
 fn writes_to_warm_up_reach_all_and_do_not_count() {
     let port = free_port();
-    let server = format!("{} --listen 127.0.0.1:{port}", throng_program().display());
+    let server = format!("{} --operator off --listen 127.0.0.1:{port}", throng_program().display());
     let url = format!("ws://127.0.0.1:{port}/room/a");
     let mut args = vec!["broadcast", "-n", "30", "--threads", "1", "--url", &url];
     args.extend(["--spawn", &server, "--messages", "8", "--burst", "4", "--warm-up-writes", "5"]);
@@ -154,7 +154,7 @@ fn those_that_read_get_all_while_others_do_not_read() {
 fn slow_readers_that_the_server_ends_are_seen(backend: &str) {
     let port = free_port();
     let program = throng_program().display();
-    let server = format!("{program} --listen 127.0.0.1:{port} --backend {backend}");
+    let server = format!("{program} --operator off --listen 127.0.0.1:{port} --backend {backend}");
     let url = format!("ws://127.0.0.1:{port}/room/a");
     // Of 160 messages that the two get, some 40 fill the sockets at both ends.
     let mut args = vec!["slow", "-n", "5", "--share", "50%", "--rate", "40", "--url", &url];

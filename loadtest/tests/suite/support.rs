@@ -44,7 +44,10 @@ impl Throng {
     /// Starts it at a free port and waits until it listens.
     pub(crate) fn start(args: &[&str]) -> Self {
         let mut command = Command::new(throng_program());
-        command.args(["--listen", "127.0.0.1:0"]).args(args).stderr(Stdio::piped());
+        command
+            .args(["--listen", "127.0.0.1:0", "--operator", "off"])
+            .args(args)
+            .stderr(Stdio::piped());
         let mut child = command.spawn().expect("the server is there");
         let mut log = BufReader::new(child.stderr.take().expect("it is piped"));
         let mut line = String::new();

@@ -54,6 +54,8 @@ impl Spawned {
         for name in inherited.filter(|name| name.to_string_lossy().starts_with("THRONG_")) {
             command.env_remove(name);
         }
+        // Unless arguments tell otherwise: all servers would want the same port.
+        command.env("THRONG_OPERATOR", "off");
         let mut child = command.spawn().expect("the program is there and may be executed");
         let stderr = child.stderr.take().expect("it is piped");
         let log = Arc::new(Mutex::new(String::new()));

@@ -1,0 +1,156 @@
+//! `POST /api/batch`: many commands in one request.
+//!
+//! Publishes to one room behind each other become one run of messages, as if one client had sent
+//! them at once.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::State as Shared;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use tokio::task::yield_now;
+use tokio::time::Instant;
+
+use super::command::Command;
+use super::data::Message;
+use super::fault::Fault;
+use super::methods;
+use crate::respond;
+use crate::state::{Server, State};
+
+/// Commands of a request at most: 400 above.
+pub(crate) const COMMANDS_MAX: usize = 10_000;
+
+/// Bytes that are published to a room at once, as far as one message is not larger.
+const RUN_BYTES_MAX: usize = 256 << 10;
+
+/// How long all publishes of a request together wait for workers that do not keep up.
+pub(super) const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Work between two looks at other requests, in commands.
+const COMMANDS_AT_ONCE: usize = 256;
+
+#[derive(Deserialize)]
+struct Batch<'a> {
+    #[serde(borrow)]
+    commands: Vec<Command<'a>>,
+}
+
+/// Publishes to one room that stand behind each other.
+#[derive(Default)]
+struct Run<'a> {
+    room: Cow<'a, str>,
+    messages: Vec<Message<'a>>,
+    bytes: usize,
+}
+
+/// What is done, and what is said of it.
+struct Work<'a> {
+    server: &'a Server,
+    until: Instant,
+    run: Run<'a>,
+    replies: Vec<u8>,
+}
+
+/// See the module.
+pub(super) async fn batch(Shared(state): Shared<Arc<State>>, body: Bytes) -> Response {
+    let Some(server) = state.server() else { return methods::starting() };
+    let commands = match serde_json::from_slice::<Batch<'_>>(&body) {
+        Ok(batch) if batch.commands.len() > COMMANDS_MAX => {
+            let line = "a batch may have 10000 commands: send several";
+            return respond::text(StatusCode::BAD_REQUEST, line);
+        }
+        Ok(batch) => batch.commands,
+        Err(error) => return methods::unreadable(&error),
+    };
+    let until = Instant::now() + PATIENCE;
+    let replies = br#"{"replies":["#.to_vec();
+    let mut work = Work { server, until, run: Run::default(), replies };
+    for (at, command) in commands.into_iter().enumerate() {
+        work.take(command).await;
+        if at % COMMANDS_AT_ONCE == COMMANDS_AT_ONCE - 1 {
+            yield_now().await;
+        }
+    }
+    work.finish_run().await;
+    respond::with(StatusCode::OK, respond::JSON, work.finish())
+}
+
+impl<'a> Work<'a> {
+    async fn take(&mut self, command: Command<'a>) {
+        let publish = match command {
+            Command::Publish(publish) => publish,
+            other => return self.take_other(other).await,
+        };
+        match publish.parts() {
+            Ok((room, message)) => {
+                let bytes = self.run.bytes + message.1.len();
+                if self.run.room != room || bytes > RUN_BYTES_MAX {
+                    self.finish_run().await;
+                    self.run.room = room;
+                }
+                self.run.bytes += message.1.len();
+                self.run.messages.push(message);
+            }
+            Err(fault) => {
+                self.finish_run().await;
+                self.reply("publish", Err::<(), _>(fault));
+            }
+        }
+    }
+
+    async fn take_other(&mut self, command: Command<'a>) {
+        self.finish_run().await;
+        let (server, until) = (self.server, self.until);
+        match command {
+            Command::Broadcast(wish) => {
+                self.reply("broadcast", methods::broadcast_to(server, wish, until).await);
+            }
+            Command::Disconnect(wish) => {
+                self.reply("disconnect", super::disconnect::disconnect(server, wish).await);
+            }
+            Command::Info => self.reply("info", Ok(super::info::info(server))),
+            Command::Unknown | Command::Publish(_) => {
+                self.reply("", Err::<(), _>(Fault::METHOD_NOT_FOUND));
+            }
+        }
+    }
+
+    /// Publishes what has gathered, and says it of each message.
+    async fn finish_run(&mut self) {
+        let Run { room, messages, .. } = std::mem::take(&mut self.run);
+        if messages.is_empty() {
+            return;
+        }
+        let published = self.server.publisher.publish(&room, &messages, self.until).await;
+        for _ in &messages {
+            match published {
+                Ok(()) => self.replies.extend_from_slice(br#"{"publish":{}},"#),
+                Err(_) => self.reply("publish", Err::<(), _>(Fault::TOO_MANY)),
+            }
+        }
+    }
+
+    fn reply(&mut self, method: &str, result: Result<impl serde::Serialize, Fault>) {
+        let (name, value) = match result {
+            Ok(result) => (method, serde_json::to_vec(&result)),
+            Err(fault) => ("error", serde_json::to_vec(&fault)),
+        };
+        let value = value.expect("our own values have text keys");
+        for part in [br#"{""#, name.as_bytes(), br#"":"#, &value, b"},"] {
+            self.replies.extend_from_slice(part);
+        }
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        if self.replies.last() == Some(&b',') {
+            self.replies.pop();
+        }
+        self.replies.extend_from_slice(b"]}");
+        self.replies
+    }
+}

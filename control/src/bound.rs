@@ -1,0 +1,179 @@
+//! From an address to a thread that serves it, and its end.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use throng::config::ListenAddr;
+use throng::server::Monitor;
+use tokio::sync::oneshot;
+
+use crate::error::Error;
+use crate::options::Options;
+use crate::serve;
+use crate::state::State;
+
+/// An operator's port that listens already, for a server that is about to start: `/ready` says so.
+#[derive(Debug)]
+pub struct Bound(Running);
+
+/// An operator's port of a server. Dropped, it ends, and with it the requests under way.
+#[derive(Debug)]
+pub struct Running {
+    state: Arc<State>,
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Listens, and starts the thread that answers.
+///
+/// # Errors
+///
+/// What the operator has to mend.
+pub fn bind(options: Options) -> Result<Bound, Error> {
+    check(&options)?;
+    let (listener, address) =
+        listen(&options.listen).map_err(|error| Error::Listen(options.listen.clone(), error))?;
+    let state = Arc::new(State::new(options));
+    let (stop, stopped) = oneshot::channel();
+    // Here, where a failure can still be told.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(Error::Thread)?;
+    let theirs = Arc::clone(&state);
+    let thread = thread::Builder::new().name("operator".into()).spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                () = serve::serve(listener, theirs) => {}
+                // Dropped without a word is as good.
+                _ = stopped => {}
+            }
+        });
+        runtime.shutdown_background();
+    });
+    let thread = Some(thread.map_err(Error::Thread)?);
+    Ok(Bound(Running { state, address, stop: Some(stop), thread }))
+}
+
+fn check(options: &Options) -> Result<(), Error> {
+    let is_visible = |key: &String| !key.is_empty() && key.bytes().all(|b| b.is_ascii_graphic());
+    match &options.key {
+        None if !options.is_local() => Err(Error::NoKey(options.listen.clone())),
+        Some(key) if !is_visible(key) => Err(Error::BadKey),
+        _ => match &options.listen {
+            ListenAddr::Unix(_) => Err(Error::NotTcp(options.listen.clone())),
+            ListenAddr::Tcp(_) | ListenAddr::All(_) => Ok(()),
+        },
+    }
+}
+
+fn listen(address: &ListenAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = match address {
+        ListenAddr::Tcp(address) => TcpListener::bind(address),
+        // The second where the kernel has no IPv6.
+        ListenAddr::All(port) => {
+            TcpListener::bind((Ipv6Addr::UNSPECIFIED, *port)).or_else(|error| {
+                let has_ipv6 = error.kind() == io::ErrorKind::AddrInUse;
+                if has_ipv6 {
+                    Err(error)
+                } else {
+                    TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port))
+                }
+            })
+        }
+        ListenAddr::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+    }?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+impl Bound {
+    /// Serves a server.
+    #[must_use]
+    pub fn serve(self, monitor: Monitor) -> Running {
+        let Self(running) = self;
+        running.state.begin(monitor);
+        running
+    }
+
+    /// Where it listens; port 0 has become a real one.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.0.address
+    }
+}
+
+impl Running {
+    /// Takes another key, other hosts, and other switches of the metrics. It goes on listening
+    /// where it does.
+    ///
+    /// # Errors
+    ///
+    /// If it would stand open to other hosts; nothing has changed then.
+    pub fn reload(&self, options: Options) -> Result<(), Error> {
+        let listen = self.state.options().listen.clone();
+        let options = Options { listen, ..options };
+        check(&options)?;
+        self.state.set_options(options);
+        Ok(())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // If it panicked the log has it.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_others_reach_needs_a_key() {
+        let at = |listen: &str, key: Option<&str>| Options {
+            listen: listen.parse().expect("it is an address"),
+            key: key.map(str::to_owned),
+            ..Options::default()
+        };
+        for open in ["0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:1"] {
+            let error = check(&at(open, None)).expect_err("there is no key");
+            assert!(error.to_string().contains("--operator-key-file"), "{error}");
+            assert!(check(&at(open, Some("k"))).is_ok());
+        }
+        for local in ["127.0.0.1:0", "[::1]:0", "127.8.0.1:0"] {
+            assert!(check(&at(local, None)).is_ok(), "{local}");
+        }
+        assert!(matches!(check(&at("127.0.0.1:0", Some("a b"))), Err(Error::BadKey)));
+        assert!(matches!(check(&at("unix:/a", Some("k"))), Err(Error::NotTcp(_))));
+    }
+
+    #[test]
+    fn a_port_in_use_is_told_with_the_remedy() {
+        let taken = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+        let address = taken.local_addr().expect("it is bound");
+        let options = Options { listen: ListenAddr::Tcp(address), ..Options::default() };
+        let error = bind(options).expect_err("it is taken");
+        assert!(error.is_in_use());
+        assert!(error.to_string().contains("--operator off"), "{error}");
+    }
+
+    #[test]
+    fn a_reload_does_not_open_the_door() {
+        let key = || Some("k".to_owned());
+        let listen: ListenAddr = "0.0.0.0:0".parse().expect("it is an address");
+        let options = Options { listen, key: key(), ..Options::default() };
+        let Bound(running) = bind(options).expect("there is a free port");
+        assert!(matches!(running.reload(Options::default()), Err(Error::NoKey(_))));
+        assert_eq!(running.state.options().key, key());
+        let other = Options { key: Some("l".into()), metrics: false, ..Options::default() };
+        running.reload(other).expect("it has a key");
+        assert!(!running.state.options().metrics);
+    }
+}

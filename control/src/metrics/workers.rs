@@ -1,0 +1,278 @@
+//! Metrics of each worker.
+
+use super::definition::{Definition, Kind, counted, sampled, spread};
+
+/// See the module.
+pub(super) static WORKERS: &[Definition] = &[
+    Definition {
+        name: "throng_connections",
+        kind: Kind::Gauge,
+        labels: &["worker"],
+        unit: "connections",
+        help: "Connections that are open, of whatever kind.",
+        read: |view, values| {
+            counted(view, values, |counters| {
+                counters.accepted.get().saturating_sub(counters.closed.get())
+            });
+        },
+    },
+    Definition {
+        name: "throng_websockets",
+        kind: Kind::Gauge,
+        labels: &["worker"],
+        unit: "connections",
+        help: "WebSocket connections that are open.",
+        read: |view, values| sampled(view, values, |worker| Some(worker.totals?.websockets as f64)),
+    },
+    Definition {
+        name: "throng_connections_accepted_total",
+        kind: Kind::Counter,
+        labels: &["worker"],
+        unit: "connections",
+        help: "Connections accepted, those refused included.",
+        read: |view, values| counted(view, values, |counters| counters.accepted.get()),
+    },
+    Definition {
+        name: "throng_connections_closed_total",
+        kind: Kind::Counter,
+        labels: &["worker"],
+        unit: "connections",
+        help: "Connections that are gone.",
+        read: |view, values| counted(view, values, |counters| counters.closed.get()),
+    },
+    Definition {
+        name: "throng_websockets_opened_total",
+        kind: Kind::Counter,
+        labels: &["worker"],
+        unit: "connections",
+        help: "Upgrades to WebSocket.",
+        read: |view, values| counted(view, values, |counters| counters.upgraded.get()),
+    },
+    Definition {
+        name: "throng_messages_received_total",
+        kind: Kind::Counter,
+        labels: &["worker"],
+        unit: "messages",
+        help: "Data messages that clients have sent.",
+        read: |view, values| counted(view, values, |counters| counters.messages_received.get()),
+    },
+    Definition {
+        name: "throng_messages_published_total",
+        kind: Kind::Counter,
+        labels: &["worker"],
+        unit: "messages",
+        help: "Messages encoded for a room: one each, however many get it.",
+        read: |view, values| counted(view, values, |counters| counters.messages_encoded.get()),
+    },
+    Definition {
+        name: "throng_messages_delivered_total",
+        kind: Kind::Counter,
+        labels: &["worker"],
+        unit: "messages",
+        help: "Messages handed to a subscriber.",
+        read: |view, values| counted(view, values, |counters| counters.messages_delivered.get()),
+    },
+    Definition {
+        name: "throng_messages_deflated_total",
+        kind: Kind::Counter,
+        labels: &["worker"],
+        unit: "messages",
+        help: "Messages compressed for a room, at most once each.",
+        read: |view, values| counted(view, values, |counters| counters.messages_deflated.get()),
+    },
+    Definition {
+        name: "throng_deflates_skipped_total",
+        kind: Kind::Counter,
+        labels: &["worker"],
+        unit: "messages",
+        help: "Messages that went as they are, as their run was too long to be \
+               compressed.",
+        read: |view, values| counted(view, values, |counters| counters.deflates_skipped.get()),
+    },
+    Definition {
+        name: "throng_bytes_received_total",
+        kind: Kind::Counter,
+        labels: &["worker"],
+        unit: "bytes",
+        help: "What clients have sent, with frames and requests.",
+        read: |view, values| counted(view, values, |counters| counters.bytes_received.get()),
+    },
+    Definition {
+        name: "throng_bytes_sent_total",
+        kind: Kind::Counter,
+        labels: &["worker"],
+        unit: "bytes",
+        help: "What was handed to the kernel for clients.",
+        read: |view, values| counted(view, values, |counters| counters.bytes_sent.get()),
+    },
+    Definition {
+        name: "throng_sends_total",
+        kind: Kind::Counter,
+        labels: &["worker"],
+        unit: "sends",
+        help: "Sends handed to the kernel's interface.",
+        read: |view, values| counted(view, values, |counters| counters.sends.get()),
+    },
+    Definition {
+        name: "throng_pings_total",
+        kind: Kind::Counter,
+        labels: &["worker"],
+        unit: "pings",
+        help: "Pings of the heartbeat.",
+        read: |view, values| counted(view, values, |counters| counters.pings.get()),
+    },
+    Definition {
+        name: "throng_unresponsive_total",
+        kind: Kind::Counter,
+        labels: &["worker"],
+        unit: "connections",
+        help: "Connections closed as nothing came within `--pong-timeout` of a ping.",
+        read: |view, values| counted(view, values, |counters| counters.closed_unresponsive.get()),
+    },
+    Definition {
+        name: "throng_fanout_seconds",
+        kind: Kind::Histogram,
+        labels: &["worker"],
+        unit: "seconds",
+        help: "From a publish until the sends of all members on this worker were handed \
+               out.",
+        read: |view, values| {
+            spread(view, values, 1e-6, |counters| &counters.fanout_micros);
+        },
+    },
+    Definition {
+        name: "throng_worker_turn_units",
+        kind: Kind::Histogram,
+        labels: &["worker"],
+        unit: "units",
+        help: "What turns of the loop have cost, in units of their budget of 16 Mi, about \
+               a nanosecond each.",
+        read: |view, values| {
+            spread(view, values, 1.0, |counters| &counters.turn_units);
+        },
+    },
+    Definition {
+        name: "throng_worker_turns_total",
+        kind: Kind::Counter,
+        labels: &["worker"],
+        unit: "turns",
+        help: "Turns of the loop.",
+        read: |view, values| counted(view, values, |counters| counters.turns.get()),
+    },
+    Definition {
+        name: "throng_worker_cpu_seconds_total",
+        kind: Kind::Counter,
+        labels: &["worker"],
+        unit: "seconds",
+        help: "CPU time of the worker's thread.",
+        read: |view, values| sampled(view, values, |worker| Some(worker.cpu?.as_secs_f64())),
+    },
+    Definition {
+        name: "throng_worker_wakes_total",
+        kind: Kind::Counter,
+        labels: &["worker"],
+        unit: "wakes",
+        help: "Times that this worker has woken another one, which slept.",
+        read: |view, values| counted(view, values, |counters| counters.wakes.get()),
+    },
+    Definition {
+        name: "throng_worker_envelopes_total",
+        kind: Kind::Counter,
+        labels: &["worker"],
+        unit: "envelopes",
+        help: "Envelopes of mail that this worker has sent to others.",
+        read: |view, values| counted(view, values, |counters| counters.envelopes.get()),
+    },
+    Definition {
+        name: "throng_worker_mailbox_full_total",
+        kind: Kind::Counter,
+        labels: &["worker"],
+        unit: "envelopes",
+        help: "Envelopes that found the mailbox of another worker full, and waited.",
+        read: |view, values| counted(view, values, |counters| counters.mailbox_full.get()),
+    },
+    Definition {
+        name: "throng_worker_mailbox_envelopes",
+        kind: Kind::Gauge,
+        labels: &["worker"],
+        unit: "envelopes",
+        help: "Envelopes that lie in its mailbox.",
+        read: |view, values| sampled(view, values, |worker| Some(worker.mailbox.0 as f64)),
+    },
+    Definition {
+        name: "throng_worker_mailbox_bytes",
+        kind: Kind::Gauge,
+        labels: &["worker"],
+        unit: "bytes",
+        help: "Bytes of these envelopes.",
+        read: |view, values| sampled(view, values, |worker| Some(worker.mailbox.1 as f64)),
+    },
+    Definition {
+        name: "throng_worker_queue_bytes",
+        kind: Kind::Gauge,
+        labels: &["worker"],
+        unit: "bytes",
+        help: "Memory that waits for its connections, of shared messages a share.",
+        read: |view, values| {
+            sampled(view, values, |worker| Some(worker.totals?.queued_bytes as f64))
+        },
+    },
+    Definition {
+        name: "throng_worker_sending",
+        kind: Kind::Gauge,
+        labels: &["worker"],
+        unit: "connections",
+        help: "Connections for which a send is under way.",
+        read: |view, values| sampled(view, values, |worker| Some(worker.totals?.sending as f64)),
+    },
+    Definition {
+        name: "throng_worker_paused",
+        kind: Kind::Gauge,
+        labels: &["worker"],
+        unit: "connections",
+        help: "Connections that are not read for now: slow ones, and publishers that \
+               wait.",
+        read: |view, values| sampled(view, values, |worker| Some(worker.totals?.paused as f64)),
+    },
+    Definition {
+        name: "throng_worker_rooms",
+        kind: Kind::Gauge,
+        labels: &["worker"],
+        unit: "rooms",
+        help: "Rooms that have members here; one with members on several workers counts \
+               on each.",
+        read: |view, values| sampled(view, values, |worker| Some(worker.totals?.topics as f64)),
+    },
+    Definition {
+        name: "throng_reads_paused_total",
+        kind: Kind::Counter,
+        labels: &["worker"],
+        unit: "times",
+        help: "Times that reading from a connection was paused.",
+        read: |view, values| counted(view, values, |counters| counters.paused.get()),
+    },
+    Definition {
+        name: "throng_overshoot_messages_total",
+        kind: Kind::Counter,
+        labels: &["worker"],
+        unit: "messages",
+        help: "Messages that a publisher had already handed in when it was paused.",
+        read: |view, values| counted(view, values, |counters| counters.overshoot.get()),
+    },
+    Definition {
+        name: "throng_questions_unanswered_total",
+        kind: Kind::Counter,
+        labels: &["worker"],
+        unit: "questions",
+        help: "Questions of connections that nobody answered in time.",
+        read: |view, values| counted(view, values, |counters| counters.questions_unanswered.get()),
+    },
+    Definition {
+        name: "throng_answers_late_total",
+        kind: Kind::Counter,
+        labels: &["worker"],
+        unit: "answers",
+        help: "Answers that came too late, or to a connection that had gone.",
+        read: |view, values| counted(view, values, |counters| counters.answers_late.get()),
+    },
+];

@@ -1,0 +1,99 @@
+//! What all requests share.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use throng::server::Monitor;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::health::Pulses;
+use crate::options::Options;
+use crate::publisher::Publisher;
+use crate::sample::{Samples, Tasks};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct State {
+    options: RwLock<Arc<Options>>,
+    server: OnceLock<Server>,
+    has_begun: Notify,
+    /// Responses with a status below 400, of 4xx, and of 5xx.
+    responses: [AtomicU64; 3],
+}
+
+/// A server that has started.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) monitor: Monitor,
+    pub(crate) pulses: Pulses,
+    pub(crate) began: Instant,
+    pub(crate) publisher: Publisher,
+    pub(crate) tasks: Tasks,
+    pub(crate) samples: Samples,
+}
+
+impl State {
+    pub(crate) fn new(options: Options) -> Self {
+        Self {
+            options: RwLock::new(Arc::new(options)),
+            server: OnceLock::new(),
+            has_begun: Notify::new(),
+            responses: Default::default(),
+        }
+    }
+
+    /// From here on there is a server.
+    pub(crate) fn begin(&self, monitor: Monitor) {
+        self.server.get_or_init(|| Server {
+            pulses: Pulses::new(monitor.facts().workers),
+            began: Instant::now(),
+            tasks: Tasks::find(monitor.facts().workers),
+            samples: Samples::default(),
+            publisher: Publisher::new(monitor.handle()),
+            monitor,
+        });
+        self.has_begun.notify_one();
+    }
+
+    /// The server, once it has started.
+    pub(crate) fn server(&self) -> Option<&Server> {
+        self.server.get()
+    }
+
+    /// Waits for the server; for one task.
+    pub(crate) async fn started(&self) -> &Server {
+        loop {
+            match self.server() {
+                Some(server) => return server,
+                None => self.has_begun.notified().await,
+            }
+        }
+    }
+
+    /// The options of this moment.
+    pub(crate) fn options(&self) -> Arc<Options> {
+        Arc::clone(&self.options.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn set_options(&self, options: Options) {
+        *self.options.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(options);
+    }
+
+    /// Counts a response.
+    pub(crate) fn responded(&self, status: u16) {
+        let class = match status {
+            0..400 => 0,
+            400..500 => 1,
+            500.. => 2,
+        };
+        self.responses[class].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many there were, by class.
+    pub(crate) fn responses(&self) -> [(&'static str, u64); 3] {
+        let [good, client, server] = &self.responses;
+        [("2xx", good), ("4xx", client), ("5xx", server)]
+            .map(|(class, count)| (class, count.load(Ordering::Relaxed)))
+    }
+}

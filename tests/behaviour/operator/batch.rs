@@ -1,0 +1,66 @@
+//! Many commands in one request.
+
+use serde_json::{Value, json};
+use throng::config::Backend;
+
+use super::Operated;
+
+on_both!(
+    each_command_of_a_batch_has_its_reply_in_its_place,
+    thousands_of_messages_come_in_their_order,
+);
+
+fn each_command_of_a_batch_has_its_reply_in_its_place(backend: Backend) {
+    let server = Operated::start(backend, &[]);
+    let mut member = server.client("/room/a");
+    let commands = json!({"commands": [
+        {"publish": {"room": "a", "data": "1"}},
+        {"publish": {"room": "a", "data": "2"}},
+        {"publish": {"channel": "a", "data": "no"}},
+        {"broadcast": {"rooms": ["b", "a"], "data": "3"}},
+        {"fly": {}},
+        {"publish": {"room": "b", "data": "elsewhere"}},
+        {"publish": {"room": "a", "b64data": "NA=="}},
+        {"disconnect": {"user": "somebody"}},
+    ]});
+    let answer = server.call("/api/batch", commands.to_string());
+    let error = |code, message| json!({"error": {"code": code, "message": message}});
+    let ok = json!({"publish": {}});
+    let responses = json!({"responses": [{"result": {}}, {"result": {}}]});
+    let replies = [
+        ok.clone(),
+        ok.clone(),
+        error(102, "unknown channel"),
+        json!({ "broadcast": responses }),
+        error(104, "method not found"),
+        ok.clone(),
+        ok,
+        error(108, "not available"),
+    ];
+    assert_eq!(answer, json!({ "replies": replies }));
+    let came: Vec<_> = (0..4).map(|_| member.frame().payload).collect();
+    assert_eq!(came, [b"1", b"2", b"3", b"4"]);
+}
+
+fn thousands_of_messages_come_in_their_order(backend: Backend) {
+    const ROUNDS: usize = 2;
+    const EACH: usize = 10_000;
+    let server = Operated::start(backend, &["--workers", "2", "--max-backlog", "64MiB"]);
+    let mut members: Vec<_> = (0..2).map(|_| server.client("/room/a")).collect();
+    for round in 0..ROUNDS {
+        let publish = |at: usize| {
+            let data = (round * EACH + at).to_string();
+            json!({"publish": {"room": "a", "data": data}})
+        };
+        let commands: Vec<Value> = (0..EACH).map(publish).collect();
+        let answer = server.call("/api/batch", json!({ "commands": commands }).to_string());
+        let replies = answer["replies"].as_array().expect("there are replies");
+        assert_eq!(replies.len(), EACH);
+        assert!(replies.iter().all(|reply| *reply == json!({"publish": {}})), "{replies:?}");
+    }
+    for member in &mut members {
+        for number in 0..ROUNDS * EACH {
+            assert_eq!(member.frame().payload, number.to_string().into_bytes());
+        }
+    }
+}
