@@ -2,6 +2,8 @@
 
 use std::ffi::{OsStr, OsString};
 
+use crate::nearest::nearest;
+
 /// What the names of our variables begin with.
 const PREFIX: &str = "THRONG_";
 
@@ -31,12 +33,11 @@ pub(crate) fn unknown(
 }
 
 fn complain(name: &str, known: &[String]) -> String {
-    let distances = known.iter().map(|other| (distance(name, other), other));
-    match distances.min() {
-        Some((slips, nearest)) if slips <= SLIPS_MAX => {
+    match nearest(name, known.iter().map(String::as_str), SLIPS_MAX) {
+        Some(nearest) => {
             format!("{name} is set, but there is no such variable; is {nearest} meant?")
         }
-        _ => format!("{name} is set, but there is no such variable: `throng --help` has them"),
+        None => format!("{name} is set, but there is no such variable: `throng --help` has them"),
     }
 }
 
@@ -49,20 +50,6 @@ fn is_of_kubernetes(name: &str, value: &OsStr) -> bool {
     let is_service = has("_SERVICE_HOST") || has("_SERVICE_PORT");
     let is_port = has("_PORT_") && (has("_TCP") || has("_UDP") || has("_SCTP"));
     is_service || is_port || is_url && name.ends_with("_PORT")
-}
-
-/// Letters to insert, remove or replace (Levenshtein).
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (at, byte) in one.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
-        for (column, of_other) in other.bytes().enumerate() {
-            let replaced = diagonal + usize::from(byte != of_other);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]
@@ -103,13 +90,5 @@ mod tests {
             ("THRONG_API_PORT", "tcp://10.0.0.2:80"),
         ];
         assert_eq!(lines(&quiet), [""; 0]);
-    }
-
-    #[test]
-    fn distances() {
-        for (one, other, edits) in [("", "ab", 2), ("ab", "ab", 0), ("abc", "axc", 1)] {
-            assert_eq!(distance(one, other), edits);
-        }
-        assert_eq!(distance("kitten", "sitting"), 3);
     }
 }
