@@ -49,6 +49,7 @@ mod memory;
 mod monitor;
 mod options;
 mod outside;
+mod packaging;
 mod pages;
 mod peer;
 mod pinning;
