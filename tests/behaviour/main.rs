@@ -26,6 +26,7 @@ macro_rules! on_both {
 mod addresses;
 mod amplification;
 mod backpressure;
+mod clients;
 mod close;
 mod compression;
 mod containers;
@@ -55,6 +56,7 @@ mod peer;
 mod pinning;
 mod pipelining;
 mod protocols;
+mod proxies;
 mod proxy;
 mod publishing;
 mod readiness;

@@ -131,3 +131,13 @@ fn shells_understand_the_completions() {
         assert!(run(PROGRAM, &["completions", shell]).contains("max-backlog"), "{shell}");
     }
 }
+
+#[test]
+fn the_packaged_file_is_the_default_and_the_unit_reads_it() {
+    let read = |name: &str| fs::read_to_string(format!("{ROOT}/packaging/{name}"));
+    let file = read("throng.toml").expect("it is there");
+    let hint = "throng config default > packaging/throng.toml";
+    assert!(run(PROGRAM, &["config", "default"]) == file, "packaging/throng.toml is old: {hint}");
+    let unit = read("throng.service").expect("it is there");
+    assert!(unit.contains("serve --config /etc/throng/throng.toml\n"), "{unit}");
+}
