@@ -139,8 +139,9 @@ package() {
         sed 's|/usr/local/bin/|/usr/bin/|')
     say 'removing it'
     inside target dpkg --purge throng
-    left=$(cd "$work/target" && find . -xdev -path ./proc -prune -o -name '*throng*' \
-        -not -path './throng.deb' -not -path './var/log/*' -not -path './var/lib/systemd/*' -print)
+    left=$(cd "$work/target" && find . -xdev \( -path ./proc -o -path ./var/cache \
+        -o -path ./var/log -o -path ./var/lib/systemd \) -prune \
+        -o -name '*throng*' -not -path ./throng.deb -print)
     [[ -z $left ]] || die "left behind: $left"
 }
 

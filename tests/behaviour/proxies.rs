@@ -37,6 +37,8 @@ fn all_goes_through(kind: Kind) {
     client.write(format!("GET {} HTTP/1.1\r\nHost: throng.test\r\n\r\n", path("/")).as_bytes());
     let page = client.response();
     assert_eq!(page.status, 200, "{}", page.head);
+    let kind_of_page = page.field("Content-Type").unwrap_or_default();
+    assert!(kind_of_page.starts_with("text/html"), "{}", page.head);
     let (mut echo, _) = Client::open_with(proxy.address(), &path("/echo"), &[ORIGIN]);
     for length in [1, 126, 65_536, 300_000] {
         let payload = noise(length);

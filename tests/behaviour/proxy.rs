@@ -41,7 +41,7 @@ impl Kind {
     fn text(self, folder: &Path, port: u16, server: &Address) -> String {
         let listen = format!("listen 127.0.0.1:{port};");
         let bind = format!("bind 127.0.0.1:{port}");
-        let site = format!("http://127.0.0.1:{port} {{");
+        let site = format!("http://:{port} {{\n\tbind 127.0.0.1");
         match self {
             Self::Nginx => {
                 nginx(folder, &example("nginx.conf", &[("listen 80;", &listen)], server))
