@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use super::worker::{client_frame, request_deflate};
 use super::{Case, Round};
-use throng::config::{AllowedOrigins, Compression};
+use throng::config::Config;
 use throng::http;
 use throng::protocol::{Builtin, Protocols, Route, Setups};
 use throng::websocket::{Event, Scratch, Session};
@@ -97,7 +97,7 @@ fn check_utf8(pattern: &str, length: usize) -> Round {
 /// From the bytes of a request to those of the 101, as `Worker` joins the parts.
 fn handshake() -> Round {
     let mut bytes = request_deflate("/room/lobby");
-    let (allowed, mut out) = (AllowedOrigins::default(), Vec::new());
+    let (config, mut out) = (Config::default(), Vec::new());
     let setups = Setups::default();
     Box::new(move || {
         let mut connection = http::Connection::default();
@@ -106,7 +106,7 @@ fn handshake() -> Round {
         let request = http::request(arrived.bytes().expect("it is whole")).expect("it is right");
         let route = Builtin::route(&setups, &request);
         let Some(Route::WebSocket(opening)) = route else { panic!("a room") };
-        let handshake = http::upgrade(&request, &allowed, Compression::On, opening.subprotocols);
+        let handshake = http::upgrade(&request, &config, opening.subprotocols);
         out.clear();
         handshake.expect("browsers ask correctly").encode(&mut out);
         black_box(&out);

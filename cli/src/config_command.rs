@@ -3,13 +3,17 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use crate::command_line;
 use crate::options::{self, Inputs};
 
 /// What the command line has for faults of an operator.
 const FAULTY: u8 = 2;
 
-/// Says `ok`, or what is wrong.
+/// Says `ok`, or what is wrong; and which variables nobody reads, which is no fault.
 pub(crate) fn check(inputs: &Inputs) -> ExitCode {
+    for line in command_line::unknown_variables() {
+        let _ = writeln!(io::stderr(), "warning: {line}");
+    }
     match inputs.load() {
         Ok(_) => show("ok\n"),
         Err(lines) => complain(&lines),

@@ -1,6 +1,6 @@
 //! Names of hosts with ports, as they stand in `Host` and in origins.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Hosts that a word of a list names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,10 +87,20 @@ fn is_number(text: &str) -> bool {
 }
 
 /// Parts a host from its port; the colons of an IPv6 address stand in brackets.
-fn split_port(authority: &str) -> (&str, Option<&str>) {
+pub(super) fn split_port(authority: &str) -> (&str, Option<&str>) {
     match authority.rsplit_once(':') {
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
         _ => (authority, None),
+    }
+}
+
+/// Whether a host, in lower case and without its port, names the loopback of whoever asks: browsers
+/// look `localhost` up nowhere else (RFC 6761, 6.3).
+pub(super) fn is_loopback(host: &str) -> bool {
+    let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    match inner {
+        Some(v6) => v6.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback()),
+        None => host == "localhost" || host.parse::<Ipv4Addr>().is_ok_and(|it| it.is_loopback()),
     }
 }
 

@@ -17,6 +17,18 @@ pub enum ListenAddr {
     Unix(PathBuf),
 }
 
+impl ListenAddr {
+    /// Whether nobody can connect but from this machine: the loopback, and Unix sockets.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.ip().to_canonical().is_loopback(),
+            Self::All(_) => false,
+            Self::Unix(_) => true,
+        }
+    }
+}
+
 impl Default for ListenAddr {
     fn default() -> Self {
         Self::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080))
@@ -106,6 +118,22 @@ mod tests {
         assert_eq!("localhost:80".parse::<ListenAddr>(), "127.0.0.1:80".parse());
         let longest = format!("unix:{}", "a".repeat(UNIX_PATH_BYTES_MAX));
         assert_eq!(longest.parse::<ListenAddr>().map(|path| path.to_string()), Ok(longest));
+    }
+
+    #[test]
+    fn who_can_be_reached_from_elsewhere_is_not_local() {
+        for (text, is_local) in [
+            ("127.0.0.1:8080", true),
+            ("[::1]:8080", true),
+            ("unix:/run/throng.sock", true),
+            (":8080", false),
+            ("0.0.0.0:8080", false),
+            ("[::]:8080", false),
+            ("192.168.1.2:8080", false),
+        ] {
+            let address: ListenAddr = text.parse().expect("documented form");
+            assert_eq!(address.is_local(), is_local, "{text}");
+        }
     }
 
     #[test]

@@ -50,6 +50,9 @@ fn check(path: &str, room: &str) -> Result<(), String> {
     if path == "/echo" || path.starts_with("/room/") {
         return Err(format!("`{path}` has a meaning of its own: choose another path"));
     }
+    if room.contains(|c: char| c.is_ascii_control()) {
+        return Err(format!("the room of `{path}` has a control character in its name"));
+    }
     match room.len() {
         1..=crate::limits::ROOM_NAME_BYTES_MAX => Ok(()),
         length => Err(format!(
@@ -87,6 +90,7 @@ mod tests {
             ("/echo", "a"),
             ("/room/x", "a"),
             ("/chat", ""),
+            ("/chat", "a\u{1}"),
             ("/chat", &long),
         ] {
             assert!(routes(&[(path, room)]).is_err(), "{path} {room}");

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::status::Status;
+use crate::stats::Refusal;
 
 /// Bytes that lie in the program. The pointer to the slice is one word, so that a queue of such
 /// takes no more than one of others.
@@ -16,6 +17,8 @@ pub struct Response {
     pub status: Status,
     /// The connection ends behind it.
     pub closes: bool,
+    /// Why the request is refused, if it is: such a response is counted, and told in the log.
+    pub refusal: Option<Refusal>,
     fields: String,
     body: Body,
 }
@@ -47,6 +50,21 @@ impl Response {
         Self::new(status, body).field("Content-Type", "text/plain; charset=utf-8")
     }
 
+    /// A value in JSON, of which pages of all hosts may know.
+    #[must_use]
+    pub fn json(text: String) -> Self {
+        Self::new(Status::Ok, Body::Line(text.into()))
+            .field("Content-Type", "application/json")
+            .field("Access-Control-Allow-Origin", "*")
+            .field("Cache-Control", "no-store")
+    }
+
+    /// A text of that media type.
+    #[must_use]
+    pub fn of_type(status: Status, media_type: &str, text: String) -> Self {
+        Self::new(status, Body::Line(text.into())).field("Content-Type", media_type)
+    }
+
     /// A file of that media type.
     #[must_use]
     pub fn file(media_type: &'static str, file: File) -> Self {
@@ -60,7 +78,7 @@ impl Response {
     }
 
     fn new(status: Status, body: Body) -> Self {
-        Self { status, closes: false, fields: String::new(), body }
+        Self { status, closes: false, refusal: None, fields: String::new(), body }
     }
 
     /// Adds a field. One that would be more than one line is left out: nothing of a peer's comes
@@ -74,6 +92,22 @@ impl Response {
             self.fields.extend([name, ": ", value, "\r\n"]);
         }
         self
+    }
+
+    /// Says why the request is refused.
+    #[must_use]
+    pub fn refusing(mut self, why: Refusal) -> Self {
+        self.refusal = Some(why);
+        self
+    }
+
+    /// What it says in words; nothing of files.
+    #[must_use]
+    pub fn words(&self) -> &str {
+        match &self.body {
+            Body::Line(text) => text,
+            Body::File(_) => "",
+        }
     }
 
     /// Ends the connection behind this response.

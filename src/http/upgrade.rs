@@ -1,9 +1,13 @@
 //! The opening handshake (RFC 6455, 4.2).
 
-use super::request::Request;
+use std::borrow::Cow;
+
+use super::origin;
+use super::request::{Request, query_value};
 use super::response::Response;
 use super::status::Status;
-use crate::config::{AllowedOrigins, Compression};
+use crate::config::{Compression, Config};
+use crate::stats::Refusal;
 use crate::wire::accept::accept_key;
 use crate::wire::extension::{self, Agreed};
 
@@ -34,38 +38,47 @@ pub struct Handshake<'a> {
 /// The response that refuses it.
 pub fn upgrade<'a>(
     request: &Request<'a>,
-    allowed: &AllowedOrigins,
-    compression: Compression,
+    config: &Config,
     subprotocols: Subprotocols,
 ) -> Result<Handshake<'a>, Response> {
     let head = &request.head;
-    let asks = head.list_holds("Connection", "Upgrade") && head.list_holds("Upgrade", "websocket");
-    if !asks || head.method != "GET" || !head.is_1_1 {
-        let text = "this path speaks WebSocket: connect with ws:// or wss://\n";
-        return Err(upgrade_required(text));
+    if !request.asks_for_websocket() || head.method != "GET" || !head.is_1_1 {
+        return Err(no_upgrade(request, config));
     }
     if head.only("Sec-WebSocket-Version") != Some("13") {
         return Err(upgrade_required("WebSocket version 13 is spoken here\n"));
     }
-    let bad = |text| Response::text(Status::BadRequest, text).closing();
     let key =
         head.only("Sec-WebSocket-Key").ok_or_else(|| bad("one Sec-WebSocket-Key is needed\n"))?;
     let accept =
         accept_key(key.as_bytes()).ok_or_else(|| bad("Sec-WebSocket-Key is not 16 bytes\n"))?;
     if head.has("Origin") {
         let origin = head.only("Origin").ok_or_else(|| bad("bad Origin\n"))?;
-        if !is_same_host(origin, request.host) && !allowed.allows(origin) {
-            let text = "this origin is not allowed; the server's --allowed-origins widens that\n";
-            return Err(Response::text(Status::Forbidden, text).closing());
-        }
+        origin::check(origin, request.host, config)?;
     }
     let subprotocol = pick(head.texts("Sec-WebSocket-Protocol"), subprotocols)
         .map_err(|()| bad("bad Sec-WebSocket-Protocol\n"))?;
-    let deflate = match compression {
+    let deflate = match config.compression {
         Compression::On => extension::negotiate(head.texts("Sec-WebSocket-Extensions")),
         Compression::Off => None,
     };
     Ok(Handshake { accept, subprotocol, deflate })
+}
+
+/// What who asks for no upgrade is told: browsers show nothing of why one was refused, so a page
+/// asks again, as an ordinary request, with its origin in the query, since they leave out the field
+/// where page and server agree.
+fn no_upgrade(request: &Request<'_>, config: &Config) -> Response {
+    let asked = request.query.and_then(|query| query_value(query, "origin"));
+    let origin = request.head.only("Origin").map(Cow::Borrowed).or(asked);
+    if let Some(Err(refused)) = origin.map(|origin| origin::check(&origin, request.host, config)) {
+        return refused;
+    }
+    upgrade_required("this path speaks WebSocket: connect with ws:// or wss://\n")
+}
+
+fn bad(text: &'static str) -> Response {
+    Response::text(Status::BadRequest, text).refusing(Refusal::Handshake).closing()
 }
 
 impl Handshake<'_> {
@@ -92,24 +105,8 @@ fn upgrade_required(text: &'static str) -> Response {
     Response::text(Status::UpgradeRequired, text)
         .field("Upgrade", "websocket")
         .field("Sec-WebSocket-Version", "13")
+        .refusing(Refusal::Handshake)
         .closing()
-}
-
-/// Whether a page comes from the host that it connects to: the default port may be left out on
-/// either side. No page has an origin of ws or wss, but clients that are no browser make one of
-/// the address that they connect to (Starscream).
-fn is_same_host(origin: &str, host: &str) -> bool {
-    let Some((scheme, authority)) = origin.split_once("://") else { return false };
-    let default_port = match scheme.to_ascii_lowercase().as_str() {
-        "http" | "ws" => ":80",
-        "https" | "wss" => ":443",
-        _ => return false,
-    };
-    let bare = |text: &str| {
-        let text = text.to_ascii_lowercase();
-        text.strip_suffix(default_port).map(str::to_owned).unwrap_or(text)
-    };
-    !authority.is_empty() && bare(authority) == bare(host)
 }
 
 fn pick<'a>(
@@ -156,9 +153,9 @@ mod tests {
         let bytes = format!("{}\r\n\r\n", lines.replace('\n', "\r\n"));
         let head = Head::parse(bytes.as_bytes()).expect("the head parses");
         let request = Request::check(head).map_err(|response| response.status)?;
-        let allowed = "https://good.example".parse().expect("a good list");
-        let handshake =
-            upgrade(&request, &allowed, Compression::On, subprotocols).map_err(|r| r.status)?;
+        let allowed_origins = "https://good.example".parse().expect("a good list");
+        let config = Config { allowed_origins, ..Config::default() };
+        let handshake = upgrade(&request, &config, subprotocols).map_err(|r| r.status)?;
         let mut out = Vec::new();
         handshake.encode(&mut out);
         Ok(String::from_utf8(out).expect("ascii"))
@@ -209,12 +206,21 @@ mod tests {
         for bad in ["http://a.example", "null", "https://evil.example", "ftp://a.example:8080"] {
             assert_eq!(with(&format!("Origin: {bad}")), Err(Status::Forbidden), "{bad}");
         }
-        assert!(is_same_host("https://a.example", "a.example:443"));
-        assert!(is_same_host("http://a.example:80", "a.example"));
-        assert!(is_same_host("ws://a.example:80", "a.example"));
-        assert!(is_same_host("wss://a.example", "a.example:443"));
-        assert!(!is_same_host("https://a.example", "a.example:80"));
-        assert!(!is_same_host("wss://a.example", "a.example:80"));
+    }
+
+    #[test]
+    fn a_page_learns_by_an_ordinary_request_why_it_was_refused() {
+        let plain = GOOD.replace("Upgrade: WebSocket\n", "");
+        for (query, status) in [
+            ("?origin=https%3A%2F%2Fevil.example", Status::Forbidden),
+            ("?origin=https%3A%2F%2Fgood.example", Status::UpgradeRequired),
+            ("?origin=", Status::Forbidden),
+        ] {
+            let lines = plain.replace("/echo", &format!("/echo{query}"));
+            assert_eq!(answer(&lines, Subprotocols::First), Err(status), "{query}");
+        }
+        let lines = format!("{plain}\nOrigin: https://evil.example");
+        assert_eq!(answer(&lines, Subprotocols::First), Err(Status::Forbidden));
     }
 
     #[test]

@@ -1,7 +1,12 @@
 //! The one list of what is spoken.
 
+use std::borrow::Cow;
+
+use crate::config::Config;
 use crate::http::Request;
-use crate::protocol::{Answer, Context, Flow, Persist, Route, Ticket, echo, page, room};
+use crate::protocol::{
+    Answer, Context, Flow, Persist, Route, Ticket, api, echo, events, page, room,
+};
 use crate::wire::Kind;
 
 /// A list of protocols: [`crate::protocols!`] writes it.
@@ -11,8 +16,8 @@ pub trait Protocols: std::fmt::Debug + 'static {
     /// What the connections of each protocol have in common.
     type Setups: std::fmt::Debug + Send + Sync;
 
-    /// Where they are found.
-    const PATHS: &'static [&'static [&'static str]];
+    /// Where they are found, each path once.
+    fn paths(setups: &Self::Setups) -> Vec<Cow<'_, str>>;
 
     /// What a request leads to: the first in the list whose request it is.
     fn route<'a>(setups: &Self::Setups, request: &Request<'a>) -> Option<Route<'a, Self::Spoken>>;
@@ -99,8 +104,15 @@ macro_rules! protocols {
             type Spoken = $spoken;
             type Setups = $setups;
 
-            const PATHS: &'static [&'static [&'static str]] =
-                &[$(<$protocol as $crate::protocol::Protocol>::PATHS),+];
+            fn paths(setups: &$setups) -> Vec<::std::borrow::Cow<'_, str>> {
+                let mut paths = Vec::new();
+                $(for path in <$protocol as $crate::protocol::Protocol>::paths(&setups.$field) {
+                    if !paths.contains(&path) {
+                        paths.push(path);
+                    }
+                })+
+                paths
+            }
 
             fn route<'a>(
                 setups: &$setups,
@@ -110,6 +122,8 @@ macro_rules! protocols {
                 $(if let Some(route) = <$protocol as Protocol>::route(&setups.$field, request) {
                     return Some(match route {
                         Route::Response(response) => Route::Response(response),
+                        Route::Topic(topic, tell) => Route::Topic(topic, tell),
+                        Route::Held(bytes_max) => Route::Held(bytes_max),
                         Route::WebSocket(opening) => {
                             Route::WebSocket(opening.map($spoken::$variant))
                         }
@@ -200,4 +214,14 @@ protocols! {
     Page = page: page::Page,
     Echo = echo: echo::Echo,
     Room = room: room::Room,
+    Events = events: events::Events,
+    Api = api: api::Api,
+}
+
+/// As the options say.
+impl From<&Config> for Setups {
+    fn from(config: &Config) -> Self {
+        let rooms = room::Setup::of(config);
+        Self { page: (), echo: (), room: rooms.clone(), events: rooms, api: api::Setup::of(config) }
+    }
 }

@@ -4,9 +4,11 @@
 //! never touches another connection: all it has is what it knows of its own and what its
 //! [`Context`] lends it.
 
+pub mod api;
 mod asks;
 mod context;
 pub mod echo;
+pub mod events;
 mod list;
 pub mod page;
 mod persist;
@@ -20,6 +22,7 @@ pub use persist::Persist;
 use std::borrow::Cow;
 
 use crate::http::{Request, Response, Subprotocols};
+use crate::hub::TopicInfo;
 use crate::wire::{CloseCode, Kind};
 
 /// What is spoken on some connections. Which one a connection speaks its request decides; calls go
@@ -33,6 +36,11 @@ pub trait Protocol {
 
     /// Where it is found, for who asks for something that is not there.
     const PATHS: &'static [&'static str];
+
+    /// All paths where it is found, if its setup has others than [`Self::PATHS`].
+    fn paths(_setup: &Self::Setup) -> Vec<Cow<'_, str>> {
+        Self::PATHS.iter().map(|path| Cow::Borrowed(*path)).collect()
+    }
 
     /// Each message is the reply to itself, so that replies may be made of the bytes that came,
     /// without a call for each.
@@ -82,8 +90,14 @@ pub trait Protocol {
 pub enum Route<'a, C> {
     /// An answer; the connection may ask again.
     Response(Response),
+    /// The request is held, with a body of so many bytes at most, until one of those outside has
+    /// answered it ([`crate::server::Questions`]): a [`crate::http::Held`] is asked, and the answer is a
+    /// [`Response`].
+    Held(usize),
     /// An upgrade to WebSocket, if the request asks for one.
     WebSocket(Opening<'a, C>),
+    /// An answer that says what is known of a topic; nothing if nobody is subscribed to it.
+    Topic(Cow<'a, str>, fn(&str, Option<TopicInfo>) -> Response),
 }
 
 /// How a connection opens.

@@ -69,7 +69,8 @@ impl Server {
     ///
     /// What the operator has to mend, in a line.
     pub fn start(config: Config) -> Result<Self, StartError> {
-        Self::start_with::<Builtin>(config, Setups::default())
+        let setups = Setups::from(&config);
+        Self::start_with::<Builtin>(config, setups)
     }
 
     /// Starts a server that speaks this list of protocols ([`crate::protocols!`] writes one).
@@ -165,7 +166,7 @@ impl Server {
     ///
     /// If it speaks another list.
     pub fn reload(&self, config: Config) -> Result<(), OtherList> {
-        let setups = Setups::default();
+        let setups = Setups::from(&config);
         self.reload_with::<Builtin>(config, setups)
     }
 

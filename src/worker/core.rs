@@ -14,17 +14,19 @@ use crate::driver::Wake;
 use crate::hub::{Hub, Interest};
 use crate::id::ConnId;
 use crate::limits::{RESERVED_CONNECTIONS_MAX, TIMER_TICK};
-use crate::protocol::{Asks, Builtin, Protocols, Staged};
+use crate::protocol::{Asks, Builtin, Protocols, Setups, Staged};
 use crate::stats::Counters;
 use crate::websocket::{Compressor, Scratch};
 use crate::wire::deflate::Deflater;
 use crate::worker::egress::out::Out;
 use crate::worker::egress::pongs::Pongs;
+use crate::worker::ingress::access::Access;
 use crate::worker::ingress::held::Stalls;
 use crate::worker::inquiry::Scans;
 use crate::worker::life::{Life, persist};
 use crate::worker::mail::{Mail, Posted};
 use crate::worker::memory::Memory;
+use crate::worker::notices::Notices;
 
 /// What all workers of a server share: read-only, or plain atomics, and who has members of what.
 #[derive(Debug)]
@@ -45,6 +47,8 @@ pub struct Shared<L: Protocols = Builtin> {
     pub interest: Arc<Interest>,
     /// What the connections of each protocol have in common.
     pub(super) setups: Arc<L::Setups>,
+    /// What was told of it lately.
+    pub(super) notices: Notices,
 }
 
 impl Shared<Builtin> {
@@ -52,7 +56,8 @@ impl Shared<Builtin> {
     /// is built in.
     #[must_use]
     pub fn new(config: Config, workers: usize, connections_max: usize) -> Self {
-        Self::with_setups(config, workers, connections_max, Arc::default())
+        let setups = Arc::new(Setups::from(&config));
+        Self::with_setups(config, workers, connections_max, setups)
     }
 }
 
@@ -74,6 +79,7 @@ impl<L: Protocols> Shared<L> {
             memory_at_start: AtomicUsize::new(0),
             setups,
             interest: Arc::new(Interest::new(workers)),
+            notices: Notices::default(),
         }
     }
 
@@ -184,9 +190,11 @@ pub(super) struct Said {
     pub(super) asks: Asks,
 }
 
-/// How many more may come.
+/// How many more may come, and what is written of those who do.
 #[derive(Debug)]
 pub(super) struct Admission {
+    /// Which requests are logged.
+    pub(super) access: Access,
     /// Connections that this worker's descriptors allow.
     pub(super) connections_max: usize,
     /// Connections over the limit that are being told so.
@@ -236,7 +244,12 @@ impl<W: Wake, L: Protocols> Core<W, L> {
             life: Life::new(&shared.config, now),
             memory: Memory::default(),
             clock: Clock::new(now),
-            admission: Admission { connections_max, refusals: 0, stopping: None },
+            admission: Admission {
+                connections_max,
+                refusals: 0,
+                stopping: None,
+                access: Access::default(),
+            },
             scans: Scans::default(),
             settings,
             shared,

@@ -14,6 +14,7 @@ mod inquiry;
 mod life;
 mod mail;
 mod memory;
+mod notices;
 mod table;
 
 pub use self::core::{Reload, Shared};

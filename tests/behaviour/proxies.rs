@@ -1,10 +1,10 @@
-//! The examples of packaging/proxies do what docs/proxies.md says: what is spoken goes through, pages
-//! of the proxy's host may connect, and the heartbeat keeps silent clients through the timeouts.
+//! The examples of packaging/proxies do what docs/proxies.md says: what is spoken goes through,
+//! pages of the proxy's host may connect, and the heartbeat keeps the silent beyond the timeouts.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-use testkit::client::{Client, Got, Shape, binary, close, handshake, pong, text};
+use testkit::client::{Client, Got, Shape, binary, close, pong, text};
 use throng::config::Backend;
 
 use crate::proxy::{Kind, Proxy};
@@ -55,20 +55,6 @@ fn all_goes_through(kind: Kind) {
     assert_eq!(echo.close_code(), 4321);
     room[0].write(&Shape::new(1).with(b"\xff"));
     assert_eq!(room[0].close_code(), 1007);
-}
-
-#[test]
-fn a_page_behind_an_nginx_that_passes_no_host_is_a_stranger() {
-    let status = |args: &[&str]| {
-        let server = server(Backend::Auto, args);
-        let proxy = Proxy::before(server.address(), Kind::NginxWithoutHost)?;
-        let mut client = Client::connect(proxy.address()).expect("it listens");
-        client.write(handshake("/echo", &["Origin: https://chat.example"]).as_bytes());
-        Some(client.response().status)
-    };
-    let Some(refused) = status(&[]) else { return };
-    assert_eq!(refused, 403);
-    assert_eq!(status(&["--allowed-origins", "https://chat.example"]), Some(101));
 }
 
 /// The timeouts that the examples leave in place.

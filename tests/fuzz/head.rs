@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use throng::config::{AllowedOrigins, Compression};
+use throng::config::Config;
 use throng::http::{self, Connection, Context, Subprotocols};
 use throng::protocol::{Builtin, Protocols, Route, Setups};
 use throng::wire::head::HeadError;
@@ -87,18 +87,25 @@ fn answer(head: &[u8]) -> u64 {
     );
     let is_name = |name: &str| other.headers.iter().any(|h| h.name.eq_ignore_ascii_case(name));
     assert!(!is_name("Transfer-Encoding"), "nobody else may see a body");
-    let subprotocols = match Builtin::route(&Setups::default(), &request) {
+    let setups = Setups::default();
+    let route = Builtin::route(&setups, &request);
+    if let Some(response) = request.refuse_body() {
+        return refused(&response);
+    }
+    let subprotocols = match route {
         Some(Route::Response(response)) => return refused(&response),
         Some(Route::WebSocket(opening)) => opening.subprotocols,
+        Some(Route::Topic(..)) => return outcome(3),
+        Some(Route::Held(..)) => return outcome(4),
         None => return outcome(2),
     };
-    let allowed = AllowedOrigins::default();
-    let handshake = match http::upgrade(&request, &allowed, Compression::On, subprotocols) {
+    let config = Config::default();
+    let handshake = match http::upgrade(&request, &config, subprotocols) {
         Ok(handshake) => handshake,
         Err(response) => return refused(&response),
     };
     let only = Subprotocols::Listed(&["chat"]);
-    let listed = http::upgrade(&request, &allowed, Compression::On, only);
+    let listed = http::upgrade(&request, &config, only);
     let listed = listed.expect("which subprotocols there are refuses nobody").subprotocol;
     assert!(listed.is_none() || listed == Some("chat"));
     let mut out = Vec::new();

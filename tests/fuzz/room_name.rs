@@ -15,7 +15,10 @@ pub(crate) fn check(input: &[u8]) -> u64 {
     head.extend_from_slice(b" HTTP/1.1\r\nHost: a\r\n\r\n");
     let Ok(request) = http::request(&head) else { return outcome(0) };
     let segment = request.path.strip_prefix("/room/");
-    let expected = segment.and_then(decoded).filter(|name| name.len() <= ROOM_NAME_BYTES_MAX);
+    let is_name = |name: &String| {
+        name.len() <= ROOM_NAME_BYTES_MAX && !name.chars().any(|c| c < ' ' || c == '\u{7f}')
+    };
+    let expected = segment.and_then(decoded).filter(is_name);
     let found = room::name(&request);
     assert_eq!(found.as_deref(), expected.as_deref());
     if let Some(query) = request.query {

@@ -15,7 +15,7 @@ use clap_complete::Shell;
 use throng::config::Backend;
 use throng::doctor::Wish;
 
-use crate::environment;
+use crate::environment::{self, Variable};
 use crate::health::Url;
 use crate::options::{self, Inputs, UNITS};
 
@@ -89,8 +89,13 @@ pub(crate) fn whole() -> Command {
 /// A line for each variable of the environment that looks like an option and is none.
 #[must_use]
 pub(crate) fn unknown_variables() -> Vec<String> {
-    let variables = options::all().filter_map(options::OptionDef::variable);
-    let known: Vec<String> = variables.chain([arguments::CONFIG_VARIABLE.to_owned()]).collect();
+    let of_option = |option: &options::OptionDef| {
+        let by_key = options::variable(option.key);
+        option.variable().map(|name| Variable { name, by_key })
+    };
+    let config = arguments::CONFIG_VARIABLE.to_owned();
+    let config = Variable { name: config.clone(), by_key: config };
+    let known: Vec<Variable> = options::all().filter_map(of_option).chain([config]).collect();
     environment::unknown(env::vars_os(), &known)
 }
 
@@ -103,24 +108,29 @@ fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .args_conflicts_with_subcommands(true)
         .args(arguments::of_server())
-        .after_help(UNITS)
+        .after_help(after_help())
         .subcommand(serve())
         .subcommand(with_base(Command::new("doctor")).about(DOCTOR).args(arguments::of_doctor()))
         .subcommand(config())
         .subcommands(tools::commands())
 }
 
+/// What stands below the options, once for all of them.
+fn after_help() -> String {
+    format!("{UNITS} `throng config reference` has the options without a flag too.")
+}
+
 const DOCTOR: &str = "Say how many connections this host can hold, and what to raise for more";
 
 fn serve() -> Command {
     let serve = with_base(Command::new("serve")).about("Run the server (the default)");
-    serve.args(arguments::of_server()).after_help(UNITS)
+    serve.args(arguments::of_server()).after_help(after_help())
 }
 
 fn config() -> Command {
     let of_server = |name: &'static str, about: &'static str| {
         let command = with_base(Command::new(name)).about(about);
-        command.args(arguments::of_server()).after_help(UNITS)
+        command.args(arguments::of_server()).after_help(after_help())
     };
     let plain =
         |name: &'static str, about: &'static str| with_base(Command::new(name)).about(about);
@@ -185,7 +195,7 @@ fn name_variable(mut error: Error, words: &[OsString]) -> Error {
         let word = word.to_string_lossy();
         word.strip_prefix(flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
     });
-    let variable = format!("THRONG_{}", name.to_uppercase().replace('-', "_"));
+    let variable = options::variable(name);
     if !is_given && env::var_os(&variable).is_some() {
         let shown = format!("{variable} ({shown})");
         error.insert(ContextKind::InvalidArg, ContextValue::String(shown));

@@ -162,6 +162,11 @@ impl Group {
     }
 }
 
+/// The variable of a flag or a key.
+pub(crate) fn variable(name: &str) -> String {
+    format!("THRONG_{}", name.to_uppercase().replace(['-', '.'], "_"))
+}
+
 impl OptionDef {
     /// The variable of the environment: that of the flag, or of the key where there is none.
     /// Tables of a file have none.
@@ -169,8 +174,7 @@ impl OptionDef {
         if self.kind.is_table() {
             return None;
         }
-        let name = self.flag.map_or(self.key, |flag| flag.long);
-        Some(format!("THRONG_{}", name.to_uppercase().replace(['-', '.'], "_")))
+        Some(variable(self.flag.map_or(self.key, |flag| flag.long)))
     }
 
     /// Whether text is a value of it.

@@ -13,6 +13,9 @@ use crate::nearest::nearest;
 /// Routes at most: each upgrade is held against them.
 const ROUTES_MAX: usize = 256;
 
+/// Faults that are looked into; so many are not told.
+const FAULTS_MAX: usize = 1000;
+
 /// Where all names stand.
 pub(super) const ALL: &str = "`throng config reference` lists them all";
 
@@ -25,8 +28,10 @@ type Value<'a> = Spanned<DeValue<'a>>;
 /// What a file gives, and its faults.
 pub(super) fn read(text: &str) -> (Vec<Assignment>, Vec<Fault>) {
     let (document, errors) = DeTable::parse_recoverable(text);
-    let mut reader = Reader { text, assignments: Vec::new(), faults: Vec::new() };
-    errors.iter().for_each(|error| reader.syntax(error));
+    let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+    let ends = ends.map(|(at, _)| at).collect();
+    let mut reader = Reader { text, ends, assignments: Vec::new(), faults: Vec::new() };
+    errors.iter().take(FAULTS_MAX).for_each(|error| reader.syntax(error));
     let unreadable: Vec<Option<usize>> = reader.faults.iter().map(Fault::line).collect();
     let syntax = std::mem::take(&mut reader.faults);
     document.get_ref().iter().for_each(|(key, value)| reader.entry(key, value));
@@ -51,9 +56,7 @@ fn syntax(message: &str, has_value: bool) -> String {
     }
     let remedy = if begins("duplicate key") {
         "; remove one of them"
-    } else if begins("unexpected leading zero") {
-        "; put it in quotes"
-    } else if begins("invalid unquoted key") {
+    } else if begins("unexpected leading zero") || begins("invalid unquoted key") {
         "; put it in quotes"
     } else {
         ""
@@ -65,6 +68,8 @@ fn syntax(message: &str, has_value: bool) -> String {
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
     text: &'a str,
+    /// Where its lines end.
+    ends: Vec<usize>,
     assignments: Vec<Assignment>,
     faults: Vec<Fault>,
 }
@@ -87,8 +92,7 @@ impl Reader<'_> {
     }
 
     fn line_at(&self, offset: usize) -> usize {
-        let before = self.text.as_bytes().iter().take(offset);
-        1 + before.filter(|byte| **byte == b'\n').count()
+        1 + self.ends.partition_point(|end| *end < offset)
     }
 
     fn syntax(&mut self, error: &Error) {
@@ -124,6 +128,9 @@ impl Reader<'_> {
     }
 
     fn unknown(&mut self, key: &Key<'_>, full: &str) {
+        if self.faults.len() >= FAULTS_MAX {
+            return;
+        }
         let last = full.rsplit('.').next().unwrap_or(full);
         let is_quoted =
             self.text[key.span()].starts_with(['"', '\'']) && list::find(full).is_some();

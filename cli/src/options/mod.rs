@@ -25,7 +25,7 @@ mod tests;
 mod value;
 
 pub(crate) use assignment::{Assignment, Given, Origin};
-pub(crate) use definition::{Default, Kind, OptionDef};
+pub(crate) use definition::{Default, Kind, OptionDef, variable};
 pub(crate) use file::Source;
 pub(crate) use list::{all, find};
 pub(crate) use load::Inputs;

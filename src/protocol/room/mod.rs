@@ -1,31 +1,78 @@
-//! `/room/{name}`: every message goes to everybody in the room, its sender included. It
-//! never looks into one.
+//! `/room/{name}`, and the paths that are routed to rooms: every message goes to everybody in the
+//! room, its sender included unless the rules say otherwise. It never looks into one, and never
+//! says anything itself: who wants to know of a room speaks [`super::events`].
+
+mod setup;
+
+pub use setup::Setup;
+pub(super) use setup::named;
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
+use super::events;
 use crate::http::{Request, Subprotocols};
-use crate::limits::ROOM_NAME_BYTES_MAX;
 use crate::protocol::{Context, Flow, Opening, Protocol, Route};
-use crate::wire::Kind;
+use crate::wire::{CloseCode, Kind};
 
 /// See the module.
 #[derive(Clone, Copy, Debug)]
 pub struct Room;
 
+/// What somebody may do in a room: decided when it joins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Member {
+    /// It publishes to all, itself included.
+    Speaks,
+    /// It publishes to all others.
+    SpeaksToOthers,
+    /// It publishes nothing.
+    Listens,
+}
+
+/// Where rooms are found.
+pub(super) const PATH: &str = "/room/NAME";
+
 impl Protocol for Room {
-    type Conn = ();
-    type Setup = ();
+    type Conn = Member;
+    type Setup = Setup;
 
-    const PATHS: &'static [&'static str] = &["/room/NAME"];
+    const PATHS: &'static [&'static str] = &[PATH];
 
-    fn route<'a>((): &(), request: &Request<'a>) -> Option<Route<'a, ()>> {
-        let topic = Some(name(request)?);
-        Some(Route::WebSocket(Opening { conn: (), subprotocols: Subprotocols::First, topic }))
+    fn paths(setup: &Setup) -> Vec<Cow<'_, str>> {
+        setup.paths()
+    }
+
+    fn route<'a>(setup: &Setup, request: &Request<'a>) -> Option<Route<'a, Member>> {
+        let room = setup.room(request)?;
+        if events::is_offered(request) {
+            return None;
+        }
+        Some(match setup.member(&room) {
+            Ok(conn) => {
+                let (subprotocols, topic) = (Subprotocols::First, Some(room));
+                Route::WebSocket(Opening { conn, subprotocols, topic })
+            }
+            Err(refused) => Route::Response(refused),
+        })
     }
 
     #[inline]
-    fn message((): &(), (): &mut (), cx: &mut Context<'_>, kind: Kind, payload: &[u8]) -> Flow {
-        cx.publish(kind, payload);
+    fn message(
+        _setup: &Setup,
+        conn: &mut Member,
+        cx: &mut Context<'_>,
+        kind: Kind,
+        payload: &[u8],
+    ) -> Flow {
+        match conn {
+            Member::Speaks => cx.publish(kind, payload),
+            Member::SpeaksToOthers => cx.publish_to_others(kind, payload),
+            Member::Listens => {
+                return Flow::Close(CloseCode::POLICY, "clients do not publish in this room");
+            }
+        }
         Flow::Next
     }
 }
@@ -33,5 +80,5 @@ impl Protocol for Room {
 /// The room that a request names: one path segment, percent-decoded.
 #[must_use]
 pub fn name<'a>(request: &Request<'a>) -> Option<Cow<'a, str>> {
-    request.segment_behind("/room/", ROOM_NAME_BYTES_MAX)
+    named(request, "/room/")
 }

@@ -6,11 +6,12 @@ use crate::driver::Wake;
 use crate::id::ConnId;
 use crate::limits::VISIT_COST;
 use crate::protocol::Protocols;
+use crate::stats::Refusal;
 use crate::worker::connection::{Connection, flag};
 use crate::worker::core::Core;
 use crate::worker::egress::pongs;
 use crate::worker::ingress::visit::{Outcome, Visit};
-use crate::worker::ingress::{parked, requests, staged};
+use crate::worker::ingress::{parked, refusals, requests, staged};
 use crate::worker::life::{closing, ending, goodbye, unfinished};
 
 /// Whether to look for more in the same bytes.
@@ -43,16 +44,20 @@ pub(crate) fn accepted<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnI
     let mut connection = Connection::new(conn);
     let has_memory = core.parts.shared.memory_excess().is_none();
     core.parts.counters.refused_memory.add(u64::from(!has_memory));
-    let may_come = core.parts.admission.stopping.is_none() && has_room && has_memory;
-    let is_in = may_come && core.parts.shared.admit();
-    if is_in {
-        connection.set(flag::COUNTED);
-    }
-    core.table.insert(conn, connection);
-    if is_in {
-        core.arm(conn, core.parts.config().handshake_timeout);
+    let refusal = if core.parts.admission.stopping.is_some() {
+        Some(Refusal::Draining)
+    } else if has_room && !has_memory {
+        Some(Refusal::Memory)
+    } else if !has_room || !core.parts.shared.admit() {
+        Some(Refusal::ConnectionLimit)
     } else {
-        requests::refuse(core, conn);
+        connection.set(flag::COUNTED);
+        None
+    };
+    core.table.insert(conn, connection);
+    match refusal {
+        None => core.arm(conn, core.parts.config().handshake_timeout),
+        Some(why) => refusals::refuse(core, conn, why),
     }
 }
 

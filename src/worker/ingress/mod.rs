@@ -3,9 +3,12 @@
 //! waits: `stash`, `held`, `parked`. Nothing here calls the driver, and no message is ever thrown
 //! away: what may not be handled now waits, and its connection is never read meanwhile.
 
+pub(crate) mod access;
 pub(crate) mod held;
+pub(crate) mod held_requests;
 pub(crate) mod ingest;
 pub(crate) mod parked;
+pub(crate) mod refusals;
 pub(crate) mod requests;
 pub(crate) mod staged;
 pub(crate) mod stash;

@@ -3,38 +3,17 @@
 use crate::driver::Wake;
 use crate::http::{self, Context, Handshake, Method, Request, Response, Status};
 use crate::id::ConnId;
-use crate::limits::{REFUSALS_MAX, REQUEST_COST, RETRY_AFTER_SECONDS};
+use crate::limits::REQUEST_COST;
 use crate::protocol::{Flow, Opening, Protocols, Route};
+use crate::stats::Refusal;
 use crate::websocket::Session;
 use crate::worker::connection::{Link, flag};
 use crate::worker::core::{Core, Parts};
 use crate::worker::egress::membership;
 use crate::worker::ingress::ingest::Then;
-use crate::worker::ingress::staged;
 use crate::worker::ingress::visit::Visit;
+use crate::worker::ingress::{held_requests, refusals, staged};
 use crate::worker::life::ending;
-
-/// One request too many or too late: 503, unless many are being told already.
-pub(crate) fn refuse<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
-    core.parts.admission.refusals += 1;
-    if core.parts.admission.refusals > REFUSALS_MAX {
-        core.parts.counters.dropped.add(1);
-        return ending::close_soon(core, conn);
-    }
-    core.parts.counters.refused.add(1);
-    respond(core, conn, unavailable(core), false);
-}
-
-/// Why nobody is let in, and when to try again.
-pub(crate) fn unavailable<W: Wake, L: Protocols>(core: &Core<W, L>) -> Response {
-    let text = match core.parts.admission.stopping {
-        Some(_) => "the server is stopping\n",
-        None => "no room for more connections now\n",
-    };
-    Response::text(Status::ServiceUnavailable, text)
-        .field("Retry-After", &RETRY_AFTER_SECONDS.to_string())
-        .closing()
-}
 
 pub(crate) fn http_step<W: Wake, L: Protocols>(
     core: &mut Core<W, L>,
@@ -43,11 +22,14 @@ pub(crate) fn http_step<W: Wake, L: Protocols>(
 ) -> Then {
     let Some(connection) = core.table.get_mut(conn) else { return Then::Stop };
     let Link::Http(http) = &mut connection.link else { return Then::Stop };
+    if http.awaits_body() {
+        return held_requests::body_step(core, conn, input);
+    }
     let arrived = match http.receive(input) {
         Ok(arrived) => arrived,
         Err(error) => {
             core.parts.budget.pay(REQUEST_COST);
-            respond(core, conn, http::refusal(error), false);
+            refuse_bytes(core, conn, http::refusal(error));
             return Then::Next;
         }
     };
@@ -62,45 +44,77 @@ pub(crate) fn http_step<W: Wake, L: Protocols>(
     core.parts.budget.pay(REQUEST_COST);
     match http::request(head) {
         Ok(request) => answer(core, conn, &request),
-        Err(response) => respond(core, conn, response, false),
+        Err(response) => refuse_bytes(core, conn, response),
     }
     Then::Next
 }
 
+/// What came is no request.
+fn refuse_bytes<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, response: Response) {
+    refusals::note(&core.parts, &response, None);
+    respond(core, conn, response, false);
+}
+
+/// What a request comes to.
+enum Answered<'a, S> {
+    Upgrade(Handshake<'a>, Opening<'a, S>),
+    Held(usize),
+    Response(Response),
+}
+
 fn answer<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, request: &Request<'_>) {
-    match upgrade(core, request) {
-        Ok((handshake, opening)) => open(core, conn, request, &handshake, opening),
-        Err(mut response) => {
-            response.closes |= request.is_last;
+    let every = core.parts.config().access_log;
+    match route(core, request).unwrap_or_else(Answered::Response) {
+        Answered::Upgrade(handshake, opening) => {
+            core.parts.admission.access.note(every, request, Status::SwitchingProtocols as u16);
+            open(core, conn, request, &handshake, opening);
+        }
+        Answered::Held(bytes_max) => held_requests::hold(core, conn, request, bytes_max),
+        Answered::Response(mut response) => {
+            core.parts.admission.access.note(every, request, response.status as u16);
+            refusals::note(&core.parts, &response, Some(request));
+            // A body that is not read would be taken for the next request.
+            response.closes |= request.is_last || request.body_bytes > 0;
             respond(core, conn, response, request.is_head());
         }
     }
 }
 
-fn upgrade<'a, W: Wake, L: Protocols>(
+fn route<'a, W: Wake, L: Protocols>(
     core: &Core<W, L>,
     request: &Request<'a>,
-) -> Result<(Handshake<'a>, Opening<'a, L::Spoken>), Response> {
+) -> Result<Answered<'a, L::Spoken>, Response> {
     if core.parts.admission.stopping.is_some() {
-        return Err(unavailable(core));
+        return Err(refusals::unavailable(Refusal::Draining));
     }
     let config = core.parts.config();
     // Only HTTP/1.0 may leave Host out; no browser speaks it, so nothing is rebound.
     let names_host = request.head.is_1_1 || !request.host.is_empty();
     if names_host && !config.allowed_hosts.allows(request.host) {
-        return Err(http::misdirected());
+        return Err(http::misdirected(request.host));
     }
-    if request.method == Method::Options {
-        return Err(http::options());
-    }
-    let opening = match L::route(&core.parts.settings.setups, request) {
-        Some(Route::WebSocket(opening)) => opening,
-        Some(Route::Response(response)) => return Err(response),
-        None => return Err(nothing_here::<L>()),
+    let route = match request.method {
+        Method::Options => return Err(http::options()),
+        _ => L::route(&core.parts.settings.setups, request),
     };
-    let (origins, subprotocols) = (&config.allowed_origins, opening.subprotocols);
-    let handshake = http::upgrade(request, origins, config.compression, subprotocols)?;
-    Ok((handshake, opening))
+    if let Some(Route::Held(bytes_max)) = route {
+        return Ok(Answered::Held(bytes_max));
+    }
+    if let Some(response) = request.refuse_body() {
+        return Err(response.refusing(Refusal::BadRequest));
+    }
+    match route {
+        Some(Route::WebSocket(opening)) => {
+            let handshake = http::upgrade(request, config, opening.subprotocols)?;
+            Ok(Answered::Upgrade(handshake, opening))
+        }
+        Some(Route::Response(response)) => Err(response),
+        Some(Route::Topic(topic, tell)) => {
+            Err(tell(&topic, core.parts.shared.interest.info(&topic)))
+        }
+        Some(Route::Held(_)) => unreachable!("it was looked at before"),
+        None => Err(refusals::nothing_here::<L>(&core.parts.settings.setups)),
+    }
 }
 
 pub(crate) fn respond<W: Wake, L: Protocols>(
@@ -151,15 +165,4 @@ fn open<W: Wake, L: Protocols>(
     }
     let flow = Visit::of(core, conn).map_or(Flow::Next, |mut visit| visit.open(request));
     staged::carry_out_call(core, conn, flow);
-}
-
-/// Names what is there.
-fn nothing_here<L: Protocols>() -> Response {
-    let paths: Vec<&str> = L::PATHS.iter().copied().flatten().copied().collect();
-    let text = match paths.split_last() {
-        Some((last, [])) => format!("nothing here: try {last}\n"),
-        Some((last, others)) => format!("nothing here: try {} or {last}\n", others.join(", ")),
-        None => "nothing here\n".to_owned(),
-    };
-    Response::text(Status::NotFound, text)
 }

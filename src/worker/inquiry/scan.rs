@@ -217,11 +217,7 @@ fn close_if_meant<D: Driver, L: Protocols>(
 /// As much of a reason as a close frame takes, whole characters.
 fn fitting(reason: &str) -> &str {
     const REASON_BYTES_MAX: usize = 123;
-    let mut end = reason.len().min(REASON_BYTES_MAX);
-    while !reason.is_char_boundary(end) {
-        end -= 1;
-    }
-    &reason[..end]
+    &reason[..reason.floor_char_boundary(REASON_BYTES_MAX)]
 }
 
 impl Scan {

@@ -8,6 +8,7 @@ use crate::driver::Driver;
 use crate::driver::sim::{Net, SimWaker};
 use crate::hub::RoomId;
 use crate::id::ConnId;
+use crate::protocol::room::Member;
 use crate::protocol::{Builtin, Spoken};
 use crate::websocket::Session;
 use crate::wire::{Form, Kind};
@@ -43,7 +44,7 @@ fn add(core: &mut One, index: u32, rooms: &[&str]) {
     let conn = conn(index);
     let mut connection = Connection::new(conn);
     connection.link = Link::WebSocket(Session::new(None));
-    connection.spoken = Some(Spoken::Room(()));
+    connection.spoken = Some(Spoken::Room(Member::Speaks));
     connection.set(flag::COUNTED);
     for room in rooms {
         core.parts.hub.join(room, index, 0, &mut connection.edges);
@@ -84,7 +85,7 @@ fn a_connection_goes_on_at_another_worker_under_another_name() {
     one.parts.life.note_taken(conn(0), connection, 5);
     let due = one.parts.life.timers.tick_after(now, Duration::from_secs(9));
     one.parts.life.arm_at(conn(0), connection, due);
-    one.parts.life.wakes.set(conn(0), Duration::from_secs(4), now);
+    one.parts.life.wakes.set(conn(0), Duration::from_secs(4), 7, now);
     let image = persist::write_out(&mut one, conn(0), now).expect("it asks nothing");
     assert!(!persist::is_known(&mut one, conn(0)));
     assert_eq!(one.parts.hub.rooms(), 3, "they are held");
@@ -98,12 +99,13 @@ fn a_connection_goes_on_at_another_worker_under_another_name() {
     assert_eq!(queued(&mut two, 5), b"\x89\0");
     let connection = two.table.get_mut(conn(5)).expect("it is there");
     assert!(connection.has(flag::SENDING) && connection.ping() == Ping::Queued);
-    assert!(matches!(connection.spoken, Some(Spoken::Room(()))));
+    assert!(matches!(connection.spoken, Some(Spoken::Room(Member::Speaks))));
     assert_eq!(two.parts.life.taken(conn(5), connection), Some(5));
     let left = two.parts.life.timers.distance(connection.deadline, later);
     assert!((9_000_000_000..9_050_000_000).contains(&left), "{left}");
     let wake = two.parts.life.wakes.until_next(later).expect("it has a moment");
     assert!((4_000..4_050).contains(&wake.as_millis()), "{wake:?}");
+    assert_eq!(two.parts.life.wakes.next(later + wake), Some((conn(5), 7)), "with its word");
 }
 
 /// Of the same worker: the image of one who has published, and whose pong waits for that.

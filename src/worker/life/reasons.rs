@@ -5,6 +5,7 @@ use crate::id::ConnId;
 use crate::protocol::Protocols;
 use crate::stats::Ending;
 use crate::worker::core::Core;
+use crate::worker::notices;
 
 /// The code of an end without a close frame (RFC 6455, 7.4.1).
 pub(crate) const NO_CLOSE_FRAME: u16 = 1006;
@@ -34,4 +35,5 @@ fn count<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, reason: End
     core.parts.counters.endings.of(reason).add(1);
     core.parts.counters.close_codes.note(code);
     tracing::debug!(?conn, reason = reason.name(), code, "a connection ends");
+    notices::ended(&core.parts, conn, reason);
 }

@@ -10,12 +10,12 @@ use crate::limits::{
     TIMER_COST,
 };
 use crate::protocol::Protocols;
-use crate::stats::Ending;
+use crate::stats::{Ending, Refusal};
 use crate::wire::CloseCode;
 use crate::worker::clock;
 use crate::worker::connection::{Link, flag};
 use crate::worker::core::Core;
-use crate::worker::ingress::requests;
+use crate::worker::ingress::{refusals, requests};
 use crate::worker::life::{Question, closing};
 
 /// In the order in which they will be looked at, which is that in which they began but for those
@@ -120,7 +120,9 @@ pub(crate) fn judge_growing<W: Wake, L: Protocols>(
     let Some(connection) = core.table.get_mut(conn) else { return };
     if let Link::Http(_) = &connection.link {
         core.parts.counters.closed_memory.add(1);
-        return requests::respond(core, conn, requests::unavailable(core), false);
+        let response = refusals::unavailable(Refusal::Memory);
+        refusals::note(&core.parts, &response, None);
+        return requests::respond(core, conn, response, false);
     }
     end_unfinished(core, conn);
 }

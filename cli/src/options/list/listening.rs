@@ -12,8 +12,8 @@ pub(super) static OPTIONS: &[OptionDef] = &[
         default: Default::Value("127.0.0.1:8080"),
         help: "Address to listen on: IP:PORT, :PORT (all addresses) or unix:/PATH; repeatable",
         doc: "`:8080` and `8080` are all addresses, `[::]:8080` takes IPv4 too, and port 0 lets \
-              the kernel choose. Names of hosts are not looked up. Each of 64 addresses at most has \
-              a listener on every worker.",
+              the kernel choose. Names of hosts are not looked up. Each of 64 addresses at most \
+              has a listener on every worker.",
         set: set!(config.listen, parse::addresses),
         reload: at_start!(config.listen),
     },
@@ -47,7 +47,8 @@ pub(super) static OPTIONS: &[OptionDef] = &[
         default: Default::Value(""),
         help: "Browser origins allowed beside the same host: \
                https://a.example,https://*.b.example or *",
-        doc: "Pages of others get 403. `http://localhost:*` is every port, `https://*.a.example` \
+        doc: "Pages of others get 403. Pages of the loopback are friends of a server that listens \
+              there only. `http://localhost:*` is every port, `https://*.a.example` \
               every subdomain; `file://`, `null` and `chrome-extension://*` can be named, and `*` \
               is everybody.",
         set: set!(config.allowed_origins, str::parse),

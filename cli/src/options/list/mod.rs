@@ -79,7 +79,7 @@ pub(crate) fn in_order_of_file() -> Vec<&'static OptionDef> {
 mod tests {
     use std::collections::HashSet;
 
-    use super::super::definition::{Default, Group};
+    use super::super::definition::{Default, Group, Kind};
     use super::super::settings::Settings;
     use super::*;
 
@@ -116,6 +116,8 @@ mod tests {
                     (option.set)(&mut settings, text).expect(option.key);
                     assert_eq!(format!("{settings:?}"), default, "{}", option.key);
                 }
+                // Nobody is to keep a key that stands in an example.
+                Default::Words { .. } if option.kind == Kind::Secret => {}
                 Default::Words { example, .. } => option.check(example).expect(option.key),
             }
         }

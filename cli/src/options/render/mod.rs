@@ -13,9 +13,10 @@ use super::definition::{Default, OptionDef, Reload};
 use super::value::written;
 
 /// How values are written, for everybody who reads of them.
-pub(crate) const UNITS: &str = "SIZE: 64KB is 64,000 bytes, 64KiB and 64K are 65,536; 1.5MiB. DUR: 500ms, 25s, 1m30s. \
-     N of connections: 40000, 100k, 1m. A flag wins over its variable, and that over the file of \
-     --config; an empty variable is not set.";
+pub(crate) const UNITS: &str = "SIZE: 64KB is 64,000 bytes, 64KiB and 64K are 65,536; 1.5MiB. \
+                                DUR: 500ms, 25s, 1m30s. N of connections: 40000, 100k, 1m. A flag \
+                                wins over its variable, and that over the file of --config; an \
+                                empty variable is not set.";
 
 /// The value that a file to begin with shows: the default, or an example.
 fn example(option: &OptionDef) -> String {

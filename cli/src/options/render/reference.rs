@@ -88,8 +88,8 @@ fn rules() -> String {
     let meanings = fields.map(|field| format!("| `{}` | true | {} |\n", field.key, field.help));
     format!(
         "\n```toml\n[[rooms]]\nmatch = \"news-*\"\n{}```\n\n| key | default | meaning |\n\
-         |---|---|---|\n| `match` | none | Which rooms: a name, in which `*` stands for any bytes and \
-         `?` for one character |\n{}",
+         |---|---|---|\n| `match` | none | Which rooms: a name, in which `*` stands for any bytes \
+         and `?` for one character |\n{}",
         lines.collect::<String>(),
         meanings.collect::<String>()
     )

@@ -1,0 +1,127 @@
+//! Who is refused, why, and what the log says of it.
+
+use crate::driver::Wake;
+use crate::http::{Request, Response, Status};
+use crate::id::ConnId;
+use crate::limits::{REFUSALS_MAX, RETRY_AFTER_SECONDS};
+use crate::protocol::Protocols;
+use crate::stats::Refusal;
+use crate::worker::core::{Core, Parts};
+use crate::worker::ingress::requests;
+use crate::worker::life::ending;
+use crate::worker::notices::{Notice, Untold};
+
+/// One connection too many or too late: 503, unless many are being told already.
+pub(crate) fn refuse<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, why: Refusal) {
+    core.parts.admission.refusals += 1;
+    let response = unavailable(why);
+    note(&core.parts, &response, None);
+    if core.parts.admission.refusals > REFUSALS_MAX {
+        core.parts.counters.dropped.add(1);
+        return ending::close_soon(core, conn);
+    }
+    core.parts.counters.refused.add(1);
+    requests::respond(core, conn, response, false);
+}
+
+/// Why nobody is let in, and when to try again.
+pub(crate) fn unavailable(why: Refusal) -> Response {
+    let text = match why {
+        Refusal::Draining => "the server is stopping\n",
+        _ => "no room for more connections now\n",
+    };
+    Response::text(Status::ServiceUnavailable, text)
+        .field("Retry-After", &RETRY_AFTER_SECONDS.to_string())
+        .refusing(why)
+        .closing()
+}
+
+/// Names what is there.
+pub(crate) fn nothing_here<L: Protocols>(setups: &L::Setups) -> Response {
+    let paths = L::paths(setups);
+    let text = match paths.split_last() {
+        Some((last, [])) => format!("nothing here: try {last}\n"),
+        Some((last, others)) => format!("nothing here: try {} or {last}\n", others.join(", ")),
+        None => "nothing here\n".to_owned(),
+    };
+    Response::text(Status::NotFound, text).refusing(Refusal::NotFound)
+}
+
+/// Counts a response that refuses something, and tells the operator of it now and then.
+pub(crate) fn note<W: Wake, L: Protocols>(
+    parts: &Parts<W, L>,
+    response: &Response,
+    request: Option<&Request<'_>>,
+) {
+    let Some(why) = response.refusal else { return };
+    parts.counters.refusals.of(why).add(1);
+    // Who looks for a page that is not there is no news: browsers ask for icons, scanners for all.
+    let is_news = why != Refusal::NotFound || request.is_some_and(Request::asks_for_websocket);
+    if is_news {
+        let now = parts.clock.now;
+        parts.shared.notices.tell(Notice::Refused(why), now, |untold| {
+            write(why, response, request, untold);
+        });
+    }
+}
+
+fn write(why: Refusal, response: &Response, request: Option<&Request<'_>>, untold: Untold) {
+    let status = response.status as u16;
+    let words = response.words().trim_end().replace('\n', "; ");
+    let remedy = remedy(why);
+    let of = request.map(of_request).unwrap_or_default();
+    match why {
+        Refusal::Draining | Refusal::Handshake | Refusal::BadRequest => {
+            tracing::info!("refused with {status}{of}: {words}{remedy}{untold}");
+        }
+        _ => tracing::warn!("refused with {status}{of}: {words}{remedy}{untold}"),
+    }
+}
+
+/// What the operator can do, where those who are refused are not told.
+fn remedy(why: Refusal) -> &'static str {
+    match why {
+        Refusal::ConnectionLimit => {
+            "; --max-connections and the limit of descriptors say how many there may be, and \
+             `throng doctor` which of them binds"
+        }
+        Refusal::Memory => {
+            "; the process is over its budget of memory: raise --memory, or have fewer connections"
+        }
+        Refusal::BadRequest => {
+            "; such bytes also come of https:// and wss:// towards a port without TLS"
+        }
+        Refusal::Draining
+        | Refusal::Origin
+        | Refusal::Host
+        | Refusal::NotFound
+        | Refusal::RoomDisabled
+        | Refusal::Handshake => "",
+    }
+}
+
+/// Bytes of a path that are logged.
+const PATH_BYTES_MAX: usize = 200;
+
+/// What was asked for; a query may hold what is secret.
+fn of_request(request: &Request<'_>) -> String {
+    format!(" {} {:?}", request.head.method, cut(request.path, PATH_BYTES_MAX))
+}
+
+/// The first bytes of a text, in whole characters.
+pub(crate) fn cut(text: &str, max: usize) -> &str {
+    let end = (0..=text.len().min(max)).rev().find(|at| text.is_char_boundary(*at));
+    &text[..end.unwrap_or(0)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        assert_eq!(cut("abc", 5), "abc");
+        assert_eq!(cut("abc", 2), "ab");
+        assert_eq!(cut("aé", 2), "a");
+    }
+}
