@@ -1,6 +1,6 @@
-//! What Prometheus and Grafana read in packaging/: alerts that fire when they should, and a dashboard
-//! and alerts whose every query has data when a real Prometheus scrapes a real server with the
-//! configuration of compose.yaml.
+//! What Prometheus and Grafana read in packaging/: alerts that fire when they should, and a
+//! dashboard and alerts whose every query has data when a real Prometheus scrapes a real server
+//! with the configuration of compose.yaml.
 
 use std::fs;
 use std::path::Path;
@@ -108,9 +108,9 @@ fn expressions() -> Vec<String> {
     });
     let all = of_grafana.chain(alerts().into_iter().map(|(_, expression)| expression));
     let with_data = |expression: String| {
-        [(" == ", " == bool "), (" > ", " > bool "), (" < ", " < bool "), ("offset 10m", "offset 1s")]
-            .iter()
-            .fold(expression, |expression, (from, to)| expression.replace(from, to))
+        let comparisons = [(" == ", " == bool "), (" > ", " > bool "), (" < ", " < bool ")];
+        let changes = comparisons.iter().chain(&[("offset 10m", "offset 1s")]);
+        changes.fold(expression, |expression, (from, to)| expression.replace(from, to))
     };
     all.map(with_data).collect()
 }
