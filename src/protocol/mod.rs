@@ -91,8 +91,8 @@ pub enum Route<'a, C> {
     /// An answer; the connection may ask again.
     Response(Response),
     /// The request is held, with a body of so many bytes at most, until one of those outside has
-    /// answered it ([`crate::server::Questions`]): a [`crate::http::Held`] is asked, and the answer is a
-    /// [`Response`].
+    /// answered it ([`crate::server::Questions`]): a [`crate::http::Held`] is asked, and the answer
+    /// is a [`Response`].
     Held(usize),
     /// An upgrade to WebSocket, if the request asks for one.
     WebSocket(Opening<'a, C>),

@@ -214,7 +214,7 @@ fn what_we_close_for_a_limit_is_logged(backend: Backend) {
     let mut client = Client::open(server.address(), "/echo");
     client.write(&text(&"x".repeat(2000)));
     assert_eq!(client.close_code(), 1009);
-    let line = "a connection is closed (message_too_big): its message is larger than \
+    let line = "is closed (message_too_big): its message is larger than \
                 --max-message-size";
     assert!(server.wait_for_log(line, PATIENCE), "{}", server.log());
 }

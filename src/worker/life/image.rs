@@ -84,7 +84,8 @@ pub enum PingImage {
 pub enum NotNow {
     /// There is none, or the driver was told to close it.
     Gone,
-    /// It is in the middle of a request with a body, or waits for the answer to a question, for [`crate::limits::QUESTION_TIMEOUT`] at most.
+    /// It is in the middle of a request with a body, or waits for the answer to a question, for
+    /// [`crate::limits::QUESTION_TIMEOUT`] at most.
     Asking,
 }
 
