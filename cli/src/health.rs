@@ -1,7 +1,7 @@
 //! `throng health`: asks a server over HTTP whether it is well, for containers without a shell.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -106,13 +106,8 @@ fn exchange(stream: &mut TcpStream, url: &Url) -> io::Result<String> {
     let Url { authority, path } = url;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n")?;
     let mut line = Vec::new();
-    for byte in stream.take(STATUS_LINE_MAX).bytes() {
-        match byte? {
-            b'\r' | b'\n' => break,
-            byte => line.push(byte),
-        }
-    }
-    Ok(String::from_utf8_lossy(&line).into_owned())
+    BufReader::new(stream.take(STATUS_LINE_MAX)).read_until(b'\n', &mut line)?;
+    Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
 }
 
 fn status(line: &str) -> Option<u16> {

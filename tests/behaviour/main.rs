@@ -59,6 +59,7 @@ mod pages;
 mod peer;
 mod pinning;
 mod pipelining;
+mod prometheus;
 mod protocols;
 mod proxies;
 mod proxy;
