@@ -8,7 +8,7 @@
 #
 # For root on Debian, with debootstrap and cargo-deb. It works in a mount namespace of its own, so
 # that nothing stays mounted, and in a folder of /var/tmp that it removes; it fetches packages of
-# Debian. Takes some five minutes. Exit status: 0 if all was good.
+# Debian. Most of its time is a release build. Exit status: 0 if all was good.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
