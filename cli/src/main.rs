@@ -6,7 +6,9 @@ mod allocator;
 mod command_line;
 mod config_command;
 mod environment;
+mod health;
 mod log;
+mod manual;
 mod nearest;
 #[cfg(feature = "operator")]
 mod operator;
@@ -46,6 +48,11 @@ fn main() -> ExitCode {
         Task::Print(inputs) => config_command::print_effective(&inputs),
         Task::Default => config_command::show(&options::template()),
         Task::Reference => config_command::show(&options::reference()),
+        Task::Health(url) => health::check(&url),
+        Task::Manual(folder) => {
+            manual::pages(command_line::whole(), folder.as_deref()).unwrap_or_else(|e| fail(&e))
+        }
+        Task::Completions(shell) => manual::completions(command_line::whole(), shell),
     }
 }
 

@@ -111,10 +111,12 @@ fn pages_of_a_development_server_may_connect(backend: Backend) {
 /// nginx's usual block passes no `Host` on, so that its own name for the server is asked for.
 fn a_page_behind_a_proxy_learns_what_lets_it_in(backend: Backend) {
     let server = server(backend, &["--allowed-origins", "https://other.example"]);
-    let Some(proxy) = Proxy::before(server.address(), Kind::Nginx) else { return };
+    let usual = Proxy::before(server.address(), Kind::NginxWithoutHost);
+    let good = Proxy::before(server.address(), Kind::NginxSubPath);
+    let (Some(usual), Some(good)) = (usual, good) else { return };
     let origin = "https://chat.example";
     let line = format!("Origin: {origin}");
-    let refused = upgrade(proxy.address(), "/usual/room/a", "chat.example", &[&line]);
+    let refused = upgrade(usual.address(), "/room/a", "chat.example", &[&line]);
     assert_eq!(refused.status, 403);
     for remedy in [&format!("--allowed-origins {origin}")[..], "proxy_set_header Host $http_host;"]
     {
@@ -122,9 +124,9 @@ fn a_page_behind_a_proxy_learns_what_lets_it_in(backend: Backend) {
         assert!(server.wait_for_log(remedy, PATIENCE), "{}", server.log());
     }
     let lines = ["Origin: https://other.example"];
-    let allowed = upgrade(proxy.address(), "/usual/room/a", "chat.example", &lines);
+    let allowed = upgrade(usual.address(), "/room/a", "chat.example", &lines);
     assert_eq!(allowed.status, 101, "so the option does what it is said to");
-    let passed = upgrade(proxy.address(), "/sub/path/room/a", "chat.example", &[&line]);
+    let passed = upgrade(good.address(), "/chat/room/a", "chat.example", &[&line]);
     assert_eq!(passed.status, 101, "and so does the field");
 }
 

@@ -158,9 +158,10 @@ pub(crate) static CHECKS: &[Check] = &[
         ],
     },
     Check {
-        what: "addresses and sockets belong to config, server and driver",
+        what: "addresses and sockets belong to config, server and driver, and to the program's \
+               client that asks after a server's health",
         run: |source| {
-            let rooms = ["src/config/", "src/server/", "src/driver/"];
+            let rooms = ["src/config/", "src/server/", "src/driver/", "cli/src/health.rs"];
             outside(source, &rooms, &["std::net", "socket2"])
         },
         bad: &[("src/worker/a.rs", "use std::net::TcpStream;")],
@@ -244,7 +245,9 @@ const FILE_READERS: [&str; 5] = [
 const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("io_uring", &["src/driver/uring/"]),
     ("mio", &["src/driver/epoll/"]),
-    ("clap", &["cli/src/command_line/"]),
+    ("clap", &["cli/src/command_line/", "cli/src/manual.rs"]),
+    ("clap_complete", &["cli/src/command_line/", "cli/src/manual.rs"]),
+    ("clap_mangen", &["cli/src/manual.rs"]),
     ("toml", &["cli/src/options/"]),
     ("flate2", &["src/wire/deflate.rs"]),
     ("httparse", &["src/wire/head.rs"]),

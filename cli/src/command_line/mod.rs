@@ -3,16 +3,20 @@
 
 mod arguments;
 mod given;
+mod tools;
 
 use std::env;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{ArgMatches, Command, Error};
+use clap_complete::Shell;
 use throng::config::Backend;
 use throng::doctor::Wish;
 
 use crate::environment::{self, Variable};
+use crate::health::Url;
 use crate::options::{self, Inputs, UNITS};
 
 /// What the program is to do.
@@ -35,6 +39,12 @@ pub(crate) enum Task {
     Default,
     /// Print the reference.
     Reference,
+    /// Ask a server whether it is well.
+    Health(Url),
+    /// Print a page of the manual, or write all of them into a folder.
+    Manual(Option<PathBuf>),
+    /// Print completions for a shell.
+    Completions(Shell),
 }
 
 impl Task {
@@ -65,9 +75,15 @@ impl Task {
                 Some(("default", _)) => Ok(Self::Default),
                 _ => Ok(Self::Reference),
             },
-            _ => given::inputs(matches).map(Self::Serve),
+            Some((name, matches)) => Ok(tools::task(name, matches)),
+            None => given::inputs(matches).map(Self::Serve),
         }
     }
+}
+
+/// The command line with all that the short help leaves out, for pages and completions.
+pub(crate) fn whole() -> Command {
+    with_all_shown(command()).mut_subcommand("health", |health| health.hide(false))
 }
 
 /// A line for each variable of the environment that looks like an option and is none.
@@ -96,6 +112,7 @@ fn command() -> Command {
         .subcommand(serve())
         .subcommand(with_base(Command::new("doctor")).about(DOCTOR).args(arguments::of_doctor()))
         .subcommand(config())
+        .subcommands(tools::commands())
 }
 
 /// What stands below the options, once for all of them.
