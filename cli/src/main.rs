@@ -120,15 +120,23 @@ fn serve(
     // Before the server, whose start it shows, and behind its end.
     #[cfg(feature = "operator")]
     let operator = operator::open(&settings, has_place)?;
+    #[cfg(feature = "operator")]
+    let is_public = settings.config.api_public;
     let server = Server::start(settings.config.clone())?;
     for address in server.addresses() {
         tracing::info!("listening on {address}");
     }
     #[cfg(feature = "operator")]
     let operator = operator.map(|operator| {
-        tracing::info!("operator port on http://{}", operator.address());
+        if let Some(address) = operator.address() {
+            tracing::info!("operator port on http://{address}");
+        }
         Arc::new(operator.serve(server.monitor()))
     });
+    #[cfg(feature = "operator")]
+    if let Some(operator) = operator.as_ref().filter(|_| is_public) {
+        operator.answer_clients(server.questions())?;
+    }
     tracing::info!("{}", server.size());
     let log = log.clone();
     let reload = Reload::new(inputs, settings, server.reloader(), level);

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use throng::config::ListenAddr;
-use throng::server::Monitor;
+use throng::server::{Monitor, Questions};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::error::Error;
+use crate::held;
 use crate::options::Options;
 use crate::serve;
 use crate::state::State;
@@ -22,7 +24,8 @@ pub struct Bound(Running);
 #[derive(Debug)]
 pub struct Running {
     state: Arc<State>,
-    address: SocketAddr,
+    address: Option<SocketAddr>,
+    runtime: Handle,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -34,14 +37,30 @@ pub struct Running {
 /// What the operator has to mend.
 pub fn bind(options: Options) -> Result<Bound, Error> {
     check(&options)?;
-    let (listener, address) =
-        listen(&options.listen).map_err(|error| Error::Listen(options.listen.clone(), error))?;
+    let bound = listen(&options.listen);
+    let bound = bound.map_err(|error| Error::Listen(options.listen.clone(), error))?;
+    start(options, Some(bound))
+}
+
+/// Starts the thread that answers, without a port of its own: for who answers requests that come to
+/// the listeners of clients ([`Running::answer_clients`]).
+///
+/// # Errors
+///
+/// As for [`bind`].
+pub fn without_port(options: Options) -> Result<Bound, Error> {
+    check(&options)?;
+    start(options, None)
+}
+
+fn start(options: Options, bound: Option<(TcpListener, SocketAddr)>) -> Result<Bound, Error> {
+    let (listener, address) = bound.unzip();
     let state = Arc::new(State::new(options));
     let (stop, stopped) = oneshot::channel();
     // Here, where a failure can still be told.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Error::Thread)?;
-    let theirs = Arc::clone(&state);
+    let (theirs, handle) = (Arc::clone(&state), runtime.handle().clone());
     let thread = thread::Builder::new().name("operator".into()).spawn(move || {
         runtime.block_on(async {
             tokio::select! {
@@ -53,7 +72,7 @@ pub fn bind(options: Options) -> Result<Bound, Error> {
         runtime.shutdown_background();
     });
     let thread = Some(thread.map_err(Error::Thread)?);
-    Ok(Bound(Running { state, address, stop: Some(stop), thread }))
+    Ok(Bound(Running { state, address, runtime: handle, stop: Some(stop), thread }))
 }
 
 fn check(options: &Options) -> Result<(), Error> {
@@ -98,14 +117,24 @@ impl Bound {
         running
     }
 
-    /// Where it listens; port 0 has become a real one.
+    /// Where it listens, if it does; port 0 has become a real one.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> Option<SocketAddr> {
         self.0.address
     }
 }
 
 impl Running {
+    /// Answers what the server's workers hold for it ([`throng::config::Config::api_public`]), as
+    /// if it had come to this port, until the server has ended.
+    ///
+    /// # Errors
+    ///
+    /// If there can be no more threads.
+    pub fn answer_clients(&self, questions: Questions) -> io::Result<()> {
+        held::answer_all(self.runtime.clone(), Arc::clone(&self.state), questions)
+    }
+
     /// Takes another key, other hosts, and other switches of the metrics. It goes on listening
     /// where it does.
     ///

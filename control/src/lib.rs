@@ -20,6 +20,7 @@ mod ask;
 mod bound;
 mod error;
 mod health;
+mod held;
 mod metrics;
 mod options;
 mod publisher;
@@ -29,7 +30,7 @@ mod sample;
 mod serve;
 mod state;
 
-pub use bound::{Bound, Running, bind};
+pub use bound::{Bound, Running, bind, without_port};
 pub use error::Error;
 pub use metrics::metrics_page;
 pub use options::Options;

@@ -40,14 +40,17 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 /// How long accepting rests where descriptors or memory are short.
 const SHORTAGE_PAUSE: Duration = Duration::from_millis(200);
 
-/// Serves until it is dropped.
-pub(crate) async fn serve(listener: TcpListener, state: Arc<State>) {
+/// Serves until it is dropped; without a listener it only sends on what the server's mail had no
+/// room for.
+pub(crate) async fn serve(listener: Option<TcpListener>, state: Arc<State>) {
+    let forwarding = Arc::clone(&state);
+    tokio::spawn(async move { forwarding.started().await.publisher.forward().await });
+    let Some(listener) = listener else { return std::future::pending().await };
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "the operator's port cannot be served"),
     };
-    let router = router::router(Arc::clone(&state));
-    tokio::spawn(async move { state.started().await.publisher.forward().await });
+    let router = router::router(state);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let refusals = Arc::new(Semaphore::new(REFUSED_MAX));
     loop {

@@ -45,7 +45,7 @@ fn open_without_key(all: &Effective) -> Option<Fault> {
 }
 
 fn public_without_key(all: &Effective) -> Option<Fault> {
-    let is_open = all.settings.api_public && !has_key(all);
+    let is_open = all.settings.config.api_public && !has_key(all);
     is_open.then(|| all.blame("api.public", &format!("clients reach it then: {NEEDS_A_KEY}")))
 }
 

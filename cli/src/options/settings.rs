@@ -16,8 +16,6 @@ pub(crate) struct Settings {
     pub(crate) log: LogSettings,
     /// What is for operators.
     pub(crate) operator: OperatorSettings,
-    /// Whether what is for operators is served on the listeners of clients too.
-    pub(crate) api_public: bool,
 }
 
 /// How the log is written.

@@ -6,6 +6,7 @@ mod bounds;
 mod disconnecting;
 mod lists;
 mod probes;
+mod public;
 mod publishing;
 mod scrapes;
 

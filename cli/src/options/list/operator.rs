@@ -85,7 +85,7 @@ pub(super) static OPTIONS: &[OptionDef] = &[
         default: Default::Value("false"),
         help: "Whether clients' addresses serve /api, /health and /ready too",
         doc: "For one port instead of two. It needs a key.",
-        set: set!(api_public, parse::switch),
-        reload: at_start!(api_public),
+        set: set!(config.api_public, parse::switch),
+        reload: at_start!(config.api_public),
     },
 ];
