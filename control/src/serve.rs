@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
+use crate::dashboard;
 use crate::respond;
 use crate::router;
 use crate::state::State;
@@ -47,6 +48,7 @@ pub(crate) async fn serve(listener: TcpListener, state: Arc<State>) {
         Err(error) => return tracing::error!(%error, "the operator's port cannot be served"),
     };
     let router = router::router(Arc::clone(&state));
+    tokio::spawn(dashboard::tell(Arc::clone(&state)));
     tokio::spawn(async move { state.started().await.publisher.forward().await });
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let refusals = Arc::new(Semaphore::new(REFUSED_MAX));
