@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Runs the Autobahn test suite and seven WebSocket clients of other makers against the server.
 #
-#   scripts/conformance.sh [--setup] [--full] [--cases PATTERNS] [--backend NAME]... [--binary PATH]
+#   scripts/conformance.sh [--setup] [--clients]
+#   scripts/conformance.sh [--full] [--cases PATTERNS] [--backend NAME]... [--binary PATH]
 #
 #   --setup           only install the suite and the clients, run nothing
+#   --clients         only print where the clients are: a python and the modules of node
 #   --full            all 517 Autobahn cases (about 10 minutes a backend); without it all but the
 #                     compression groups 12 and 13, of which a spread is run
 #   --cases PATTERNS  these Autobahn cases alone, such as '1.1.1,9.*'
@@ -35,6 +37,7 @@ cases=$quick_cases
 binary=
 backends=()
 setup_only=
+clients_only=
 server=
 passed=0
 failed=0
@@ -46,6 +49,7 @@ parse_arguments() {
     while (($# > 0)); do
         case $1 in
         --setup) setup_only=yes ;;
+        --clients) clients_only=yes ;;
         --full) cases='*' ;;
         --cases | --backend | --binary)
             (($# >= 2)) || die "$1 needs a value; --help tells"
@@ -201,6 +205,10 @@ main() {
     parse_arguments "$@"
     prepare_environments
     [[ -z $setup_only ]] || return 0
+    if [[ -n $clients_only ]]; then
+        printf '%s\n' "$client_python" "$client_modules"
+        return 0
+    fi
     prepare_binary
     trap kill_server EXIT
     for backend in "${backends[@]}"; do

@@ -3,6 +3,9 @@
 # Debian packages, rustfmt and clippy, the npm packages of tests/browser, and the environments of
 # scripts/conformance.sh. Does nothing where all is there, so it may be run any number of times.
 #
+#   scripts/install-test-tools.sh          what `scripts/test.sh` needs
+#   scripts/install-test-tools.sh --full   also what `scripts/test.sh full` needs
+#
 # Run it as the user who runs the tests: apt-get alone goes through sudo.
 set -euo pipefail
 
@@ -39,6 +42,7 @@ missing_packages() {
     has_c_compiler || printf '%s\n' gcc libc6-dev
     has chromium || echo chromium
     has curl || echo curl
+    has promtool || echo prometheus
     has_server haproxy || echo haproxy
     has_server nginx || echo nginx-light
     has strace || echo strace
@@ -46,6 +50,10 @@ missing_packages() {
     has valgrind || echo valgrind
     has_python || printf '%s\n' python3 python3-venv
     has_node || echo nodejs
+    if [[ -n $full ]]; then
+        has caddy || echo caddy
+        has_server debootstrap || echo debootstrap
+    fi
 }
 
 apt_install() {
@@ -72,6 +80,7 @@ stop_services() {
     for package in "$@"; do
         case $package in
             nginx-light) "${as_root[@]}" systemctl disable --quiet --now nginx ;;
+            caddy | prometheus) "${as_root[@]}" systemctl disable --quiet --now "$package" ;;
             haproxy) "${as_root[@]}" systemctl disable --quiet --now haproxy ;;
         esac
     done
@@ -116,6 +125,13 @@ install_browser_packages() {
         printf '%s\n' "$wanted" >"$stamp"
     fi
 }
+
+full=
+case ${1-} in
+'') ;;
+--full) full=yes ;;
+*) die "unknown argument $1: there is only --full" ;;
+esac
 
 has cargo || die "no cargo here; install Rust from https://rustup.rs first"
 install_debian_packages

@@ -75,14 +75,22 @@ ci() {
 full() {
     ci --full
     # They measure the server as it is shipped.
+    step 'tools of this tier' scripts/install-test-tools.sh --full
     step 'tests of this tier' env THRONG_TEST_FULL=1 THRONG_BIN="$PWD/target/release/throng" \
-        cargo test --profile quick --no-fail-fast --test load full::
+        cargo test --profile quick --no-fail-fast --test load --test behaviour full::
     step 'batches' env THRONG_TEST_FULL=1 \
         cargo test --profile quick -p throng-control --test batches
     step 'all seeds, written out' env SEEDS=1000 \
         cargo test --profile quick --test simulation nobody_notices
     step 'idle memory' cargo run --release -p testkit --bin idle_memory
+    step 'packages' packages
     step 'soak' soak
+}
+
+# Chroots of Debian; cargo keeps the maker of packages beside what it builds.
+packages() {
+    cargo install --quiet --locked --root target/tools cargo-deb
+    PATH=$PWD/target/tools/bin:$PATH scripts/test-packages.sh
 }
 
 # Half an hour of everything at once; the loader starts the server that is shipped.

@@ -10,6 +10,14 @@ pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Fields of a request head. More is answered with 431.
 pub const HEAD_FIELDS_MAX: usize = 128;
 
+/// Bytes of the body of a request that is held for those outside. A longer one is answered with
+/// 413.
+pub const API_BODY_BYTES_MAX: usize = 1 << 20;
+
+/// Connections of a worker that wait for those outside, with requests or with questions of what
+/// they speak: more requests are answered with 503.
+pub const HELD_REQUESTS_MAX: usize = 256;
+
 /// Bytes of a room's name after percent-decoding. A longer one is answered with 404.
 pub const ROOM_NAME_BYTES_MAX: usize = 255;
 

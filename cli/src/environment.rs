@@ -2,6 +2,8 @@
 
 use std::ffi::{OsStr, OsString};
 
+use crate::nearest::nearest;
+
 /// What the names of our variables begin with.
 const PREFIX: &str = "THRONG_";
 
@@ -11,15 +13,27 @@ const OTHERS: [&str; 2] = ["THRONG_TEST_", "THRONG_TUNE_"];
 /// Edits from one name to another that may be slips.
 const SLIPS_MAX: usize = 3;
 
+/// Where all names stand.
+const ALL: &str = "`throng config reference` lists them all";
+
+/// A variable that is read.
+#[derive(Clone, Debug)]
+pub(crate) struct Variable {
+    /// Its name.
+    pub(crate) name: String,
+    /// The name that it would have by the key of its option, which may be longer.
+    pub(crate) by_key: String,
+}
+
 /// A line for each variable with our prefix that no option reads, with the name that may have been
 /// meant. Those that Kubernetes sets for a service called throng are nobody's mistake.
 pub(crate) fn unknown(
     variables: impl Iterator<Item = (OsString, OsString)>,
-    known: &[String],
+    known: &[Variable],
 ) -> Vec<String> {
     let strangers = variables.filter_map(|(name, value)| {
         let name = name.into_string().ok().filter(|name| name.starts_with(PREFIX))?;
-        let is_known = known.contains(&name)
+        let is_known = known.iter().any(|other| other.name == name)
             || value.is_empty()
             || OTHERS.iter().any(|prefix| name.starts_with(prefix))
             || is_of_kubernetes(&name, &value);
@@ -30,13 +44,14 @@ pub(crate) fn unknown(
     lines
 }
 
-fn complain(name: &str, known: &[String]) -> String {
-    let distances = known.iter().map(|other| (distance(name, other), other));
-    match distances.min() {
-        Some((slips, nearest)) if slips <= SLIPS_MAX => {
+fn complain(name: &str, known: &[Variable]) -> String {
+    let by_key = known.iter().find(|other| other.by_key == name).map(|other| &*other.name);
+    let names = known.iter().map(|other| &*other.name);
+    match by_key.or_else(|| nearest(name, names, SLIPS_MAX)) {
+        Some(nearest) => {
             format!("{name} is set, but there is no such variable; is {nearest} meant?")
         }
-        _ => format!("{name} is set, but there is no such variable: `throng --help` has them"),
+        None => format!("{name} is set, but there is no such variable; {ALL}"),
     }
 }
 
@@ -51,26 +66,13 @@ fn is_of_kubernetes(name: &str, value: &OsStr) -> bool {
     is_service || is_port || is_url && name.ends_with("_PORT")
 }
 
-/// Letters to insert, remove or replace (Levenshtein).
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (at, byte) in one.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
-        for (column, of_other) in other.bytes().enumerate() {
-            let replaced = diagonal + usize::from(byte != of_other);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[other.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn lines(variables: &[(&str, &str)]) -> Vec<String> {
-        let known = ["THRONG_WORKERS", "THRONG_LISTEN", "THRONG_PIN"].map(str::to_owned);
+        let known = ["THRONG_WORKERS", "THRONG_LISTEN", "THRONG_PIN"]
+            .map(|name| Variable { name: name.to_owned(), by_key: format!("{name}_KEY") });
         let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
         unknown(variables, &known)
     }
@@ -80,7 +82,9 @@ mod tests {
         let [line] = &lines(&[("THRONG_WORKER", "3")])[..] else { panic!("one line is due") };
         assert!(line.contains("is THRONG_WORKERS meant?"), "{line}");
         let [line] = &lines(&[("THRONG_COLOUR", "red")])[..] else { panic!("one line is due") };
-        assert!(line.contains("--help"), "{line}");
+        assert!(line.contains("throng config reference"), "{line}");
+        let [line] = &lines(&[("THRONG_PIN_KEY", "0")])[..] else { panic!("one line is due") };
+        assert!(line.contains("is THRONG_PIN meant?"), "{line}");
         let of_port = lines(&[("THRONG_PORT", "8080")]);
         assert_eq!(of_port.len(), 1, "a person has set that: {of_port:?}");
     }
@@ -103,13 +107,5 @@ mod tests {
             ("THRONG_API_PORT", "tcp://10.0.0.2:80"),
         ];
         assert_eq!(lines(&quiet), [""; 0]);
-    }
-
-    #[test]
-    fn distances() {
-        for (one, other, edits) in [("", "ab", 2), ("ab", "ab", 0), ("abc", "axc", 1)] {
-            assert_eq!(distance(one, other), edits);
-        }
-        assert_eq!(distance("kitten", "sitting"), 3);
     }
 }

@@ -15,6 +15,9 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::options::LogFormat;
+use crate::subscriber::own_line;
+
 /// Lines that may wait to be written; more are lost, and counted.
 const LINES_MAX: usize = 4096;
 
@@ -33,6 +36,7 @@ pub(crate) struct Log {
 struct State {
     lost: AtomicU64,
     bytes: AtomicUsize,
+    format: LogFormat,
 }
 
 #[derive(Debug)]
@@ -56,13 +60,13 @@ impl Log {
     /// # Errors
     ///
     /// If there can be no more threads.
-    pub(crate) fn to_stderr() -> io::Result<Self> {
-        Self::start(io::stderr())
+    pub(crate) fn to_stderr(format: LogFormat) -> io::Result<Self> {
+        Self::start(io::stderr(), format)
     }
 
-    fn start(output: impl Output + Send + 'static) -> io::Result<Self> {
+    fn start(output: impl Output + Send + 'static, format: LogFormat) -> io::Result<Self> {
         let (sender, entries) = bounded(LINES_MAX);
-        let state = Arc::<State>::default();
+        let state = Arc::new(State { format, ..State::default() });
         let log = Self { entries: sender, state: Arc::clone(&state) };
         let write = move || write_all(&entries, &state, output);
         thread::Builder::new().name("log".into()).spawn(write)?;
@@ -77,6 +81,11 @@ impl Log {
             self.state.bytes.fetch_sub(line.len(), Ordering::Relaxed);
             self.state.lost.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Adds a line of the program's own, whatever the level is.
+    pub(crate) fn tell(&self, text: &str) {
+        self.line(own_line(self.state.format, text).as_bytes());
     }
 
     /// Waits until all lines so far are written, but no longer than twice that time.
@@ -120,7 +129,8 @@ fn write_all(entries: &Receiver<Entry>, state: &State, output: impl Output) {
             continue;
         }
         let lost = state.lost.swap(0, Ordering::Relaxed);
-        if lost > 0 && lines.write(lost_lines(lost).as_bytes()).is_err() {
+        let told = || own_line(state.format, &lost_lines(lost));
+        if lost > 0 && lines.write(told().as_bytes()).is_err() {
             state.lost.fetch_add(lost, Ordering::Relaxed);
         }
     }
@@ -128,7 +138,7 @@ fn write_all(entries: &Receiver<Entry>, state: &State, output: impl Output) {
 
 fn lost_lines(lost: u64) -> String {
     let lines = if lost == 1 { "line" } else { "lines" };
-    format!("throng: {lost} {lines} of this log are lost: nobody read it, or it was full\n")
+    format!("{lost} {lines} of this log are lost: nobody read it, or it was full")
 }
 
 /// Whole lines, as far as that is possible.
@@ -170,6 +180,7 @@ mod tests {
 
     use super::*;
 
+    const TEXT: LogFormat = LogFormat::Text;
     const LONG: Duration = Duration::from_secs(20);
 
     /// A file system that is full for a while, after the first bytes of each line.
@@ -230,13 +241,13 @@ mod tests {
     #[test]
     fn what_cannot_be_written_is_counted_and_told_when_it_can_be_again() {
         let disk = Disk::default();
-        let log = Log::start(disk.clone()).unwrap();
+        let log = Log::start(disk.clone(), TEXT).unwrap();
         for (is_full, line) in [(false, "a\n"), (true, "b\n"), (true, "c\n"), (false, "d\n")] {
             disk.is_full.store(is_full, Ordering::SeqCst);
             log.line(line.as_bytes());
             Log::flush(&log, LONG);
         }
-        let told = lost_lines(2);
+        let told = own_line(TEXT, &lost_lines(2));
         assert!(told.contains("2 lines"), "{told}");
         assert_eq!(text(&disk), format!("a\nd\n{told}"));
     }
@@ -245,7 +256,7 @@ mod tests {
     fn who_logs_never_waits_for_a_reader_and_what_waits_is_bounded() {
         let (reader, is_there) = bounded::<()>(0);
         let disk = Disk::default();
-        let log = Log::start(Pipe { reader: is_there, disk: disk.clone() }).unwrap();
+        let log = Log::start(Pipe { reader: is_there, disk: disk.clone() }, TEXT).unwrap();
         let lines = LINES_MAX + 100;
         (0..lines).for_each(|number| log.line(format!("{number:>9}\n").as_bytes()));
         log.line(&[b'x'; BYTES_MAX]);
@@ -283,10 +294,10 @@ mod tests {
             }
         }
         let disk = Disk::default();
-        let log = Log::start(Cutting(disk.clone())).unwrap();
+        let log = Log::start(Cutting(disk.clone()), TEXT).unwrap();
         log.line(b"cut\n");
         log.line(b"next\n");
         Log::flush(&log, LONG);
-        assert_eq!(text(&disk), format!("c\nnext\n{}", lost_lines(1)));
+        assert_eq!(text(&disk), format!("c\nnext\n{}", own_line(TEXT, &lost_lines(1))));
     }
 }

@@ -3,26 +3,35 @@
 #![deny(unsafe_code)]
 
 mod allocator;
-mod args;
 mod command_line;
+mod config_command;
 mod environment;
+mod health;
 mod log;
+mod manual;
+mod nearest;
 #[cfg(feature = "operator")]
 mod operator;
+mod options;
+mod reload;
+mod subscriber;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::error::Error;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
+#[cfg(feature = "operator")]
+use std::sync::Arc;
 use std::time::Duration;
 
-use throng::config::Config;
-use throng::doctor;
+use throng::doctor::{self, Wish};
 use throng::server::{Server, readiness, signals};
-use tracing_subscriber::EnvFilter;
 
-use args::{Args, Cli, Command, DoctorArgs, LogLevel};
+use command_line::Task;
 use log::Log;
+use options::{Inputs, Settings};
+use reload::{Reload, with_allocator};
+use subscriber::LevelHandle;
 
 /// How long the end of the log may take; what is not written by then is lost.
 const LAST_LINES: Duration = Duration::from_millis(500);
@@ -32,104 +41,102 @@ const LAST_LINES_AT_ONCE: Duration = Duration::from_millis(50);
 
 fn main() -> ExitCode {
     allocator::return_large_memory();
-    let cli = Cli::read();
-    match cli.command {
-        Some(Command::Doctor(args)) => examine(&args).unwrap_or_else(|error| {
-            // Where standard error is broken there is nobody to tell.
-            let _ = writeln!(io::stderr(), "throng: {error}");
-            ExitCode::FAILURE
-        }),
-        Some(Command::Serve(args)) => start(*args),
-        None => start(cli.args),
+    match Task::read() {
+        Task::Doctor { wish, is_json } => examine(&wish, is_json),
+        Task::Serve(inputs) => start(inputs),
+        Task::Check(inputs) => config_command::check(&inputs),
+        Task::Print(inputs) => config_command::print_effective(&inputs),
+        Task::Default => config_command::show(&options::template()),
+        Task::Reference => config_command::show(&options::reference()),
+        Task::Health(url) => health::check(&url),
+        Task::Manual(folder) => {
+            manual::pages(command_line::whole(), folder.as_deref()).unwrap_or_else(|e| fail(&e))
+        }
+        Task::Completions(shell) => manual::completions(command_line::whole(), shell),
     }
 }
 
 /// Says on standard output what this host can hold.
-fn examine(args: &DoctorArgs) -> Result<ExitCode, Box<dyn Error>> {
-    let report = doctor::examine(&args.wish())?;
-    let text = if args.json { report.to_json() } else { report.to_string() };
-    match writeln!(io::stdout(), "{}", text.trim_end()) {
-        // Whoever reads it may have read enough.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            return Err(format!("cannot write to standard output: {error}").into());
-        }
-        _ => {}
-    }
-    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+fn examine(wish: &Wish, is_json: bool) -> ExitCode {
+    let report = match doctor::examine(wish) {
+        Ok(report) => report,
+        Err(error) => return fail(&error),
+    };
+    let text = if is_json { report.to_json() } else { report.to_string() };
+    let printed = config_command::show(&format!("{}\n", text.trim_end()));
+    if report.is_good() { printed } else { ExitCode::FAILURE }
+}
+
+/// Says why nothing has begun, before there is a log.
+fn fail(error: &dyn std::fmt::Display) -> ExitCode {
+    // Where standard error is broken there is nobody to tell.
+    let _ = writeln!(io::stderr(), "throng: {error}");
+    ExitCode::FAILURE
 }
 
 /// Serves with a log, the end of which is written when nothing else is left to do.
-fn start(args: Args) -> ExitCode {
-    let prepared = signals::hold().and_then(|held| Ok((held, Log::to_stderr()?)));
+fn start(inputs: Inputs) -> ExitCode {
+    let (mut settings, has_place) = match inputs.load() {
+        Ok(all) => (all.settings.clone(), all.is_given("operator.listen")),
+        Err(lines) => return config_command::complain(&lines),
+    };
+    let prepared = signals::hold();
+    let prepared = prepared.and_then(|held| Ok((held, Log::to_stderr(settings.log.format)?)));
     let (held, log) = match prepared {
         Ok(prepared) => prepared,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "throng: {error}");
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return fail(&error),
     };
-    start_log(&log, args.log_level);
-    let code = serve(args, held, &log).unwrap_or_else(|error| {
-        log.line(format!("throng: {error}\n").as_bytes());
+    let level = start_log(&log, &settings);
+    with_allocator(&mut settings);
+    let code = serve(inputs, (settings, has_place), held, (&log, level)).unwrap_or_else(|error| {
+        log.tell(&error.to_string());
         ExitCode::FAILURE
     });
     Log::flush(&log, LAST_LINES);
     code
 }
 
-/// Lines on standard error, `RUST_LOG` or else the level decides which.
-fn start_log(log: &Log, level: LogLevel) {
-    let level = match level {
-        LogLevel::Error => "error",
-        LogLevel::Warn => "warn",
-        LogLevel::Info => "info",
-        LogLevel::Debug => "debug",
-        LogLevel::Trace => "trace",
-    };
-    let wish = std::env::var("RUST_LOG").ok().filter(|wish| !wish.is_empty());
-    let filter = EnvFilter::try_new(wish.as_deref().unwrap_or(level));
-    let complaint = filter.as_ref().err().map(ToString::to_string);
-    let writer = log.clone();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new(level)))
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        .with_writer(move || writer.clone())
-        .log_internal_errors(false)
-        .init();
-    if let Some(complaint) = complaint {
-        tracing::warn!("RUST_LOG is not understood ({complaint}): the level is {level}");
-    }
-    Cli::unknown_variables().iter().for_each(|line| tracing::warn!("{line}"));
+/// Lines of what happens, what the environment has that nobody reads, and panics.
+fn start_log(log: &Log, settings: &Settings) -> LevelHandle {
+    let level = subscriber::start(log, settings.log);
+    command_line::unknown_variables().iter().for_each(|line| tracing::warn!("{line}"));
     let log = log.clone();
     std::panic::set_hook(Box::new(move |panic| {
         let backtrace = Backtrace::capture();
         let has_trace = backtrace.status() == BacktraceStatus::Captured;
         let backtrace = if has_trace { format!("\n{backtrace}") } else { String::new() };
-        log.line(format!("throng: {panic}{backtrace}\n").as_bytes());
+        log.tell(&format!("{panic}{backtrace}"));
         Log::flush(&log, LAST_LINES);
     }));
+    level
 }
 
-fn serve(args: Args, held: signals::Held, log: &Log) -> Result<ExitCode, Box<dyn Error>> {
+fn serve(
+    inputs: Inputs,
+    (settings, has_place): (Settings, bool),
+    held: signals::Held,
+    (log, level): (&Log, LevelHandle),
+) -> Result<ExitCode, Box<dyn Error>> {
     // Before the server, whose start it shows, and behind its end.
     #[cfg(feature = "operator")]
-    let operator = operator::open(args.operator.clone(), args.operator_key.clone())?;
-    let mut config = Config::from(args);
-    config.on_burst_freed = allocator::return_holes;
-    config.memory_in_use = allocator::in_use;
-    let server = Server::start(config)?;
+    let operator = operator::open(&settings, has_place)?;
+    let server = Server::start(settings.config.clone())?;
     for address in server.addresses() {
         tracing::info!("listening on {address}");
     }
     #[cfg(feature = "operator")]
-    let _operator = operator.map(|operator| {
+    let operator = operator.map(|operator| {
         tracing::info!("operator port on http://{}", operator.address());
-        operator.serve(server.monitor())
+        Arc::new(operator.serve(server.monitor()))
     });
     tracing::info!("{}", server.size());
     let log = log.clone();
-    held.watch(server.stopper(), move || Log::flush(&log, LAST_LINES_AT_ONCE))?;
+    let reload = Reload::new(inputs, settings, server.reloader(), level);
+    #[cfg(feature = "operator")]
+    let reload = reload.with_operator(operator.clone());
+    let mut reload = reload;
+    let last_words = move || Log::flush(&log, LAST_LINES_AT_ONCE);
+    held.watch(server.stopper(), move || reload.reload(), last_words)?;
     readiness::tell_ready(&server);
     let counts = server.join()?;
     tracing::info!("stopped: {counts}");

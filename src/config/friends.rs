@@ -30,7 +30,8 @@ impl Config {
     ///   that any website puts into a sandbox.
     /// * Extensions of browsers, which read and change every page that they are let into.
     ///
-    /// `file://` is a friend: only what was opened from a disk of this machine has it.
+    /// `file://` is a friend: no website can have it either, and programs of this machine that are
+    /// no browser send it.
     #[must_use]
     pub fn relation(&self, origin: &str, host: &str) -> Relation {
         if is_same_host(origin, host) {

@@ -79,6 +79,9 @@ pub struct Config {
     /// Whether `GET /rooms/{name}` tells everybody how many are in a room, and how fast the last
     /// message has reached them.
     pub room_info: bool,
+    /// Whether `/api/…`, `/health` and `/ready` are there for clients too, answered by those who
+    /// have [`crate::server::Server::questions`].
+    pub api_public: bool,
     /// One in so many requests is logged, with its status; 0 is none.
     pub access_log: u32,
     /// Bytes that the process may allocate beside what it starts with, as `memory_in_use` says;
@@ -122,6 +125,7 @@ impl Default for Config {
             routes: Routes::default(),
             rooms: RoomRules::default(),
             room_info: true,
+            api_public: false,
             access_log: 0,
             memory: None,
             memory_in_use: || 0,

@@ -1,10 +1,11 @@
 //! One HTTP/1.1 connection: bytes to requests, and what answers them.
 //!
 //! A request is answered with a response, or with an upgrade that replaces this connection by a
-//! session. Requests carry no body: none of our routes takes one. This module never does I/O and
-//! never decides what a path means.
+//! session; or it is held, with its body, until somebody else has answered it. This module never
+//! does I/O and never decides what a path means.
 
 mod date;
+mod held;
 mod origin;
 mod request;
 mod response;
@@ -12,6 +13,7 @@ mod status;
 mod upgrade;
 
 pub use date::Dates;
+pub use held::{Held, Owed};
 pub use request::{Method, Request, query_value};
 pub use response::{Context, File, Response};
 pub use status::Status;
@@ -19,11 +21,22 @@ pub use upgrade::{Handshake, Subprotocols, upgrade};
 
 use crate::stats::Refusal;
 use crate::wire::head::{Head, HeadError, end_of_head};
+use held::Body;
 
-/// The bytes of a request head that has not come whole; a connection between requests owns none.
+/// What has come of a request, or what is owed for one; a connection between requests owns nothing.
 #[derive(Debug, Default)]
 pub struct Connection {
-    partial: Option<Box<Vec<u8>>>,
+    partial: Option<Box<Partial>>,
+}
+
+#[derive(Debug)]
+enum Partial {
+    /// A head that has not come whole.
+    Head(Vec<u8>),
+    /// A body that has not.
+    Body(Body),
+    /// A request that somebody else answers.
+    Held(Owed),
 }
 
 /// Where a head is to be found.
@@ -68,17 +81,71 @@ impl Connection {
                 return Ok(Arrived::Nothing);
             }
         }
-        let partial = self.partial.get_or_insert_default();
-        let before = partial.len();
-        partial.extend_from_slice(input);
-        let Some(length) = end_of_head(partial, before)? else {
+        let (before, found) = self.extend_head(input)?;
+        let Some(length) = found else {
             *input = &mut [];
             return Ok(Arrived::Nothing);
         };
         let head_here = length - before;
         *input = &mut std::mem::take(input)[head_here..];
-        partial.truncate(length);
-        Ok(Arrived::Pieced(self.partial.take().map_or_else(Vec::new, |partial| *partial)))
+        let Some(Partial::Head(mut head)) = self.partial.take().map(|partial| *partial) else {
+            return Ok(Arrived::Nothing);
+        };
+        head.truncate(length);
+        Ok(Arrived::Pieced(head))
+    }
+
+    /// Adds to the head that has not come whole: how long it was, and how long it is if it ends
+    /// here.
+    fn extend_head(&mut self, input: &[u8]) -> Result<(usize, Option<usize>), HeadError> {
+        let partial = self.partial.get_or_insert_with(|| Box::new(Partial::Head(Vec::new())));
+        let Partial::Head(head) = &mut **partial else {
+            unreachable!("a body is taken by receive_body, and behind it nothing before the answer")
+        };
+        let before = head.len();
+        head.extend_from_slice(input);
+        Ok((before, end_of_head(head, before)?))
+    }
+
+    /// Holds a request, of which so many bytes of a body follow.
+    pub fn hold(&mut self, request: &Request<'_>, body_bytes: usize) {
+        self.partial = Some(Box::new(Partial::Body(Body::new(request, body_bytes))));
+    }
+
+    /// Whether the body of a held request follows.
+    #[must_use]
+    pub fn awaits_body(&self) -> bool {
+        matches!(self.partial.as_deref(), Some(Partial::Body(_)))
+    }
+
+    /// Takes of the input what belongs to the body; gives the held request when it is whole. From
+    /// then on the connection owes the answer.
+    pub fn receive_body(&mut self, input: &mut &mut [u8]) -> Option<Held> {
+        let Some(Partial::Body(body)) = self.partial.as_deref_mut() else { return None };
+        if !body.receive(input) {
+            return None;
+        }
+        let Some(Partial::Body(body)) = self.partial.take().map(|partial| *partial) else {
+            return None;
+        };
+        let (held, owed) = body.into_parts();
+        self.partial = Some(Box::new(Partial::Held(owed)));
+        Some(held)
+    }
+
+    /// How the answer to a held request is to be, if one is owed.
+    #[must_use]
+    pub fn owed(&self) -> Option<Owed> {
+        match self.partial.as_deref() {
+            Some(Partial::Held(owed)) => Some(*owed),
+            _ => None,
+        }
+    }
+
+    /// A held request has its answer.
+    pub fn answered(&mut self) {
+        assert!(self.owed().is_some(), "an answer is owed");
+        self.partial = None;
     }
 
     /// One that goes on with what another has had, if that is no whole head.
@@ -86,19 +153,34 @@ impl Connection {
     pub fn of_partial(partial: Option<Vec<u8>>) -> Option<Self> {
         let is_partial = |bytes: &[u8]| end_of_head(bytes, 0).is_ok_and(|end| end.is_none());
         let is_sound = partial.as_deref().is_none_or(is_partial);
-        is_sound.then_some(Self { partial: partial.map(Box::new) })
+        is_sound.then(|| Self { partial: partial.map(|head| Box::new(Partial::Head(head))) })
     }
 
-    /// What has come of a request head that is not whole.
+    /// What has come of a request head that is not whole. A held request cannot be written out.
     #[must_use]
     pub fn into_partial(self) -> Option<Vec<u8>> {
-        self.partial.map(|partial| *partial)
+        match self.partial.map(|partial| *partial)? {
+            Partial::Head(head) => Some(head),
+            Partial::Body(_) | Partial::Held(_) => {
+                unreachable!("who holds a request is not written out")
+            }
+        }
+    }
+
+    /// Whether a request is held, with its body or without.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.partial.as_deref().is_some_and(|partial| !matches!(partial, Partial::Head(_)))
     }
 
     /// Bytes of memory that a part of a request takes.
     #[must_use]
     pub fn memory(&self) -> usize {
-        self.partial.as_ref().map_or(0, |partial| partial.capacity())
+        match self.partial.as_deref() {
+            Some(Partial::Head(head)) => head.capacity(),
+            Some(Partial::Body(body)) => body.memory(),
+            Some(Partial::Held(_)) | None => 0,
+        }
     }
 
     /// An empty line before a request may come in two pieces.
@@ -112,7 +194,11 @@ impl Connection {
     /// Whether a part of a request has come; half of an empty line before it is none.
     #[must_use]
     pub fn is_partial(&self) -> bool {
-        self.partial.as_ref().is_some_and(|partial| partial[..] != *b"\r")
+        match self.partial.as_deref() {
+            Some(Partial::Head(head)) => head[..] != *b"\r",
+            Some(Partial::Body(_) | Partial::Held(_)) => true,
+            None => false,
+        }
     }
 }
 

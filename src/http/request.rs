@@ -15,12 +15,14 @@ pub enum Method {
     Head,
     /// What may be asked.
     Options,
+    /// To take a body.
+    Post,
 }
 
 /// What may be asked of any path, as it stands in `Allow`.
 pub(super) const ALLOWED_METHODS: &str = "GET, HEAD, OPTIONS";
 
-/// A request without a body.
+/// A request, of which a body may follow.
 #[derive(Debug)]
 pub struct Request<'a> {
     /// The head, with all fields.
@@ -35,6 +37,8 @@ pub struct Request<'a> {
     pub host: &'a str,
     /// The connection ends behind the response.
     pub is_last: bool,
+    /// Bytes of the body that follows.
+    pub body_bytes: u64,
 }
 
 impl<'a> Request<'a> {
@@ -44,7 +48,7 @@ impl<'a> Request<'a> {
     ///
     /// The response that refuses it.
     pub(super) fn check(head: Head<'a>) -> Result<Self, Response> {
-        check_no_body(&head)?;
+        let body_bytes = body_bytes(&head)?;
         let method = Method::parse(head.method)?;
         let host = check_host(&head)?;
         let (authority, path_and_query) = match (method, head.target) {
@@ -58,13 +62,24 @@ impl<'a> Request<'a> {
         };
         let is_last = head.list_holds("Connection", "close")
             || !head.is_1_1 && !head.list_holds("Connection", "keep-alive");
-        Ok(Self { path, query, host: authority.unwrap_or(host), method, is_last, head })
+        Ok(Self { path, query, host: authority.unwrap_or(host), method, is_last, body_bytes, head })
     }
 
     /// Whether the response has no body.
     #[must_use]
     pub fn is_head(&self) -> bool {
         self.method == Method::Head
+    }
+
+    /// The response to a request that would have a body taken, or may not have one at all, where
+    /// none is.
+    #[must_use]
+    pub fn refuse_body(&self) -> Option<Response> {
+        if self.body_bytes > 0 {
+            let text = "no body is expected here\n";
+            return Some(Response::text(Status::ContentTooLarge, text).closing());
+        }
+        (self.method == Method::Post).then(not_allowed)
     }
 
     /// Whether it asks for an upgrade to WebSocket, well or not.
@@ -93,10 +108,8 @@ impl Method {
             "GET" => Ok(Self::Get),
             "HEAD" => Ok(Self::Head),
             "OPTIONS" => Ok(Self::Options),
-            "POST" | "PUT" | "DELETE" | "CONNECT" | "TRACE" | "PATCH" => {
-                let response = Response::text(Status::MethodNotAllowed, "GET and HEAD only\n");
-                Err(response.field("Allow", ALLOWED_METHODS).closing())
-            }
+            "POST" => Ok(Self::Post),
+            "PUT" | "DELETE" | "CONNECT" | "TRACE" | "PATCH" => Err(not_allowed()),
             _ => {
                 let text = "this method is not known here: GET and HEAD only\n";
                 Err(Response::text(Status::NotImplemented, text).closing())
@@ -116,18 +129,27 @@ fn bad(text: &'static str) -> Response {
     Response::text(Status::BadRequest, text).closing()
 }
 
-/// A body would have to be read or the connection ended; two readers that disagree about its
-/// length are how requests are smuggled, so doubt ends the connection.
-fn check_no_body(head: &Head<'_>) -> Result<(), Response> {
+fn not_allowed() -> Response {
+    let response = Response::text(Status::MethodNotAllowed, "GET and HEAD only\n");
+    response.field("Allow", ALLOWED_METHODS).closing()
+}
+
+/// The length of the body. A body is read, or the connection is ended; two readers that disagree
+/// about its length are how requests are smuggled, so doubt ends the connection.
+fn body_bytes(head: &Head<'_>) -> Result<u64, Response> {
     if head.has("Transfer-Encoding") {
-        return Err(bad("a request body is not expected here\n"));
+        return Err(bad("a request body without Content-Length is not taken here\n"));
     }
     let mut lengths = head.values("Content-Length");
+    let number = |length: &[u8]| {
+        let digits = std::str::from_utf8(length).ok()?;
+        let is_number = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.is_empty();
+        // One that is too long for a number is too long.
+        is_number.then(|| digits.parse().unwrap_or(u64::MAX))
+    };
     match (lengths.next(), lengths.next()) {
-        (None, _) | (Some(b"0"), None) => Ok(()),
-        (Some(length), None) if length.iter().all(u8::is_ascii_digit) && !length.is_empty() => {
-            Err(Response::text(Status::ContentTooLarge, "no body is expected here\n").closing())
-        }
+        (None, _) => Ok(0),
+        (Some(length), None) => number(length).ok_or_else(|| bad("bad Content-Length\n")),
         _ => Err(bad("bad Content-Length\n")),
     }
 }
@@ -191,7 +213,11 @@ mod tests {
     fn check(lines: &str) -> Result<(String, Option<String>, String, bool), Status> {
         let bytes = format!("{}\r\n\r\n", lines.replace('\n', "\r\n"));
         let head = Head::parse(bytes.as_bytes()).expect("the head parses");
-        Request::check(head)
+        let request = Request::check(head).and_then(|request| match request.refuse_body() {
+            Some(response) => Err(response),
+            None => Ok(request),
+        });
+        request
             .map(|r| (r.path.into(), r.query.map(Into::into), r.host.into(), r.is_last))
             .map_err(|response| response.status)
     }

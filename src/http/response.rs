@@ -59,6 +59,12 @@ impl Response {
             .field("Cache-Control", "no-store")
     }
 
+    /// A text of that media type.
+    #[must_use]
+    pub fn of_type(status: Status, media_type: &str, text: String) -> Self {
+        Self::new(status, Body::Line(text.into())).field("Content-Type", media_type)
+    }
+
     /// A file of that media type.
     #[must_use]
     pub fn file(media_type: &'static str, file: File) -> Self {

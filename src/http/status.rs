@@ -14,20 +14,28 @@ pub enum Status {
     NotModified = 304,
     /// Not a request.
     BadRequest = 400,
+    /// A key is needed.
+    Unauthorized = 401,
     /// A page of another host may not connect.
     Forbidden = 403,
     /// No such path.
     NotFound = 404,
     /// A method that exists and is not served here.
     MethodNotAllowed = 405,
-    /// A body where none is expected.
+    /// A body without its length.
+    LengthRequired = 411,
+    /// A body where none is expected, or one that is too long.
     ContentTooLarge = 413,
+    /// A body of a kind that is not taken here.
+    UnsupportedMediaType = 415,
     /// The request is for a host that this server does not serve.
     MisdirectedRequest = 421,
     /// The path speaks WebSocket, of version 13.
     UpgradeRequired = 426,
     /// The head is too large.
     FieldsTooLarge = 431,
+    /// A fault of ours.
+    InternalServerError = 500,
     /// A method that nobody knows.
     NotImplemented = 501,
     /// No room for more connections, or stopping.
@@ -37,6 +45,30 @@ pub enum Status {
 }
 
 impl Status {
+    /// Those that an answer may have.
+    const OF_ANSWERS: [Self; 14] = [
+        Self::Ok,
+        Self::NoContent,
+        Self::BadRequest,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::LengthRequired,
+        Self::ContentTooLarge,
+        Self::UnsupportedMediaType,
+        Self::MisdirectedRequest,
+        Self::InternalServerError,
+        Self::NotImplemented,
+        Self::ServiceUnavailable,
+    ];
+
+    /// The status of that code, of those that an answer to a request may have.
+    #[must_use]
+    pub fn of_code(code: u16) -> Option<Self> {
+        Self::OF_ANSWERS.into_iter().find(|status| *status as u16 == code)
+    }
+
     pub(super) fn reason(self) -> &'static str {
         match self {
             Self::SwitchingProtocols => "Switching Protocols",
@@ -44,13 +76,17 @@ impl Status {
             Self::NoContent => "No Content",
             Self::NotModified => "Not Modified",
             Self::BadRequest => "Bad Request",
+            Self::Unauthorized => "Unauthorized",
             Self::Forbidden => "Forbidden",
             Self::NotFound => "Not Found",
             Self::MethodNotAllowed => "Method Not Allowed",
+            Self::LengthRequired => "Length Required",
             Self::ContentTooLarge => "Content Too Large",
+            Self::UnsupportedMediaType => "Unsupported Media Type",
             Self::MisdirectedRequest => "Misdirected Request",
             Self::UpgradeRequired => "Upgrade Required",
             Self::FieldsTooLarge => "Request Header Fields Too Large",
+            Self::InternalServerError => "Internal Server Error",
             Self::NotImplemented => "Not Implemented",
             Self::ServiceUnavailable => "Service Unavailable",
             Self::VersionNotSupported => "HTTP Version Not Supported",

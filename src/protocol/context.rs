@@ -30,6 +30,8 @@ pub struct Context<'a> {
     pub(crate) cost: usize,
     /// Where it has published last by the name of a topic.
     pub(crate) published: Option<RoomId>,
+    /// What was to be given back at this moment.
+    pub(crate) word: u64,
 }
 
 /// What one connection has coming, and what its messages are made with.
@@ -58,8 +60,8 @@ pub enum Step {
     Unsubscribe(String),
     /// A message to the connection.
     Send(Kind, Vec<u8>),
-    /// To be called again in that time.
-    Wake(Duration),
+    /// To be called again in that time, with a word.
+    Wake(Duration, u64),
 }
 
 impl Staged {
@@ -97,7 +99,18 @@ impl Context<'_> {
     /// Has [`crate::protocol::Protocol::due`] called once in that time, and not when it was to be
     /// called before.
     pub fn wake_in(&mut self, span: Duration) {
-        self.staged.0.push(Step::Wake(span));
+        self.wake_in_with(span, 0);
+    }
+
+    /// As `wake_in`, and [`Context::word`] is this word then: what a record has no place for.
+    pub fn wake_in_with(&mut self, span: Duration, word: u64) {
+        self.staged.0.push(Step::Wake(span, word));
+    }
+
+    /// In [`crate::protocol::Protocol::due`]: the word that was set with the moment; else 0.
+    #[must_use]
+    pub fn word(&self) -> u64 {
+        self.word
     }
 
     /// Asks those outside, who answer by [`crate::server::Questions`]: see

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use crate::config::Config;
 use crate::http::Request;
-use crate::protocol::{Answer, Context, Flow, Persist, Route, Ticket, echo, events, page, room};
+use crate::protocol::{
+    Answer, Context, Flow, Persist, Route, Ticket, api, echo, events, page, room,
+};
 use crate::wire::Kind;
 
 /// A list of protocols: [`crate::protocols!`] writes it.
@@ -121,6 +123,7 @@ macro_rules! protocols {
                     return Some(match route {
                         Route::Response(response) => Route::Response(response),
                         Route::Topic(topic, tell) => Route::Topic(topic, tell),
+                        Route::Held(bytes_max) => Route::Held(bytes_max),
                         Route::WebSocket(opening) => {
                             Route::WebSocket(opening.map($spoken::$variant))
                         }
@@ -212,12 +215,13 @@ protocols! {
     Echo = echo: echo::Echo,
     Room = room: room::Room,
     Events = events: events::Events,
+    Api = api: api::Api,
 }
 
 /// As the options say.
 impl From<&Config> for Setups {
     fn from(config: &Config) -> Self {
         let rooms = room::Setup::of(config);
-        Self { page: (), echo: (), room: rooms.clone(), events: rooms }
+        Self { page: (), echo: (), room: rooms.clone(), events: rooms, api: api::Setup::of(config) }
     }
 }

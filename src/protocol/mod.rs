@@ -4,6 +4,7 @@
 //! never touches another connection: all it has is what it knows of its own and what its
 //! [`Context`] lends it.
 
+pub mod api;
 mod asks;
 mod context;
 pub mod echo;
@@ -89,6 +90,10 @@ pub trait Protocol {
 pub enum Route<'a, C> {
     /// An answer; the connection may ask again.
     Response(Response),
+    /// The request is held, with a body of so many bytes at most, until one of those outside has
+    /// answered it ([`crate::server::Questions`]): a [`crate::http::Held`] is asked, and the answer
+    /// is a [`Response`].
+    Held(usize),
     /// An upgrade to WebSocket, if the request asks for one.
     WebSocket(Opening<'a, C>),
     /// An answer that says what is known of a topic; nothing if nobody is subscribed to it.

@@ -17,7 +17,7 @@ use super::capacity::{self, Room, Tables};
 use super::handle::Control;
 use super::listeners::{Bound, Share};
 use super::monitor::{Bounds, Facts, Monitor, View};
-use super::reload::Reloading;
+use super::reload::Reloader;
 use super::{Server, StartError, Stopper, descriptors, memory, pinning};
 use crate::config::{Backend, Config, Pin};
 use crate::driver::{Driver, EventWaker, Tuning, epoll, uring};
@@ -119,8 +119,8 @@ pub(super) fn launch<L: Protocols>(
         bounds: Arc::clone(&bounds),
         facts: Facts { addresses, backend, workers },
     });
-    let reloading = Reloading::new::<L>(config, workers, room, bounds);
-    Ok(Server { stopper, control, monitor, reloading, bound, exits, threads })
+    let reloader = Reloader::new::<L>(control.clone(), config, workers, room, bounds);
+    Ok(Server { stopper, control, monitor, reloader, bound, exits, threads })
 }
 
 impl<L: Protocols> Launch<L> {

@@ -24,7 +24,7 @@ pub use descriptors::try_parting;
 pub use error::StartError;
 pub use handle::{Asked, Busy, Handle, Questions};
 pub use monitor::{Facts, MemoryUse, Monitor};
-pub use reload::OtherList;
+pub use reload::{OtherList, Reloader};
 
 use std::io;
 use std::sync::Arc;
@@ -40,7 +40,6 @@ use crate::stats::{Counters, Counts};
 use handle::Control;
 use launch::Exit;
 use listeners::Bound;
-use reload::Reloading;
 
 /// A server that runs. Dropped, it stops and waits for its workers, which let clients answer the
 /// 1001 for the time that [`Config::drain`] says; [`Server::detach`] lets it run on.
@@ -49,7 +48,7 @@ pub struct Server {
     stopper: Stopper,
     control: Control,
     monitor: Monitor,
-    reloading: Reloading,
+    reloader: Reloader,
     bound: Bound,
     exits: Receiver<Exit>,
     threads: Vec<JoinHandle<()>>,
@@ -160,29 +159,19 @@ impl Server {
         self.monitor.clone()
     }
 
-    /// Takes other options, of a server that speaks what is built in: see [`Server::reload_with`].
+    /// Takes other options, of a server that speaks what is built in: see [`Reloader`].
     ///
     /// # Errors
     ///
     /// If it speaks another list.
     pub fn reload(&self, config: Config) -> Result<(), OtherList> {
-        let setups = Setups::default();
-        self.reload_with::<Builtin>(config, setups)
+        self.reloader.reload(config)
     }
 
-    /// Takes other options, which hold from each worker's next turn on, for connections that are
-    /// open too. What a server is made with stays as it is: listeners and their paths, workers and
-    /// their CPUs, the backend, the interval of pings, the sizes of mailboxes and turns.
-    ///
-    /// # Errors
-    ///
-    /// If it was started with another list of protocols.
-    pub fn reload_with<L: Protocols>(
-        &self,
-        config: Config,
-        setups: L::Setups,
-    ) -> Result<(), OtherList> {
-        self.reloading.reload::<L>(&self.control, config, setups)
+    /// What gives it other options, from any thread.
+    #[must_use]
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
     }
 
     /// What stops this server, from any thread.

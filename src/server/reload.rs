@@ -10,12 +10,19 @@ use super::launch::connections_max;
 use super::memory;
 use super::monitor::Bounds;
 use crate::config::Config;
-use crate::protocol::Protocols;
+use crate::protocol::{Builtin, Protocols, Setups};
 use crate::worker::Reload;
 
-/// What a reload starts from.
+/// Gives a server that runs other options, which hold from each worker's next turn on, for
+/// connections that are open too. What a server is made with stays as it is: listeners and their
+/// paths, workers and their CPUs, the backend, the interval of pings, the sizes of mailboxes and
+/// turns.
+#[derive(Clone, Debug)]
+pub struct Reloader(Arc<Inner>);
+
 #[derive(Debug)]
-pub(super) struct Reloading {
+struct Inner {
+    control: Control,
     /// Whose setups it has to bring.
     list: TypeId,
     workers: usize,
@@ -36,35 +43,51 @@ impl fmt::Display for OtherList {
 
 impl std::error::Error for OtherList {}
 
-impl Reloading {
+impl Reloader {
     pub(super) fn new<L: Protocols>(
+        control: Control,
         started_with: Config,
         workers: usize,
         room: Room,
         bounds: Arc<dyn Bounds>,
     ) -> Self {
-        Self { list: TypeId::of::<L>(), workers, room, started_with, bounds }
+        let list = TypeId::of::<L>();
+        Self(Arc::new(Inner { control, list, workers, room, started_with, bounds }))
+    }
+
+    /// Tells all workers of a server that speaks what is built in.
+    ///
+    /// # Errors
+    ///
+    /// If it speaks another list.
+    pub fn reload(&self, wanted: Config) -> Result<(), OtherList> {
+        let setups = Setups::from(&wanted);
+        self.reload_with::<Builtin>(wanted, setups)
     }
 
     /// Tells all workers; the bounds that they share hold at once.
-    pub(super) fn reload<L: Protocols>(
+    ///
+    /// # Errors
+    ///
+    /// If the server was started with another list of protocols.
+    pub fn reload_with<L: Protocols>(
         &self,
-        control: &Control,
         wanted: Config,
         setups: L::Setups,
     ) -> Result<(), OtherList> {
-        if TypeId::of::<L>() != self.list {
+        let Inner { control, list, workers, room, bounds, .. } = &*self.0;
+        if TypeId::of::<L>() != *list {
             return Err(OtherList);
         }
-        let connections_max = connections_max(&wanted, self.room.all, self.workers);
+        let connections_max = connections_max(&wanted, room.all, *workers);
         let memory = wanted.memory.unwrap_or_else(memory::default_budget);
-        self.bounds.set(connections_max, Some(memory).filter(|memory| *memory != usize::MAX));
+        bounds.set(connections_max, Some(memory).filter(|memory| *memory != usize::MAX));
         let reload = Arc::new(Reload {
             config: Arc::new(self.as_it_can_be(wanted)),
-            connections_max: self.room.each.min(connections_max),
+            connections_max: room.each.min(connections_max),
             setups: Arc::new(setups) as Arc<dyn Any + Send + Sync>,
         });
-        for worker in 0..self.workers {
+        for worker in 0..*workers {
             control.reload(worker, Arc::clone(&reload));
         }
         Ok(())
@@ -72,7 +95,7 @@ impl Reloading {
 
     /// The options, but for those that workers are made with.
     fn as_it_can_be(&self, wanted: Config) -> Config {
-        let made_with = &self.started_with;
+        let made_with = &self.0.started_with;
         Config {
             listen: made_with.listen.clone(),
             unix_mode: made_with.unix_mode,

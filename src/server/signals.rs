@@ -1,5 +1,6 @@
-//! Signals: the first SIGTERM or SIGINT stops the server in peace, the second at once. SIGHUP,
-//! SIGUSR1 and SIGUSR2, which would end the process, do nothing but a line in the log.
+//! Signals: the first SIGTERM or SIGINT stops the server in peace, the second at once. SIGHUP has
+//! the options read again. SIGUSR1 and SIGUSR2, which would end the process, do nothing but a line
+//! in the log.
 
 use std::io;
 use std::process::exit;
@@ -27,17 +28,25 @@ pub fn hold() -> io::Result<Held> {
 }
 
 impl Held {
-    /// Waits for them on a thread of its own. The last words are for an end at once.
+    /// Waits for them on a thread of its own. The last words are for an end at once; `reload` is
+    /// what SIGHUP means.
     ///
     /// # Errors
     ///
     /// If there can be no more threads.
-    pub fn watch(self, stopper: Stopper, last_words: impl Fn() + Send + 'static) -> io::Result<()> {
+    pub fn watch(
+        self,
+        stopper: Stopper,
+        mut reload: impl FnMut() + Send + 'static,
+        last_words: impl Fn() + Send + 'static,
+    ) -> io::Result<()> {
         let watch = move || {
             let mut is_stopping = false;
             loop {
                 match self.0.wait().expect("the set holds valid signals") {
-                    signal @ (Signal::SIGHUP | Signal::SIGUSR1 | Signal::SIGUSR2) => ignore(signal),
+                    Signal::SIGHUP if is_stopping => tracing::info!("SIGHUP: stopping already"),
+                    Signal::SIGHUP => reload(),
+                    signal @ (Signal::SIGUSR1 | Signal::SIGUSR2) => ignore(signal),
                     signal if is_stopping => {
                         tracing::warn!("{signal} again: stopping at once");
                         last_words();
@@ -62,9 +71,5 @@ fn stop(signal: Signal, stopper: &Stopper) {
 }
 
 fn ignore(signal: Signal) {
-    if signal == Signal::SIGHUP {
-        tracing::info!("SIGHUP: there is nothing to reload; going on");
-    } else {
-        tracing::info!("{signal}: it means nothing here; going on");
-    }
+    tracing::info!("{signal}: it means nothing here; going on");
 }

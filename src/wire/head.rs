@@ -85,6 +85,11 @@ impl<'a> Head<'a> {
         Ok(Self { method, target, is_1_1, fields })
     }
 
+    /// All fields, in order, with their values as bytes.
+    pub fn fields(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+        self.fields.iter().copied()
+    }
+
     /// The values of all fields of that name, in order, as bytes.
     pub fn values<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'a [u8]> + 's {
         let same = move |field: &&(&str, &[u8])| field.0.eq_ignore_ascii_case(name);

@@ -245,6 +245,11 @@ impl<S> Connection<S> {
             && !self.has(flag::CLOSE_WHEN_SENT)
     }
 
+    /// Whether somebody else is to answer its request.
+    pub(crate) fn owes_answer(&self) -> bool {
+        matches!(&self.link, Link::Http(http) if http.owed().is_some())
+    }
+
     /// Whether a response is on its way, behind which the next request is to be handled.
     pub(crate) fn owes_response(&self) -> bool {
         matches!(self.link, Link::Http(_)) && (self.queue.is_some() || self.has(flag::SENDING))

@@ -50,37 +50,34 @@ pub(crate) struct Untold {
     within: Duration,
 }
 
-/// Tells that we have ended a connection, with the option that decides when.
-pub(crate) fn ended<W: Wake, L: Protocols>(
-    parts: &Parts<W, L>,
-    conn: ConnId,
-    why: Ending,
-    detail: &dyn fmt::Display,
-) {
+/// Tells that a connection ends, if it is for a cause that the operator can do something about.
+pub(crate) fn ended<W: Wake, L: Protocols>(parts: &Parts<W, L>, conn: ConnId, why: Ending) {
+    let Some(cause) = cause(why) else { return };
     let (name, worker, ConnId { index, generation }) = (why.name(), parts.mail.id().0, conn);
     parts.shared.notices.tell(Notice::Ended(why), parts.clock.now, |untold| {
-        let remedy = remedy(why);
         tracing::warn!(
-            "closed connection {worker}-{index}-{generation} ({name}): {detail}{remedy}{untold}"
+            "connection {worker}-{index}-{generation} is closed ({name}): {cause}{untold}"
         );
     });
 }
 
-/// What the operator can do about it, if anything.
-fn remedy(why: Ending) -> &'static str {
+/// The cause, and the option that decides about it.
+fn cause(why: Ending) -> Option<&'static str> {
     match why {
-        Ending::MessageTooBig => "; --max-message-size raises the limit",
-        Ending::SlowConsumer => "; --max-backlog says how much may wait for one that is slow",
-        Ending::SendTimeout => "; --send-timeout says how long it may take nothing",
-        Ending::PongTimeout => "; --pong-timeout says how long it may be silent",
-        Ending::Memory => "; --memory says how much the process may use",
+        Ending::MessageTooBig => Some("its message is larger than --max-message-size"),
+        Ending::SlowConsumer => {
+            Some("more than --max-backlog waited for it: it reads more slowly than is published")
+        }
+        Ending::SendTimeout => Some("it took nothing of what is sent to it for --send-timeout"),
+        Ending::PongTimeout => Some("nothing came of it for --pong-timeout after a ping"),
+        Ending::Memory => Some("the process is over its budget of memory (--memory)"),
+        Ending::Unfinished => Some("the rest of a message that it had begun did not come"),
+        Ending::Violation => Some("what it sends is not WebSocket as RFC 6455 has it"),
         Ending::Client
         | Ending::Disconnected
-        | Ending::Violation
-        | Ending::Unfinished
         | Ending::Shutdown
         | Ending::Operator
-        | Ending::Protocol => "",
+        | Ending::Protocol => None,
     }
 }
 

@@ -163,7 +163,11 @@ impl Launch {
         }
         let addresses = text.lines().filter_map(|line| line.split_once(LISTENING));
         process.addresses = addresses
-            .map(|(_, address)| address.trim().parse().expect("the log has addresses"))
+            .map(|(_, address)| {
+                // Where the log is JSON, a quote ends it.
+                let address = address.split('"').next().unwrap_or(address);
+                address.trim().parse().expect("the log has addresses")
+            })
             .collect();
         Ok(process)
     }

@@ -165,7 +165,7 @@ fn what_waits_is_written_before_the_end(backend: Backend) {
     server.signal(Signal::SIGTERM);
     assert_eq!(server.exit_code(ms(10_000)), 0);
     let log = server.log();
-    assert!(log.contains("SIGHUP: there is nothing to reload"), "{log}");
+    assert!(log.contains("SIGHUP: the options are read again"), "{log}");
     assert!(log.lines().last().is_some_and(|line| line.contains("stopped: ")), "{log}");
     assert!(!log.contains("lost"), "{log}");
 }

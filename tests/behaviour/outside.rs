@@ -9,7 +9,7 @@ use crate::embedders::{Embedder, ROOT, cargo, run};
 use crate::support::Scratch;
 
 /// What no program gets with the library, whatever it switches on.
-const NEVER: &[&str] = &["clap", "clap_builder", "tracing-subscriber"];
+const NEVER: &[&str] = &["clap", "clap_builder", "toml", "tracing-subscriber"];
 
 /// What it gets with default features at most.
 const BY_DEFAULT: &[&str] = &["tokio", "axum", "hyper"];

@@ -1,18 +1,78 @@
-//! Proxies as operators put them before a server.
+//! Proxies as operators put them before a server: the files of packaging/proxies with other
+//! addresses.
 
 use std::fs;
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use testkit::client::Address;
 
+use crate::embedders::ROOT;
 use crate::support::{Scratch, comes_to_hold, free_port, skip};
 
 /// Which proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Nginx,
+    /// Under the path `/chat/` of a site.
+    NginxSubPath,
+    /// As a site has it that never heard of WebSockets and hosts: the fields of the upgrade only.
+    NginxWithoutHost,
     Haproxy,
+    Caddy,
+}
+
+impl Kind {
+    fn program(self) -> &'static str {
+        match self {
+            Self::Nginx | Self::NginxSubPath | Self::NginxWithoutHost => "nginx",
+            Self::Haproxy => "haproxy",
+            Self::Caddy => "caddy",
+        }
+    }
+
+    /// What stands before the paths of the server.
+    pub(crate) fn prefix(self) -> &'static str {
+        if self == Self::NginxSubPath { "/chat" } else { "" }
+    }
+
+    /// Its file, for a proxy on this port.
+    fn text(self, folder: &Path, port: u16, server: &Address) -> String {
+        let listen = format!("listen 127.0.0.1:{port};");
+        let bind = format!("bind 127.0.0.1:{port}");
+        let site = format!("http://:{port} {{\n\tbind 127.0.0.1");
+        match self {
+            Self::Nginx => {
+                nginx(folder, &example("nginx.conf", &[("listen 80;", &listen)], server))
+            }
+            Self::NginxWithoutHost => {
+                let changes = [("listen 80;", &*listen), ("proxy_set_header Host", "# Host")];
+                nginx(folder, &example("nginx.conf", &changes, server))
+            }
+            Self::NginxSubPath => {
+                let location = example("nginx-sub-path.conf", &[], server);
+                nginx(folder, &format!("server {{ {listen}\n{location}}}\n"))
+            }
+            Self::Haproxy => example("haproxy.cfg", &[("bind :80", &bind)], server),
+            Self::Caddy => {
+                let file = example("Caddyfile", &[(":80 {", &site)], server);
+                format!("{{\n\tadmin off\n}}\n{file}")
+            }
+        }
+    }
+}
+
+/// A file of packaging/proxies with other words in place of some of it.
+fn example(name: &str, changes: &[(&str, &str)], server: &Address) -> String {
+    let path = format!("{ROOT}/packaging/proxies/{name}");
+    let mut text = fs::read_to_string(path).expect("it is there");
+    let server = server.to_string();
+    for (from, to) in changes.iter().chain(&[("127.0.0.1:8080", &*server)]) {
+        assert!(text.contains(from), "{name} has no {from}");
+        text = text.replace(from, to);
+    }
+    text
 }
 
 /// A proxy that runs, until it is dropped.
@@ -28,17 +88,16 @@ impl Proxy {
     pub(crate) fn before(server: &Address, kind: Kind) -> Option<Self> {
         let (files, port) = (Scratch::new(), free_port());
         let path = files.path().join("proxy.conf");
-        let folder = files.path().display();
-        let (program, text) = match kind {
-            Kind::Nginx => ("nginx", nginx(&folder.to_string(), port, server)),
-            Kind::Haproxy => ("haproxy", haproxy(port, server)),
-        };
-        fs::write(&path, text).expect("the folder is ours");
+        let program = kind.program();
+        fs::write(&path, kind.text(files.path(), port, server)).expect("the folder is ours");
         let mut command = Command::new(find(program));
-        match kind {
-            Kind::Nginx => command.args(["-e", "stderr", "-c"]).arg(&path),
-            Kind::Haproxy => command.args(["-db", "-f"]).arg(&path),
+        match program {
+            "nginx" => command.args(["-e", "stderr", "-c"]).arg(&path),
+            "haproxy" => command.args(["-db", "-f"]).arg(&path),
+            _ => command.args(["run", "--adapter", "caddyfile", "--config"]).arg(&path),
         };
+        // Caddy keeps what it knows there.
+        command.env("HOME", files.path()).env("XDG_DATA_HOME", files.path());
         let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let Ok(process) = started.spawn() else {
             skip(&format!("{program} is not installed"));
@@ -70,7 +129,10 @@ fn find(program: &str) -> String {
     if fs::exists(&path).unwrap_or(false) { path } else { program.to_owned() }
 }
 
-fn nginx(folder: &str, port: u16, server: &Address) -> String {
+/// All that stands around a site. What the tests of last words send needs its size: nginx is not to
+/// judge it, nor to keep it until all has come.
+fn nginx(folder: &Path, site: &str) -> String {
+    let folder = folder.display();
     let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|name| format!("{name}_temp_path {folder}/{name};"))
         .join("\n");
@@ -78,40 +140,10 @@ fn nginx(folder: &str, port: u16, server: &Address) -> String {
         "daemon off; master_process off; pid {folder}/pid; error_log stderr crit;
 events {{ worker_connections 100; }}
 http {{
-    access_log off;
+    access_log off; client_max_body_size 0; proxy_request_buffering off;
     {temporary}
-    map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
-    server {{
-        listen 127.0.0.1:{port};
-        client_max_body_size 0;
-        location / {{
-            proxy_pass http://{server};
-            proxy_http_version 1.1;
-            proxy_request_buffering off;
-            proxy_set_header Host $http_host;
-            proxy_set_header Upgrade $http_upgrade;
-            proxy_set_header Connection $connection_upgrade;
-        }}
-    }}
+    {site}
 }}
-"
-    )
-}
-
-fn haproxy(port: u16, server: &Address) -> String {
-    format!(
-        "defaults
-    mode http
-    timeout connect 5s
-    timeout client 60s
-    timeout server 60s
-    timeout tunnel 60s
-frontend all
-    bind 127.0.0.1:{port}
-    default_backend throng
-backend throng
-    option httpchk
-    server one {server} check
 "
     )
 }

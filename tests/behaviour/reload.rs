@@ -1,15 +1,21 @@
 //! Other options for a server that runs.
 
+use std::fs;
+
+use nix::sys::signal::Signal;
 use testkit::client::{Address, Client, binary, handshake, text};
+use testkit::process::Process;
 use throng::config::{Backend, Config, ListenAddr};
 use throng::protocol::echo::Echo;
 use throng::server::{OtherList, Server};
 
-use crate::support::comes_to_hold;
+use crate::support::{PATIENCE, Scratch, comes_to_hold, launch};
 
 on_both!(
     other_options_hold_for_connections_that_are_open,
     other_bounds_hold_for_connections_that_come,
+    sighup_takes_what_can_change_and_names_what_cannot,
+    a_file_that_is_wrong_changes_nothing_and_says_so,
 );
 
 throng::protocols! {
@@ -65,6 +71,51 @@ fn other_bounds_hold_for_connections_that_come(backend: Backend) {
     let hosts = "only.example".parse().expect("a good list");
     server.reload(Config { allowed_hosts: hosts, ..config(backend) }).expect("that list");
     assert!(comes_to_hold(|| status(&address) == 421));
-    let others = server.reload_with::<Ours>(config(backend), OurSetups::default());
+    let others = server.reloader().reload_with::<Ours>(config(backend), OurSetups::default());
     assert_eq!(others, Err(OtherList));
+}
+
+/// A server with a file, and where that is.
+fn with_file(backend: Backend, scratch: &Scratch, text: &str) -> (Process, std::path::PathBuf) {
+    let path = scratch.path().join("throng.toml");
+    fs::write(&path, text).expect("the folder is there");
+    let name = path.display().to_string();
+    (launch(backend, &["--workers", "2", "--config", &name]).start(), path)
+}
+
+fn sighup_takes_what_can_change_and_names_what_cannot(backend: Backend) {
+    let scratch = Scratch::new();
+    let (server, file) = with_file(backend, &scratch, "max_message_size = \"1MiB\"\n");
+    let mut client = Client::open(server.address(), "/echo");
+    let changed = "max_message_size = \"100B\"\nkeep_alive = \"1h\"\n[unix]\nmode = \"0600\"\n\
+                   [routes]\n\"/chat\" = \"lobby\"\n[log]\nlevel = \"debug\"\n";
+    fs::write(&file, changed).expect("it is ours");
+    server.signal(Signal::SIGHUP);
+    assert!(server.wait_for_log("need a restart: unix.mode", PATIENCE), "{}", server.log());
+    assert!(server.log().contains("SIGHUP: the options are read again"), "{}", server.log());
+    let is_refused = || {
+        client.write(&binary(&[7; 101]));
+        client.frame().payload.starts_with(&1009_u16.to_be_bytes())
+    };
+    assert!(comes_to_hold(is_refused), "for connections that are open too");
+    let _there = Client::open(server.address(), "/chat");
+    assert!(server.wait_for_log("DEBUG", PATIENCE), "the level holds too: {}", server.log());
+}
+
+fn a_file_that_is_wrong_changes_nothing_and_says_so(backend: Backend) {
+    let scratch = Scratch::new();
+    let (server, file) = with_file(backend, &scratch, "");
+    let wrong = "max_message_size = \"100B\"\nmax_backlgo = \"1MiB\"\n";
+    fs::write(&file, wrong).expect("it is ours");
+    server.signal(Signal::SIGHUP);
+    assert!(server.wait_for_log("SIGHUP: nothing has changed", PATIENCE), "{}", server.log());
+    assert!(server.log().contains("max_backlog"), "it names the nearest: {}", server.log());
+    let mut client = Client::open(server.address(), "/echo");
+    client.write(&binary(&[7; 101]));
+    assert_eq!(client.frame().payload, [7; 101]);
+    fs::remove_file(&file).expect("it is ours");
+    server.signal(Signal::SIGHUP);
+    assert!(comes_to_hold(|| server.log().matches("SIGHUP: nothing has changed").count() == 2));
+    client.write(&text("still here"));
+    assert_eq!(client.frame().payload, b"still here");
 }

@@ -60,6 +60,11 @@ pub(crate) fn skip(reason: &str) {
     writeln!(io::stderr(), "SKIPPED {test}: {reason}").expect("standard error is open");
 }
 
+/// Whether what needs the clock, minutes or large tools is to be run.
+pub(crate) fn is_full_tier() -> bool {
+    std::env::var_os("THRONG_TEST_FULL").is_some_and(|value| value == "1")
+}
+
 /// How long anything may take that must come: who waits longer hangs, however loud the host is.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 

@@ -6,7 +6,11 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer as createHttpServer, request as httpRequest } from "node:http";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { chromium } from "playwright-core";
 
@@ -118,7 +122,7 @@ async function openPage(browser, url) {
   return { page, faults };
 }
 
-async function join(browser, url, name) {
+async function enter(browser, url, name) {
   const { page, faults } = await openPage(browser, url);
   await page.fill("#name", name);
   await page.click("#enter");
@@ -211,15 +215,168 @@ async function outageIsSurvived(people, port) {
     assert.match(await page.textContent("#state"), /^Reconnecting/);
     ok(`the page of ${name} is reconnecting`);
   }
-  await say(people[0], "unsent");
-  assert.equal(await people[0].page.inputValue("#draft"), "unsent");
-  ok("what cannot be sent stays in the input");
+  for (const text of ["while away 1", "while away 2"]) {
+    await say(people[0], text);
+  }
+  await people[0].page.waitForSelector("#messages .waiting");
+  assert.match(await people[0].page.textContent("#hint"), /^Not connected/);
+  ok("what is said meanwhile waits, and the page says so");
 
   await startServer(port);
   for (const { page, name } of people) {
     await isConnected(page, RETURN_MS);
     ok(`the page of ${name} is back by itself`);
   }
+  // Who comes back later than the other hears nothing that was said before.
+  const [speaker] = people;
+  await speaker.page.waitForSelector("#messages .waiting", { state: "detached" });
+  await hears(speaker, "while away 2", speaker.name);
+  assert.deepEqual((await texts(speaker)).slice(-2), ["while away 1", "while away 2"]);
+  ok(`what ${speaker.name} said meanwhile is said once, in order`);
+}
+
+async function othersAreCounted(people) {
+  for (const { page, name } of people) {
+    await page.waitForFunction(() => {
+      const { textContent } = document.querySelector("#count");
+      return /^2 here, last message to all in [\d.]+ ms$/.test(textContent);
+    });
+    ok(`the page of ${name} counts two people`);
+  }
+}
+
+async function coloursDiffer(people) {
+  const { page } = people[0];
+  const hues = await page
+    .locator("#messages .avatar.known")
+    .evaluateAll((avatars) => avatars.map((avatar) => avatar.style.getPropertyValue("--hue")));
+  assert.equal(new Set(hues).size, 2, `${hues}`);
+  ok("two people have two colours");
+}
+
+async function linksAreLinks(people) {
+  const text = "see http://a.example/x?y=1, javascript:alert(1) or (https://b.example/z).";
+  await say(people[0], text);
+  await hears(people[1], text, people[0].name);
+  const links = people[1].page.locator("#messages a");
+  const found = await links.evaluateAll((all) => all.map(({ href, rel }) => [href, rel]));
+  const rel = "noopener noreferrer nofollow";
+  assert.deepEqual(found, [["http://a.example/x?y=1", rel], ["https://b.example/z", rel]]);
+  ok("addresses are links, and nothing else is");
+}
+
+async function reloadStays(people) {
+  for (const { page, name } of people) {
+    await page.reload();
+    await isConnected(page);
+    assert.equal(await page.isVisible("#chat"), true);
+    assert.equal(await page.inputValue("#me"), name);
+  }
+  ok("who loads the page again is in the room again");
+}
+
+// As it stands in the README; with what it hears, or the code that it is closed with.
+function trySnippet(page, address) {
+  return page.evaluate(
+    (url) =>
+      new Promise((resolve) => {
+        const room = new WebSocket(url);
+        room.onmessage = (event) => resolve(event.data);
+        room.onopen = () => room.send("hello");
+        room.onclose = ({ code }) => resolve(code);
+      }),
+    address,
+  );
+}
+
+async function snippetWorks(browser, port) {
+  const html = "<!doctype html><title>mine</title>";
+  const other = createHttpServer((_, response) => response.end(html)).listen(0, "127.0.0.1");
+  other.unref();
+  await once(other, "listening");
+  const { page } = await openPage(browser, `http://localhost:${other.address().port}/`);
+  for (const path of ["/room/lobby", ""]) {
+    assert.equal(await trySnippet(page, `ws://127.0.0.1:${port}${path}`), "hello", path);
+  }
+  ok("the snippet of the README works from another server's page of this machine");
+
+  // Such a page has the origin that any website can have too.
+  const folder = mkdtempSync(join(tmpdir(), "throng-page-"));
+  writeFileSync(join(folder, "mine.html"), html);
+  const opened = await openPage(browser, `file://${folder}/mine.html`);
+  assert.equal(await trySnippet(opened.page, `ws://127.0.0.1:${port}`), 1006);
+  assert.match(serverLog, /open the page by http:.*--allowed-origins null/);
+  rmSync(folder, { recursive: true });
+  ok("from a file it is refused, and the log says what to do");
+}
+
+// A proxy under a sub-path, which leaves Host as it is or puts another one in its place.
+async function startProxy(port, host) {
+  const prefix = "/some/where";
+  const proxy = createHttpServer().listen(0, "127.0.0.1");
+  proxy.unref();
+  const forward = (request) => {
+    const headers = { ...request.headers, host: host ?? request.headers.host };
+    const path = request.url.slice(prefix.length);
+    return httpRequest({ host: "127.0.0.1", port, path, method: request.method, headers });
+  };
+  proxy.on("request", (request, response) => {
+    if (!request.url.startsWith(`${prefix}/`)) {
+      response.writeHead(404).end();
+      return;
+    }
+    const inner = forward(request);
+    inner.on("response", (answer) => {
+      answer.pipe(response.writeHead(answer.statusCode, answer.headers));
+    });
+    inner.on("error", () => response.destroy());
+    inner.end();
+  });
+  proxy.on("upgrade", (request, socket) => {
+    socket.on("error", () => {});
+    const inner = forward(request);
+    inner.on("upgrade", (answer, other) => {
+      other.on("error", () => {});
+      const lines = Object.entries(answer.headers).map(([name, value]) => `${name}: ${value}\r\n`);
+      socket.write(`HTTP/1.1 101 Switching Protocols\r\n${lines.join("")}\r\n`);
+      other.pipe(socket).pipe(other);
+    });
+    inner.on("response", (answer) => socket.end(`HTTP/1.1 ${answer.statusCode} No\r\n\r\n`));
+    inner.on("error", () => socket.destroy());
+    inner.end();
+  });
+  await once(proxy, "listening");
+  return { proxy, url: `http://127.0.0.1:${proxy.address().port}${prefix}/?room=tea` };
+}
+
+async function subPathWorks(browser, port) {
+  const { proxy, url } = await startProxy(port);
+  const person = await enter(browser, url, "Joan");
+  await say(person, "from below");
+  await hears(person, "from below", "Joan");
+  await person.page.waitForSelector("#count:not([hidden])");
+  assert.deepEqual(person.faults, []);
+  await person.page.context().close();
+  proxy.closeAllConnections();
+  proxy.close();
+  ok("the page works under a sub-path of a proxy");
+}
+
+async function refusalIsExplained(browser, port) {
+  const { proxy, url } = await startProxy(port, "upstream.example");
+  const { page } = await openPage(browser, url);
+  await page.click("#enter");
+  await page.waitForSelector('#state[data-state="closed"]');
+  const reason = await page.textContent("#reason");
+  assert.match(reason, /--allowed-origins http:\/\/127\.0\.0\.1:\d+/);
+  assert.match(reason, /proxy_set_header Host/);
+  await say({ page }, "kept");
+  assert.equal(await page.inputValue("#draft"), "kept");
+  assert.match(await page.textContent("#hint"), /^Not sent/);
+  await page.context().close();
+  proxy.closeAllConnections();
+  proxy.close();
+  ok("who is refused is told why, and what to do");
 }
 
 async function run(browser) {
@@ -228,13 +385,21 @@ async function run(browser) {
   ok(`the server answers on port ${port} with ${backend}`);
   const room = "tea";
   const url = `http://127.0.0.1:${port}/?room=${room}`;
-  const people = [await join(browser, url, "Ada"), await join(browser, url, "Grace")];
+  const people = [await enter(browser, url, "Ada"), await enter(browser, url, "Grace")];
   await talk(people, "hello");
+  await othersAreCounted(people);
+  await coloursDiffer(people);
+  await linksAreLinks(people);
   await markupStaysText(people);
   await orderIsKept(people);
   await rawMessagesAreShown(people, room);
   await outageIsSurvived(people, port);
   await talk(people, "again");
+  await reloadStays(people);
+  await talk(people, "and again");
+  await snippetWorks(browser, port);
+  await subPathWorks(browser, port);
+  await refusalIsExplained(browser, port);
   for (const { faults, name } of people) {
     assert.deepEqual(faults, []);
     ok(`no error and no breach of the policy in the page of ${name}`);

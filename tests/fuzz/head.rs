@@ -87,10 +87,16 @@ fn answer(head: &[u8]) -> u64 {
     );
     let is_name = |name: &str| other.headers.iter().any(|h| h.name.eq_ignore_ascii_case(name));
     assert!(!is_name("Transfer-Encoding"), "nobody else may see a body");
-    let subprotocols = match Builtin::route(&Setups::default(), &request) {
+    let setups = Setups::default();
+    let route = Builtin::route(&setups, &request);
+    if let Some(response) = request.refuse_body() {
+        return refused(&response);
+    }
+    let subprotocols = match route {
         Some(Route::Response(response)) => return refused(&response),
         Some(Route::WebSocket(opening)) => opening.subprotocols,
         Some(Route::Topic(..)) => return outcome(3),
+        Some(Route::Held(..)) => return outcome(4),
         None => return outcome(2),
     };
     let config = Config::default();

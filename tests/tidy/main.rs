@@ -8,6 +8,7 @@
 //! The other invariants, and what guards them, stand in a table in ARCHITECTURE.md.
 
 mod checks;
+mod links;
 mod rooms;
 mod source;
 

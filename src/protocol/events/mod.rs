@@ -9,8 +9,6 @@ mod tell;
 use std::borrow::Cow;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::room::{Setup, named};
 use crate::http::{Request, Response, Status, Subprotocols};
 use crate::hub::TopicInfo;
@@ -21,13 +19,6 @@ use crate::wire::{CloseCode, Kind};
 /// See the module.
 #[derive(Clone, Copy, Debug)]
 pub struct Events;
-
-/// Somebody who is told of a room: a mark of what it was told last. The room's name, for which a
-/// connection's record has no place, is that of its only topic, behind [`WATCHERS`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Watcher {
-    told: [u8; 4],
-}
 
 /// What there is to tell of a room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,7 +32,8 @@ struct Seen {
 pub const SUBPROTOCOL: &str = "throng.events";
 
 /// What the topics begin with that watchers are subscribed to; names of rooms have no such byte.
-/// Nothing is published there.
+/// Nothing is published there: it is how a connection knows which room it watches, for which its
+/// record has no place.
 const WATCHERS: char = '\u{1}';
 
 /// What is said at most in a second to all who watch a room, if they are no more than its members:
@@ -49,7 +41,7 @@ const WATCHERS: char = '\u{1}';
 const EVENTS_PER_SECOND: u32 = 10_000;
 
 impl Protocol for Events {
-    type Conn = Watcher;
+    type Conn = ();
     type Setup = Setup;
 
     const PATHS: &'static [&'static str] = &["/rooms/NAME"];
@@ -59,7 +51,7 @@ impl Protocol for Events {
         paths.map(|path| Cow::Borrowed(*path)).collect()
     }
 
-    fn route<'a>(setup: &Setup, request: &Request<'a>) -> Option<Route<'a, Watcher>> {
+    fn route<'a>(setup: &Setup, request: &Request<'a>) -> Option<Route<'a, ()>> {
         let asked = named(request, "/rooms/");
         let is_asked = asked.is_some();
         let watched = || setup.room(request).filter(|_| is_offered(request));
@@ -73,29 +65,24 @@ impl Protocol for Events {
         if is_asked {
             return Some(Route::Topic(room, answer));
         }
-        let (conn, subprotocols) = (Watcher::default(), Subprotocols::Listed(&[SUBPROTOCOL]));
+        let subprotocols = Subprotocols::Listed(&[SUBPROTOCOL]);
         let topic = Some(Cow::Owned(format!("{WATCHERS}{room}")));
-        Some(Route::WebSocket(Opening { conn, subprotocols, topic }))
+        Some(Route::WebSocket(Opening { conn: (), subprotocols, topic }))
     }
 
-    fn open(
-        _setup: &Setup,
-        conn: &mut Watcher,
-        cx: &mut Context<'_>,
-        _request: &Request<'_>,
-    ) -> Flow {
-        conn.look(cx);
+    fn open(_setup: &Setup, _conn: &mut (), cx: &mut Context<'_>, _request: &Request<'_>) -> Flow {
+        look(cx);
         Flow::Next
     }
 
-    fn due(_setup: &Setup, conn: &mut Watcher, cx: &mut Context<'_>) -> Flow {
-        conn.look(cx);
+    fn due(_setup: &Setup, _conn: &mut (), cx: &mut Context<'_>) -> Flow {
+        look(cx);
         Flow::Next
     }
 
     fn message(
         _setup: &Setup,
-        _conn: &mut Watcher,
+        _conn: &mut (),
         _cx: &mut Context<'_>,
         _kind: Kind,
         _payload: &[u8],
@@ -110,19 +97,18 @@ pub(super) fn is_offered(request: &Request<'_>) -> bool {
     request.head.list_holds("Sec-WebSocket-Protocol", SUBPROTOCOL)
 }
 
-impl Watcher {
-    /// Tells what has changed, and looks again in a while. Who has not taken the last event is told
-    /// later: only the newest is of any worth.
-    fn look(&mut self, cx: &mut Context<'_>) {
-        let room = cx.topic().and_then(|topic| topic.strip_prefix(WATCHERS)).map(str::to_owned);
-        let Some(room) = room else { return };
-        let seen = Seen::of(cx.topic_info(&room));
-        if self.told != seen.mark() && !cx.is_behind() {
-            self.told = seen.mark();
-            cx.send(Kind::Text, tell::event(&room, seen).as_bytes());
-        }
-        cx.wake_in(pause(seen.members));
+/// Tells what has changed, and looks again in a while. Who has not taken the last event is told
+/// later: only the newest is of any worth.
+fn look(cx: &mut Context<'_>) {
+    let room = cx.topic().and_then(|topic| topic.strip_prefix(WATCHERS)).map(str::to_owned);
+    let Some(room) = room else { return };
+    let seen = Seen::of(cx.topic_info(&room));
+    let mut told = cx.word();
+    if told != seen.word() && !cx.is_behind() {
+        told = seen.word();
+        cx.send(Kind::Text, tell::event(&room, seen).as_bytes());
     }
+    cx.wake_in_with(pause(seen.members), told);
 }
 
 impl Seen {
@@ -133,12 +119,10 @@ impl Seen {
         })
     }
 
-    /// Four bytes that are others for nearly every other state; never zeros, for nothing was told.
-    /// Of four thousand million changes one is told with the next.
-    fn mark(self) -> [u8; 4] {
-        let fanout = self.fanout.map_or(0, |micros| u64::from(micros) + 1);
-        let mixed = (u64::from(self.members) << 32 ^ fanout).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        ((mixed >> 32) as u32).max(1).to_le_bytes()
+    /// All of it in a word that is never 0: that is of who was told nothing yet.
+    fn word(self) -> u64 {
+        let fanout = self.fanout.map_or(1, |micros| micros.saturating_add(2));
+        u64::from(self.members) << 32 | u64::from(fanout)
     }
 }
 
@@ -163,12 +147,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_state_has_another_mark() {
+    fn another_state_is_another_word() {
         let states = (0..1000).flat_map(|members| {
-            [None, Some(0), Some(1), Some(40_100)].map(|fanout| Seen { members, fanout }.mark())
+            [None, Some(0), Some(1), Some(40_100)].map(|fanout| Seen { members, fanout }.word())
         });
-        let marks: std::collections::HashSet<_> = states.collect();
-        assert!(marks.len() >= 3_999 && !marks.contains(&[0; 4]), "{}", marks.len());
+        let words: std::collections::HashSet<_> = states.collect();
+        assert!(words.len() == 4000 && !words.contains(&0));
     }
 
     #[test]

@@ -1,14 +1,15 @@
-// One room over a plain WebSocket. Whatever it says is shown as text, never as markup.
+// The chat: one room over a plain WebSocket.
+
+import { Link, Watch } from "./link.js";
+import { friendlyName, myId, parse, render } from "./people.js";
 
 const MESSAGES_MAX = 500;
 const NEAR_END_PX = 40;
-const HUES = 6;
-
-const RETRY_BASE_MS = 500;
-const RETRY_CAP_MS = 20_000;
-const CONNECT_TIMEOUT_MS = 15_000;
-// A server that accepts and closes at once must not be asked again without growing pauses.
-const STABLE_MS = 5_000;
+// Messages that wait for the connection, or for the room to say them.
+const WAITING_MAX = 50;
+// A room that does not say a message to its sender has had it when the connection lasts so long.
+const SETTLED_MS = 10_000;
+const SEEN_MAX = 1_000;
 
 const LABELS = {
   connecting: "Connecting…",
@@ -18,29 +19,21 @@ const LABELS = {
 };
 
 const page = Object.fromEntries([...document.querySelectorAll("[id]")].map((e) => [e.id, e]));
-// Not crypto.randomUUID, which plain http has only on localhost.
-const myId = crypto.getRandomValues(new Uint32Array(2)).join("-");
 
-let myName = stored((storage) => storage.getItem("name")) || friendlyName();
+let myName = stored("localStorage", (storage) => storage.getItem("name")) || friendlyName();
 let room = "";
-let socket = null;
-let timer = 0;
-let failures = 0;
-let openedAt = Infinity;
+let link = null;
+let watch = null;
 let isAtEnd = true;
+// By key: what I have said and the room has not.
+const waiting = new Map();
+// Keys of what was shown: who comes back says again what may not have arrived.
+const seen = new Set();
 
-// Who I am
-
-function friendlyName() {
-  const pick = (words) => words[Math.floor(Math.random() * words.length)];
-  const manner = pick(["Brave", "Calm", "Cheerful", "Clever", "Gentle", "Jolly", "Swift"]);
-  return `${manner} ${pick(["Badger", "Falcon", "Fox", "Hare", "Lynx", "Otter", "Robin"])}`;
-}
-
-// A browser that is told to store nothing throws; the name is then for this visit only.
-function stored(act) {
+// A browser that is told to store nothing throws; what is stored is then for this visit only.
+function stored(where, act) {
   try {
-    return act(localStorage);
+    return act(window[where]);
   } catch {
     return null;
   }
@@ -49,57 +42,63 @@ function stored(act) {
 function rename(wanted) {
   myName = wanted.trim() || myName;
   page.name.value = page.me.value = myName;
-  stored((storage) => storage.setItem("name", myName));
+  stored("localStorage", (storage) => storage.setItem("name", myName));
 }
 
 // Messages
 
-// Anything may arrive in a room: raw tools speak there too.
-function parse(data) {
-  if (typeof data !== "string") {
-    return { text: `(binary, ${data.byteLength} bytes)` };
+function isNew(key) {
+  if (!key) {
+    return true;
   }
-  try {
-    const { id, from, text } = JSON.parse(data);
-    if ([id, from, text].every((part) => typeof part === "string") && from.trim()) {
-      return { id, from, text };
-    }
-  } catch {
-    // Not JSON, or null: text like any other.
+  if (seen.has(key)) {
+    return false;
   }
-  return { text: data };
+  seen.add(key);
+  if (seen.size > SEEN_MAX) {
+    seen.delete(seen.values().next().value);
+  }
+  return true;
 }
 
-function hueOf(id) {
-  return [...id].reduce((sum, letter) => sum + letter.codePointAt(0), 0) % HUES;
+function receive(data) {
+  const message = parse(data);
+  const mine = message.id === myId ? waiting.get(message.key) : undefined;
+  if (mine) {
+    mine.item.remove();
+    waiting.delete(message.key);
+  }
+  if (isNew(message.key)) {
+    showMessage(message);
+  }
 }
 
-function render({ id = "", from = "anonymous", text }) {
-  const item = page.message.content.firstElementChild.cloneNode(true);
-  const now = new Date();
-  const time = now.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-  const part = (selector) => item.querySelector(selector);
-  const former = page.messages.lastElementChild;
-  item.dataset.byline = JSON.stringify([id, from, time]);
-  item.classList.toggle("own", id === myId);
-  item.classList.toggle("more", item.dataset.byline === former?.dataset.byline);
-  part(".avatar").textContent = [...from.trim()][0];
-  if (id) {
-    part(".avatar").dataset.hue = hueOf(id);
-  }
-  part(".from").textContent = from;
-  part("time").textContent = time;
-  part("time").dateTime = now.toISOString();
-  part(".text").textContent = text;
+// What waits stays below what was said.
+function showMessage(message) {
+  const below = page.messages.querySelector(".waiting");
+  const former = below ? below.previousElementSibling : page.messages.lastElementChild;
+  page.messages.insertBefore(render(page.message, former, message), below);
+  trimMessages();
+  keepEnd();
+}
+
+function showWaiting(message) {
+  const item = render(page.message, null, message);
+  item.classList.add("waiting");
+  page.messages.append(item);
+  isAtEnd = true;
+  keepEnd();
   return item;
 }
 
-function showMessage(message) {
-  page.messages.append(render(message));
-  if (page.messages.childElementCount > MESSAGES_MAX) {
+function trimMessages() {
+  if (page.messages.childElementCount - waiting.size > MESSAGES_MAX) {
     page.messages.firstElementChild.remove();
     page.messages.firstElementChild.classList.remove("more");
   }
+}
+
+function keepEnd() {
   if (isAtEnd) {
     scrollToEnd();
   } else {
@@ -121,82 +120,90 @@ function noteScroll() {
 
 // The connection
 
-function showState(state, { label = LABELS[state], countdown = "" } = {}) {
+// Written only when it changes: it is read out.
+function write(element, text) {
+  if (element.textContent !== text) {
+    element.textContent = text;
+  }
+}
+
+function showState(state, { words = "", seconds = 0 } = {}) {
   page.state.dataset.state = state;
-  // Written only when it changes: it is read out. The countdown is not, it would never end.
-  if (page.label.textContent !== label) {
-    page.label.textContent = label;
-  }
-  page.countdown.textContent = countdown;
-  page.send.disabled = state !== "connected";
+  write(page.label, LABELS[state]);
+  // The countdown is not read out, it would never end.
+  page.countdown.textContent = seconds ? ` in ${seconds} s` : "";
+  write(page.reason, words);
+  page.reason.hidden = !words;
+  page.send.disabled = state === "closed";
   page.again.hidden = state !== "closed";
+  if (state === "connected") {
+    write(page.hint, "");
+  }
 }
 
-function connect() {
-  clearTimeout(timer);
-  showState(failures > 0 ? "reconnecting" : "connecting");
-  const scheme = location.protocol === "https:" ? "wss:" : "ws:";
-  const attempt = new WebSocket(`${scheme}//${location.host}/room/${encodeURIComponent(room)}`);
-  attempt.binaryType = "arraybuffer";
-  attempt.onopen = onOpen;
-  attempt.onmessage = ({ data }) => showMessage(parse(data));
-  attempt.onclose = onClose;
-  openedAt = Infinity;
-  timer = setTimeout(() => attempt.close(), CONNECT_TIMEOUT_MS);
-  socket = attempt;
-}
-
-function onOpen() {
-  clearTimeout(timer);
-  openedAt = performance.now();
-  showState("connected");
-}
-
-function onClose({ code, reason }) {
-  clearTimeout(timer);
-  if (isFinal(code)) {
-    showState("closed", { label: `Closed: ${reason || `code ${code}`}` });
+function showCount(event) {
+  page.count.hidden = event === null;
+  if (event === null) {
     return;
   }
-  if (performance.now() - openedAt >= STABLE_MS) {
-    failures = 0;
-  }
-  // Full jitter, so that those whom one outage cut off do not come back at one moment.
-  const delay = Math.random() * Math.min(RETRY_CAP_MS, RETRY_BASE_MS * 2 ** failures);
-  failures += 1;
-  retryAt(performance.now() + delay);
+  const people = `${event.members.toLocaleString()} here`;
+  const ms = event.last_message?.ms;
+  const time = ms === undefined ? "" : `, last message to all in ${ms < 10 ? ms : Math.round(ms)} ms`;
+  page.count.textContent = people + time;
 }
 
-// Codes by which a server says that coming back is of no use.
-function isFinal(code) {
-  return code >= 4500 && code <= 4999;
+function opened() {
+  watch?.leave();
+  watch = new Watch(pathOf(room), showCount);
+  for (const message of waiting.values()) {
+    sendNow(message);
+  }
 }
 
-function retryAt(moment) {
-  const left = moment - performance.now();
-  if (left <= 0) {
-    connect();
-    return;
-  }
-  showState("reconnecting", { countdown: ` in ${Math.ceil(left / 1000)} s` });
-  timer = setTimeout(retryAt, Math.min(left, 1000), moment);
-}
-
-function retryNow() {
-  if (page.state.dataset.state === "reconnecting" && socket.readyState === WebSocket.CLOSED) {
-    connect();
-  }
+function sendNow(message) {
+  const { id, from, text, key } = message;
+  link.send(JSON.stringify({ id, from, text, key }));
+  const [over, openedAt] = [link, link.openedAt];
+  clearTimeout(message.timer);
+  message.timer = setTimeout(() => {
+    const hasLasted = over === link && link.isOpen && openedAt === link.openedAt;
+    if (hasLasted && waiting.delete(key) && isNew(key)) {
+      message.item.remove();
+      showMessage(message);
+    }
+  }, SETTLED_MS);
 }
 
 function send() {
   const text = page.draft.value.trim();
-  if (text && socket.readyState === WebSocket.OPEN) {
-    socket.send(JSON.stringify({ id: myId, from: myName, text }));
-    page.draft.value = "";
+  if (!text) {
+    return;
+  }
+  if (page.state.dataset.state === "closed") {
+    write(page.hint, "Not sent: the connection is closed. Join again first.");
+    return;
+  }
+  if (waiting.size >= WAITING_MAX) {
+    write(page.hint, `Not sent: ${WAITING_MAX} messages wait already.`);
+    return;
+  }
+  const key = crypto.getRandomValues(new Uint32Array(2)).join("-");
+  const message = { id: myId, from: myName, text, key };
+  message.item = showWaiting(message);
+  waiting.set(key, message);
+  page.draft.value = "";
+  if (link.isOpen) {
+    sendNow(message);
+  } else {
+    write(page.hint, "Not connected: it is sent when you are back.");
   }
 }
 
 // Rooms
+
+function pathOf(name) {
+  return `room/${encodeURIComponent(name)}`;
+}
 
 function roomOfAddress() {
   // The first of a name counts, so the query wins.
@@ -205,29 +212,41 @@ function roomOfAddress() {
   return [...(query.get("room") || "lobby")].slice(0, page.room.maxLength).join("");
 }
 
+// What an operator types to see the room full. The load tester speaks no TLS.
+function showCommand(name) {
+  const { host, pathname } = new URL(pathOf(name), new URL(".", location.href));
+  const address = `ws://${host}${pathname.replaceAll("'", "%27")}`;
+  page.command.textContent = `loadtest broadcast -n 1000 --rate 1 --url '${address}'`;
+  page.filling.hidden = location.protocol === "https:";
+}
+
 function join() {
   rename(page.name.value);
   room = page.room.value.trim();
   history.replaceState(null, "", `?room=${encodeURIComponent(room)}`);
+  stored("sessionStorage", (storage) => storage.setItem("joined", room));
   document.title = page.title.textContent = `#${room}`;
+  showCommand(room);
   page.messages.replaceChildren();
+  waiting.clear();
   isAtEnd = page.newer.hidden = true;
   page.join.hidden = true;
   page.chat.hidden = false;
+  showCount(null);
   start();
 }
 
 function start() {
-  failures = 0;
+  write(page.hint, "");
   page.draft.focus();
-  connect();
+  link = new Link(pathOf(room), { state: showState, message: receive, open: opened });
 }
 
 function leave() {
-  clearTimeout(timer);
-  // What is still on its way belongs to the room that is left.
-  socket.onopen = socket.onmessage = socket.onclose = null;
-  socket.close();
+  link.leave();
+  watch?.leave();
+  watch = null;
+  stored("sessionStorage", (storage) => storage.removeItem("joined"));
   showState("closed");
   page.chat.hidden = true;
   page.join.hidden = false;
@@ -258,9 +277,13 @@ page.leave.addEventListener("click", leave);
 page.again.addEventListener("click", start);
 page.newer.addEventListener("click", scrollToEnd);
 page.log.addEventListener("scroll", noteScroll);
-window.addEventListener("online", retryNow);
+window.addEventListener("online", () => link?.retryNow());
 // A keyboard that opens, or a draft that grows, must not hide the newest message.
 new ResizeObserver(() => isAtEnd && scrollToEnd()).observe(page.log);
 
 rename(myName);
 page.room.value = roomOfAddress();
+// A page that is loaded again goes on where it was.
+if (stored("sessionStorage", (storage) => storage.getItem("joined")) === page.room.value) {
+  join();
+}

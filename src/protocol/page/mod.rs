@@ -1,5 +1,6 @@
-//! The chat page at `/`, in the binary so that nothing has to be installed beside it. It never
-//! upgrades.
+//! The chat page at `/`, in the binary so that nothing has to be installed beside it. All that it
+//! asks for is relative to where it was found, so it may stand under any path of a proxy. It never
+//! takes an upgrade: that is a room's.
 
 use crate::http::{File, Request, Response};
 use crate::protocol::{Context, Flow, Persist, Protocol, Route};
@@ -55,6 +56,10 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
 static INDEX: &[u8] = include_bytes!("index.html");
 static STYLE: &[u8] = include_bytes!("chat.css");
 static SCRIPT: &[u8] = include_bytes!("chat.js");
+static LINK: &[u8] = include_bytes!("link.js");
+static PEOPLE: &[u8] = include_bytes!("people.js");
+
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// The file at a path.
 #[must_use]
@@ -62,7 +67,9 @@ pub fn find(path: &str) -> Option<Response> {
     let (media_type, file): (_, File) = match path {
         "/" => ("text/html; charset=utf-8", &INDEX),
         "/chat.css" => ("text/css; charset=utf-8", &STYLE),
-        "/chat.js" => ("text/javascript; charset=utf-8", &SCRIPT),
+        "/chat.js" => (JAVASCRIPT, &SCRIPT),
+        "/link.js" => (JAVASCRIPT, &LINK),
+        "/people.js" => (JAVASCRIPT, &PEOPLE),
         _ => return None,
     };
     let response = Response::file(media_type, file)

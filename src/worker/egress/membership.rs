@@ -69,6 +69,9 @@ fn hand_out_before_leave<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: Con
 pub(crate) fn drop_out<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
     let Some(connection) = core.table.get_mut(conn) else { return };
     if !matches!(connection.link, Link::WebSocket(_)) {
+        if connection.owes_answer() {
+            core.parts.said.asks.forget(conn);
+        }
         return;
     }
     connection.spoken = None;

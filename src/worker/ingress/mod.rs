@@ -5,6 +5,7 @@
 
 pub(crate) mod access;
 pub(crate) mod held;
+pub(crate) mod held_requests;
 pub(crate) mod ingest;
 pub(crate) mod parked;
 pub(crate) mod refusals;

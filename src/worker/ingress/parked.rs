@@ -9,8 +9,8 @@ use crate::limits::{FRAME_COST, QUESTION_TIMEOUT, TIMER_COST};
 use crate::protocol::{Answer, Asks, Protocols, Ticket};
 use crate::worker::connection::flag;
 use crate::worker::core::Core;
-use crate::worker::ingress::staged;
 use crate::worker::ingress::visit::Visit;
+use crate::worker::ingress::{held_requests, staged};
 
 /// When questions that are open count as answered by nobody, in the order in which they were asked.
 #[derive(Debug, Default)]
@@ -89,6 +89,10 @@ pub(crate) fn look_at_questions<W: Wake, L: Protocols>(core: &mut Core<W, L>) {
 /// Gives a connection its answers, and goes on with it if it has waited for one of these.
 fn go_on_answered<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
     while let Some((ticket, answer)) = core.parts.said.asks.next_answer(conn) {
+        if core.table.get_mut(conn).is_some_and(|connection| connection.owes_answer()) {
+            held_requests::answer(core, conn, answer);
+            continue;
+        }
         let is_over = core.parts.said.asks.unpark(conn, ticket);
         let Some(mut visit) = Visit::of(core, conn) else { return };
         if is_over {

@@ -12,7 +12,7 @@ use crate::worker::core::{Core, Parts};
 use crate::worker::egress::membership;
 use crate::worker::ingress::ingest::Then;
 use crate::worker::ingress::visit::Visit;
-use crate::worker::ingress::{refusals, staged};
+use crate::worker::ingress::{held_requests, refusals, staged};
 use crate::worker::life::ending;
 
 pub(crate) fn http_step<W: Wake, L: Protocols>(
@@ -22,6 +22,9 @@ pub(crate) fn http_step<W: Wake, L: Protocols>(
 ) -> Then {
     let Some(connection) = core.table.get_mut(conn) else { return Then::Stop };
     let Link::Http(http) = &mut connection.link else { return Then::Stop };
+    if http.awaits_body() {
+        return held_requests::body_step(core, conn, input);
+    }
     let arrived = match http.receive(input) {
         Ok(arrived) => arrived,
         Err(error) => {
@@ -52,26 +55,35 @@ fn refuse_bytes<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, resp
     respond(core, conn, response, false);
 }
 
+/// What a request comes to.
+enum Answered<'a, S> {
+    Upgrade(Handshake<'a>, Opening<'a, S>),
+    Held(usize),
+    Response(Response),
+}
+
 fn answer<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, request: &Request<'_>) {
     let every = core.parts.config().access_log;
-    match upgrade(core, request) {
-        Ok((handshake, opening)) => {
+    match route(core, request).unwrap_or_else(Answered::Response) {
+        Answered::Upgrade(handshake, opening) => {
             core.parts.admission.access.note(every, request, Status::SwitchingProtocols as u16);
             open(core, conn, request, &handshake, opening);
         }
-        Err(mut response) => {
+        Answered::Held(bytes_max) => held_requests::hold(core, conn, request, bytes_max),
+        Answered::Response(mut response) => {
             core.parts.admission.access.note(every, request, response.status as u16);
             refusals::note(&core.parts, &response, Some(request));
-            response.closes |= request.is_last;
+            // A body that is not read would be taken for the next request.
+            response.closes |= request.is_last || request.body_bytes > 0;
             respond(core, conn, response, request.is_head());
         }
     }
 }
 
-fn upgrade<'a, W: Wake, L: Protocols>(
+fn route<'a, W: Wake, L: Protocols>(
     core: &Core<W, L>,
     request: &Request<'a>,
-) -> Result<(Handshake<'a>, Opening<'a, L::Spoken>), Response> {
+) -> Result<Answered<'a, L::Spoken>, Response> {
     if core.parts.admission.stopping.is_some() {
         return Err(refusals::unavailable(Refusal::Draining));
     }
@@ -81,19 +93,28 @@ fn upgrade<'a, W: Wake, L: Protocols>(
     if names_host && !config.allowed_hosts.allows(request.host) {
         return Err(http::misdirected(request.host));
     }
-    if request.method == Method::Options {
-        return Err(http::options());
-    }
-    let opening = match L::route(&core.parts.settings.setups, request) {
-        Some(Route::WebSocket(opening)) => opening,
-        Some(Route::Response(response)) => return Err(response),
-        Some(Route::Topic(topic, tell)) => {
-            return Err(tell(&topic, core.parts.shared.interest.info(&topic)));
-        }
-        None => return Err(refusals::nothing_here::<L>(&core.parts.settings.setups)),
+    let route = match request.method {
+        Method::Options => return Err(http::options()),
+        _ => L::route(&core.parts.settings.setups, request),
     };
-    let handshake = http::upgrade(request, config, opening.subprotocols)?;
-    Ok((handshake, opening))
+    if let Some(Route::Held(bytes_max)) = route {
+        return Ok(Answered::Held(bytes_max));
+    }
+    if let Some(response) = request.refuse_body() {
+        return Err(response.refusing(Refusal::BadRequest));
+    }
+    match route {
+        Some(Route::WebSocket(opening)) => {
+            let handshake = http::upgrade(request, config, opening.subprotocols)?;
+            Ok(Answered::Upgrade(handshake, opening))
+        }
+        Some(Route::Response(response)) => Err(response),
+        Some(Route::Topic(topic, tell)) => {
+            Err(tell(&topic, core.parts.shared.interest.info(&topic)))
+        }
+        Some(Route::Held(_)) => unreachable!("it was looked at before"),
+        None => Err(refusals::nothing_here::<L>(&core.parts.settings.setups)),
+    }
 }
 
 pub(crate) fn respond<W: Wake, L: Protocols>(

@@ -43,8 +43,8 @@ pub(crate) fn carry_out_staged<W: Wake, L: Protocols>(
                 membership::subscribe(core, conn, &topic);
             }
             Step::Unsubscribe(topic) => membership::unsubscribe(core, conn, &topic),
-            Step::Wake(span) => {
-                core.parts.life.wakes.set(conn, span, core.parts.clock.now);
+            Step::Wake(span, word) => {
+                core.parts.life.wakes.set(conn, span, word, core.parts.clock.now);
             }
             Step::Send(kind, payload) => {
                 if let Some(mut visit) = Visit::of(core, conn) {

@@ -50,6 +50,7 @@ macro_rules! context {
             counters: &$parts.counters,
             cost: 0,
             published: None,
+            word: 0,
         }
     };
 }
@@ -245,7 +246,8 @@ impl<'a, W: Wake, L: Protocols> Visit<'a, W, L> {
 
     /// As `must_stall`, and a response that has not gone stops the next request.
     fn must_requests_stall(&mut self, input: &[u8]) -> bool {
-        if self.connection.has(flag::STALLED) || !self.connection.owes_response() {
+        let owes = self.connection.owes_response() || self.connection.owes_answer();
+        if self.connection.has(flag::STALLED) || !owes {
             return self.must_stall();
         }
         if !input.is_empty() {
@@ -319,8 +321,11 @@ impl<'a, W: Wake, L: Protocols> Visit<'a, W, L> {
     }
 
     /// Tells the protocol that the moment has come that it has set.
-    pub(crate) fn due(&mut self) -> Flow {
-        self.call(L::due)
+    pub(crate) fn due(&mut self, word: u64) -> Flow {
+        self.call(|setups, spoken, cx| {
+            cx.word = word;
+            L::due(setups, spoken, cx)
+        })
     }
 
     /// Tells the protocol what became of a question.

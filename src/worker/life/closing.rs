@@ -21,7 +21,7 @@ pub(crate) fn answer_close<W: Wake, L: Protocols>(
         |connection| matches!(&connection.link, Link::WebSocket(session) if session.is_answering()),
     );
     if is_first {
-        reasons::note_client(core, code.map_or(reasons::NO_CODE, CloseCode::get));
+        reasons::note_client(core, conn, code.map_or(reasons::NO_CODE, CloseCode::get));
     }
     say_last(core, conn, |session, out| session.answer_close(code, out));
     ending::finish(core, conn);
@@ -36,7 +36,8 @@ pub(crate) fn fail<W: Wake, L: Protocols>(
     core.parts.counters.closed_violation.add(1);
     let is_too_big = violation == Violation::TooBig;
     let reason = if is_too_big { Ending::MessageTooBig } else { Ending::Violation };
-    reasons::note(core, conn, reason, violation.code().get(), &violation);
+    reasons::note(core, conn, reason, violation.code().get());
+    tracing::debug!(?conn, %violation, "closing");
     say_last(core, conn, |session, out| session.fail(violation, out));
     ending::finish(core, conn);
 }
@@ -61,7 +62,7 @@ pub(crate) fn begin_close<W: Wake, L: Protocols>(
     code: CloseCode,
     reason: &str,
 ) {
-    reasons::note(core, conn, why, code.get(), &reason);
+    reasons::note(core, conn, why, code.get());
     if let Some(connection) = core.table.get_mut(conn)
         && !connection.has(flag::CLOSE_WHEN_SENT)
     {

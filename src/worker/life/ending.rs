@@ -75,7 +75,7 @@ fn arm_behind_send<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
 /// A direction has ended.
 #[inline(never)]
 pub(crate) fn ended<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, end: End) {
-    reasons::note(core, conn, Ending::Disconnected, reasons::NO_CLOSE_FRAME, &"");
+    reasons::note(core, conn, Ending::Disconnected, reasons::NO_CLOSE_FRAME);
     // What it published comes back to itself too, and decides whether it has more coming.
     match end {
         End::Finished => membership::leave_topics(core, conn),
@@ -142,7 +142,7 @@ pub(crate) fn discard<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId
 #[inline(never)]
 pub(crate) fn end_slow<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, why: Ending) {
     core.parts.counters.closed_slow.add(1);
-    reasons::note(core, conn, why, reasons::NO_CLOSE_FRAME, &"it does not take what it is sent");
+    reasons::note(core, conn, why, reasons::NO_CLOSE_FRAME);
     close_soon(core, conn);
 }
 

@@ -12,7 +12,7 @@ use crate::worker::connection::flag;
 use crate::worker::life::cohorts::UntilPing;
 
 /// The form of images; what has another form is of another version of the server.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Bytes of the sum at the end of an image.
 const SUM_BYTES: usize = 4;
@@ -41,8 +41,8 @@ pub struct Image {
     pub ping: PingImage,
     /// When it is pinged next, if it is at all.
     pub until_ping: Option<UntilPing>,
-    /// When its protocol is to be called.
-    pub wake: Option<i64>,
+    /// When its protocol is to be called, and the word that it is given back.
+    pub wake: Option<(i64, u64)>,
     /// When its unfinished message is looked at, and the bytes that had come of it.
     pub unfinished: Option<(i64, u64)>,
     /// What the driver has said last of a send that is timed.
@@ -84,7 +84,8 @@ pub enum PingImage {
 pub enum NotNow {
     /// There is none, or the driver was told to close it.
     Gone,
-    /// It waits for the answer to a question, for [`crate::limits::QUESTION_TIMEOUT`] at most.
+    /// It is in the middle of a request with a body, or waits for the answer to a question, for
+    /// [`crate::limits::QUESTION_TIMEOUT`] at most.
     Asking,
 }
 
@@ -222,7 +223,7 @@ mod tests {
             stash: b"stashed".to_vec(),
             deadline: Some(-5),
             ping: PingImage::Awaiting(-1_000_000),
-            wake: Some(1 << 40),
+            wake: Some((1 << 40, 7)),
             unfinished: Some((77, 4)),
             taken: Some(u32::MAX),
             pong: Some((ByteBuf::from(b"pong".to_vec()), 2)),
@@ -279,7 +280,7 @@ mod tests {
         bytes.extend(sum(&bytes).to_le_bytes());
         let error = Image::from_bytes(&bytes).expect_err("it is another format");
         assert_eq!(error, ImageError::Format(9));
-        assert_eq!(error.to_string(), "an image of format 9, where 1 is read");
+        assert_eq!(error.to_string(), "an image of format 9, where 2 is read");
     }
 
     /// As one that means to: the sum is right. What is read can be gone on with.

@@ -33,7 +33,8 @@ pub(crate) fn write_out<W: Wake, L: Protocols>(
     if matches!(connection.link, Link::Closed) {
         return Err(NotNow::Gone);
     }
-    if core.parts.said.asks.is_asking(conn) {
+    let holds = matches!(&connection.link, Link::Http(http) if http.holds());
+    if holds || core.parts.said.asks.is_asking(conn) {
         return Err(NotNow::Asking);
     }
     core.parts.hub.hold_rooms();
@@ -308,8 +309,8 @@ fn set_times<W: Wake, L: Protocols>(
         connection.set(flag::UNFINISHED);
         life.unfinished.put(conn, unfinished, now);
     }
-    if let Some(distance) = image.wake {
-        life.wakes.put(conn, distance, now);
+    if let Some(wake) = image.wake {
+        life.wakes.put(conn, wake, now);
     }
     // The sweep that checks pongs may be past it by now.
     let timeout = parts.settings.config.pong_timeout;

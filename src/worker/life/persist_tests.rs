@@ -85,7 +85,7 @@ fn a_connection_goes_on_at_another_worker_under_another_name() {
     one.parts.life.note_taken(conn(0), connection, 5);
     let due = one.parts.life.timers.tick_after(now, Duration::from_secs(9));
     one.parts.life.arm_at(conn(0), connection, due);
-    one.parts.life.wakes.set(conn(0), Duration::from_secs(4), now);
+    one.parts.life.wakes.set(conn(0), Duration::from_secs(4), 7, now);
     let image = persist::write_out(&mut one, conn(0), now).expect("it asks nothing");
     assert!(!persist::is_known(&mut one, conn(0)));
     assert_eq!(one.parts.hub.rooms(), 3, "they are held");
@@ -105,6 +105,7 @@ fn a_connection_goes_on_at_another_worker_under_another_name() {
     assert!((9_000_000_000..9_050_000_000).contains(&left), "{left}");
     let wake = two.parts.life.wakes.until_next(later).expect("it has a moment");
     assert!((4_000..4_050).contains(&wake.as_millis()), "{wake:?}");
+    assert_eq!(two.parts.life.wakes.next(later + wake), Some((conn(5), 7)), "with its word");
 }
 
 /// Of the same worker: the image of one who has published, and whose pong waits for that.

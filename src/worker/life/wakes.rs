@@ -1,6 +1,7 @@
 //! When protocols want to be called again for a connection.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::{Duration, Instant};
 
 use crate::driver::Wake;
@@ -26,8 +27,8 @@ pub(crate) struct Wakes {
 #[derive(Debug)]
 struct Inner {
     timers: Timers,
-    /// Entries of the timers mean nothing but for what stands here.
-    at: HashMap<ConnId, Tick>,
+    /// Entries of the timers mean nothing but for what stands here, with words to be given back.
+    at: HashMap<ConnId, (Tick, u64)>,
     due: Vec<(ConnId, Tick)>,
 }
 
@@ -36,29 +37,30 @@ impl Wakes {
         Self { start, inner: None }
     }
 
-    /// Sets the moment of a connection, in place of the one that it had.
-    pub(crate) fn set(&mut self, conn: ConnId, delay: Duration, now: Instant) {
+    /// Sets the moment of a connection, in place of the one that it had, and a word.
+    pub(crate) fn set(&mut self, conn: ConnId, delay: Duration, word: u64, now: Instant) {
         let inner = self.inner(now);
         let tick = inner.timers.tick_after(now, delay);
-        inner.set(conn, tick);
+        inner.set(conn, tick, word);
     }
 
-    /// Forgets the moment of a connection; gives how far it is from now.
-    pub(crate) fn take(&mut self, conn: ConnId, now: Instant) -> Option<i64> {
+    /// Forgets the moment of a connection; gives how far it is from now, and its word.
+    pub(crate) fn take(&mut self, conn: ConnId, now: Instant) -> Option<(i64, u64)> {
         let inner = self.inner.as_deref()?;
-        let distance = inner.timers.distance(*inner.at.get(&conn)?, now);
+        let (tick, word) = *inner.at.get(&conn)?;
+        let distance = inner.timers.distance(tick, now);
         self.forget(conn);
-        Some(distance)
+        Some((distance, word))
     }
 
     /// Sets the moment of a connection again, so far from now.
-    pub(crate) fn put(&mut self, conn: ConnId, distance: i64, now: Instant) {
+    pub(crate) fn put(&mut self, conn: ConnId, (distance, word): (i64, u64), now: Instant) {
         let inner = self.inner(now);
         let tick = inner.timers.tick_at(now, distance);
         if inner.timers.is_ahead(tick, now) {
-            inner.set(conn, tick);
+            inner.set(conn, tick, word);
         } else {
-            inner.at.insert(conn, tick);
+            inner.at.insert(conn, (tick, word));
             inner.due.push((conn, tick));
         }
     }
@@ -86,16 +88,17 @@ impl Wakes {
         }
     }
 
-    /// The next connection whose moment has come.
-    pub(crate) fn next(&mut self, now: Instant) -> Option<ConnId> {
+    /// The next connection whose moment has come, with its word.
+    pub(crate) fn next(&mut self, now: Instant) -> Option<(ConnId, u64)> {
         let inner = self.inner.as_deref_mut()?;
         if inner.due.is_empty() {
             inner.timers.expire(now, &mut inner.due);
         }
         while let Some((conn, tick)) = inner.due.pop() {
-            if inner.at.get(&conn) == Some(&tick) {
-                inner.at.remove(&conn);
-                return Some(conn);
+            if let Entry::Occupied(entry) = inner.at.entry(conn)
+                && entry.get().0 == tick
+            {
+                return Some((conn, entry.remove().1));
             }
         }
         None
@@ -108,38 +111,38 @@ impl Wakes {
 }
 
 impl Inner {
-    fn set(&mut self, conn: ConnId, tick: Tick) {
-        if self.at.insert(conn, tick) != Some(tick) {
+    fn set(&mut self, conn: ConnId, tick: Tick, word: u64) {
+        if self.at.insert(conn, (tick, word)).map(|(before, _)| before) != Some(tick) {
             self.timers.enter(conn, tick);
         }
         // One that moves its moment all the time leaves an entry behind each time.
         if self.timers.len() > 2 * self.at.len() + ENTRIES_KEPT {
             let Self { timers, at, .. } = self;
-            timers.weed(|conn, tick| at.get(&conn) == Some(&tick));
+            timers.weed(|conn, tick| at.get(&conn).is_some_and(|(last, _)| *last == tick));
         }
     }
 }
 
 /// Calls the protocols that want to be called now.
 pub(crate) fn wake_protocols<W: Wake, L: Protocols>(core: &mut Core<W, L>) {
-    while let Some(conn) = core.parts.life.wakes.next(core.parts.clock.now) {
+    while let Some((conn, word)) = core.parts.life.wakes.next(core.parts.clock.now) {
         core.parts.budget.pay(TIMER_COST);
-        wake(core, conn);
+        wake(core, conn, word);
         if core.parts.is_spent() {
             return;
         }
     }
 }
 
-fn wake<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
+fn wake<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, word: u64) {
     let Some(mut visit) = Visit::of(core, conn) else { return };
     if visit.connection.has(flag::WAITING) {
         // It has published more than is taken, and this is no other way to publish.
         let now = visit.parts.clock.now;
-        return visit.parts.life.wakes.set(conn, TIMER_TICK, now);
+        return visit.parts.life.wakes.set(conn, TIMER_TICK, word, now);
     }
     let before = visit.connection.backlog();
-    let flow = visit.due();
+    let flow = visit.due(word);
     staged::carry_out_call(core, conn, flow);
     // No message was needed for what it says, so nothing stops but this: see `must_stall`.
     let max = before.max(core.parts.config().max_backlog);
@@ -167,6 +170,7 @@ mod tests {
                 wakes.set(
                     conn(index),
                     Duration::from_millis(100 * u64::from(index) + 30 + round),
+                    round,
                     start,
                 );
             }
@@ -176,7 +180,8 @@ mod tests {
         let mut seen = Vec::new();
         for step in 0..200_u64 {
             let now = start + Duration::from_millis(20 * step);
-            while let Some(conn) = wakes.next(now) {
+            while let Some((conn, word)) = wakes.next(now) {
+                assert_eq!(word, 999, "the last one");
                 seen.push((conn.index, 20 * step));
             }
         }

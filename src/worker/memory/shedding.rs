@@ -96,13 +96,7 @@ fn shed_at<D: Driver, L: Protocols>(worker: &mut Worker<D, L>, index: u32, goal:
         *goal = goal.saturating_sub(held);
         worker.core.parts.budget.pay(CLOSE_COST);
         worker.core.parts.counters.closed_memory.add(1);
-        reasons::note(
-            &mut worker.core,
-            conn,
-            Ending::Memory,
-            reasons::NO_CLOSE_FRAME,
-            &"more waits for it than for others",
-        );
+        reasons::note(&mut worker.core, conn, Ending::Memory, reasons::NO_CLOSE_FRAME);
         ending::close_soon(&mut worker.core, conn);
     } else {
         let largest = &mut worker.core.parts.memory.shedding.largest_left;
