@@ -78,6 +78,8 @@ full() {
     step 'tools of this tier' scripts/install-test-tools.sh --full
     step 'tests of this tier' env THRONG_TEST_FULL=1 THRONG_BIN="$PWD/target/release/throng" \
         cargo test --profile quick --no-fail-fast --test load --test behaviour full::
+    step 'batches' env THRONG_TEST_FULL=1 \
+        cargo test --profile quick -p throng-control --test batches
     step 'all seeds, written out' env SEEDS=1000 \
         cargo test --profile quick --test simulation nobody_notices
     step 'idle memory' cargo run --release -p testkit --bin idle_memory

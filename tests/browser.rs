@@ -1,4 +1,5 @@
-//! The chat page in a real browser, on both backends: `tests/browser/chat.mjs` tells the story.
+//! Our pages in a real browser, on both backends: `tests/browser/chat.mjs` tells the story of the
+//! chat, and `tests/browser/dashboard.mjs` that of the operator's dashboard.
 //!
 //! Needs node, Chromium and the packages of `tests/browser`; `scripts/install-test-tools.sh`
 //! installs them. Without them the tests say so and pass, unless `THRONG_TEST_REQUIRE_ALL=1`.
@@ -19,26 +20,46 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/browser");
 
 #[test]
 fn epoll() {
-    chat_on("epoll");
+    run("chat.mjs", "epoll", &[]);
 }
 
 #[test]
 fn io_uring() {
     match uring::probe() {
-        Ok(_) => chat_on("io_uring"),
+        Ok(_) => run("chat.mjs", "io_uring", &[]),
         Err(reason) => skip(&format!("io_uring does not work here: {reason}")),
     }
 }
 
-fn chat_on(backend: &str) {
+#[test]
+fn dashboard_on_epoll() {
+    dashboard_on("epoll");
+}
+
+#[test]
+fn dashboard_on_io_uring() {
+    match uring::probe() {
+        Ok(_) => dashboard_on("io_uring"),
+        Err(reason) => skip(&format!("io_uring does not work here: {reason}")),
+    }
+}
+
+/// Leaves a picture of it in the folder of what is built.
+fn dashboard_on(backend: &str) {
+    let picture = format!("{}/dashboard-{backend}.png", env!("CARGO_TARGET_TMPDIR"));
+    run("dashboard.mjs", backend, &[&picture]);
+}
+
+fn run(script: &str, backend: &str, arguments: &[&str]) {
     let missing = missing_tools();
     if !missing.is_empty() {
         let missing = missing.join(", ");
         return skip(&format!("no {missing} here; install with: scripts/install-test-tools.sh"));
     }
-    let script = format!("{FOLDER}/chat.mjs");
-    let arguments = [script.as_str(), env!("CARGO_BIN_EXE_throng"), backend];
-    let finished = Launch::new("node").args(arguments).run(TIME_LIMIT);
+    let script = format!("{FOLDER}/{script}");
+    let first = [script.as_str(), env!("CARGO_BIN_EXE_throng"), backend];
+    let launch = Launch::new("node").args(first).args(arguments);
+    let finished = launch.run(TIME_LIMIT);
     print!("{}", finished.stdout);
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
 }

@@ -14,6 +14,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use subtle::ConstantTimeEq;
 
+use crate::dashboard;
 use crate::options::Options;
 use crate::respond;
 use crate::state::State;
@@ -62,9 +63,9 @@ fn door(method: &Method, path: &str) -> Door {
     let reads = matches!(*method, Method::GET | Method::HEAD);
     match path {
         "/health" | "/healthz" | "/livez" | "/ready" | "/readyz" => Door::Open,
-        // The page is the same for everybody; what it shows comes by /events.
-        "/" | "/dashboard.css" | "/dashboard.js" if reads => Door::Open,
         "/metrics" => Door::Metrics,
+        // The page is the same for everybody; what it shows comes by /events.
+        page if reads && dashboard::paths().any(|path| path == page) => Door::Open,
         _ => Door::Guarded,
     }
 }
@@ -183,7 +184,7 @@ mod tests {
     #[test]
     fn the_page_and_probes_are_open_and_nothing_else_is() {
         let get = |path| door(&Method::GET, path);
-        for path in ["/", "/health", "/healthz", "/livez", "/ready", "/readyz"] {
+        for path in ["/", "/plot.js", "/health", "/healthz", "/livez", "/ready", "/readyz"] {
             assert_eq!(get(path), Door::Open, "{path}");
         }
         for path in ["/events", "/api/rooms", "/api/batch", "/nothing", "//", "/health/"] {

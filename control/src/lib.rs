@@ -18,6 +18,7 @@ mod access;
 mod api;
 mod ask;
 mod bound;
+mod dashboard;
 mod error;
 mod health;
 mod held;

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Limited};
 use tokio::time::timeout;
 
 use crate::state::State;
-use crate::{access, api, health, metrics, respond};
+use crate::{access, api, dashboard, health, metrics, respond};
 
 /// Bytes of a body at most: 413 above.
 pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
@@ -23,12 +23,17 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// All paths, behind the guard.
 pub(crate) fn router(state: Arc<State>) -> Router {
-    Router::new()
+    let page = |router: Router<Arc<State>>, path: &'static str| {
+        router.route(path, get(move || async move { dashboard::file(path) }))
+    };
+    dashboard::paths()
+        .fold(Router::new(), page)
         .route("/health", get(health::health))
         .route("/healthz", get(health::health))
         .route("/livez", get(health::health))
         .route("/ready", get(health::ready))
         .route("/readyz", get(health::ready))
+        .route("/events", get(dashboard::events))
         .route("/metrics", get(metrics::metrics))
         .nest("/api", api::router())
         .fallback(|| async { respond::text(StatusCode::NOT_FOUND, "there is nothing here") })

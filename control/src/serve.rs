@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
+use crate::dashboard;
 use crate::respond;
 use crate::router;
 use crate::state::State;
@@ -50,7 +51,8 @@ pub(crate) async fn serve(listener: Option<TcpListener>, state: Arc<State>) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "the operator's port cannot be served"),
     };
-    let router = router::router(state);
+    let router = router::router(Arc::clone(&state));
+    tokio::spawn(dashboard::tell(state));
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let refusals = Arc::new(Semaphore::new(REFUSED_MAX));
     loop {

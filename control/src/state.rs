@@ -7,6 +7,7 @@ use throng::server::Monitor;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::dashboard::Events;
 use crate::health::Pulses;
 use crate::options::Options;
 use crate::publisher::Publisher;
@@ -18,6 +19,8 @@ pub(crate) struct State {
     options: RwLock<Arc<Options>>,
     server: OnceLock<Server>,
     has_begun: Notify,
+    /// For the dashboard.
+    pub(crate) events: Events,
     /// Responses with a status below 400, of 4xx, and of 5xx.
     responses: [AtomicU64; 3],
 }
@@ -39,6 +42,7 @@ impl State {
             options: RwLock::new(Arc::new(options)),
             server: OnceLock::new(),
             has_begun: Notify::new(),
+            events: Events::new(),
             responses: Default::default(),
         }
     }
@@ -53,7 +57,7 @@ impl State {
             publisher: Publisher::new(monitor.handle()),
             monitor,
         });
-        self.has_begun.notify_one();
+        self.has_begun.notify_waiters();
     }
 
     /// The server, once it has started.
@@ -61,12 +65,14 @@ impl State {
         self.server.get()
     }
 
-    /// Waits for the server; for one task.
+    /// Waits for the server.
     pub(crate) async fn started(&self) -> &Server {
         loop {
+            let begins = self.has_begun.notified();
+            // Who comes later finds it, and who waits already is told.
             match self.server() {
                 Some(server) => return server,
-                None => self.has_begun.notified().await,
+                None => begins.await,
             }
         }
     }

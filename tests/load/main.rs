@@ -63,6 +63,7 @@ mod interest;
 mod mailbox;
 mod overload;
 mod rooms;
+mod scrape;
 mod sigterm;
 mod slow;
 mod storm;

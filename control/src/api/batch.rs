@@ -32,7 +32,10 @@ const RUN_BYTES_MAX: usize = 256 << 10;
 pub(super) const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Work between two looks at other requests, in commands.
-const COMMANDS_AT_ONCE: usize = 256;
+const COMMANDS_AT_ONCE: usize = 1024;
+
+/// The reply to nearly every command.
+const PUBLISHED: &[u8] = br#"{"publish":{}},"#;
 
 #[derive(Deserialize)]
 struct Batch<'a> {
@@ -46,6 +49,13 @@ struct Run<'a> {
     room: Cow<'a, str>,
     messages: Vec<Message<'a>>,
     bytes: usize,
+}
+
+impl<'a> Run<'a> {
+    fn push(&mut self, message: Message<'a>) {
+        self.bytes += message.1.len();
+        self.messages.push(message);
+    }
 }
 
 /// What is done, and what is said of it.
@@ -68,10 +78,13 @@ pub(super) async fn batch(Shared(state): Shared<Arc<State>>, body: Bytes) -> Res
         Err(error) => return methods::unreadable(&error),
     };
     let until = Instant::now() + PATIENCE;
-    let replies = br#"{"replies":["#.to_vec();
+    let mut replies = Vec::with_capacity(PUBLISHED.len() * (commands.len() + 2));
+    replies.extend_from_slice(br#"{"replies":["#);
     let mut work = Work { server, until, run: Run::default(), replies };
     for (at, command) in commands.into_iter().enumerate() {
-        work.take(command).await;
+        if let Err(other) = work.gather(command) {
+            work.take(other).await;
+        }
         if at % COMMANDS_AT_ONCE == COMMANDS_AT_ONCE - 1 {
             yield_now().await;
         }
@@ -80,38 +93,48 @@ pub(super) async fn batch(Shared(state): Shared<Arc<State>>, body: Bytes) -> Res
     respond::with(StatusCode::OK, respond::JSON, work.finish())
 }
 
+/// What ends a run.
+enum Other<'a> {
+    /// A message that does not go into it.
+    Publish(Cow<'a, str>, Message<'a>),
+    /// A publish that is none.
+    Fault(Fault),
+    /// Something else.
+    Command(Command<'a>),
+}
+
 impl<'a> Work<'a> {
-    async fn take(&mut self, command: Command<'a>) {
-        let publish = match command {
-            Command::Publish(publish) => publish,
-            other => return self.take_other(other).await,
-        };
-        match publish.parts() {
-            Ok((room, message)) => {
-                let bytes = self.run.bytes + message.1.len();
-                if self.run.room != room || bytes > RUN_BYTES_MAX {
-                    self.finish_run().await;
-                    self.run.room = room;
-                }
-                self.run.bytes += message.1.len();
-                self.run.messages.push(message);
+    /// Takes a message that goes on with the run: most are, and need not wait.
+    fn gather(&mut self, command: Command<'a>) -> Result<(), Other<'a>> {
+        let Command::Publish(publish) = command else { return Err(Other::Command(command)) };
+        let (room, message) = publish.parts().map_err(Other::Fault)?;
+        if self.run.room != room || self.run.bytes + message.1.len() > RUN_BYTES_MAX {
+            return Err(Other::Publish(room, message));
+        }
+        self.run.push(message);
+        Ok(())
+    }
+
+    async fn take(&mut self, other: Other<'a>) {
+        self.finish_run().await;
+        match other {
+            Other::Publish(room, message) => {
+                self.run.room = room;
+                self.run.push(message);
             }
-            Err(fault) => {
-                self.finish_run().await;
-                self.reply("publish", Err::<(), _>(fault));
-            }
+            Other::Fault(fault) => self.reply("publish", Err::<(), _>(fault)),
+            Other::Command(command) => self.take_command(command).await,
         }
     }
 
-    async fn take_other(&mut self, command: Command<'a>) {
-        self.finish_run().await;
+    async fn take_command(&mut self, command: Command<'a>) {
         let (server, until) = (self.server, self.until);
         match command {
             Command::Broadcast(wish) => {
-                self.reply("broadcast", methods::broadcast_to(server, wish, until).await);
+                self.reply("broadcast", methods::broadcast_to(server, *wish, until).await);
             }
             Command::Disconnect(wish) => {
-                self.reply("disconnect", super::disconnect::disconnect(server, wish).await);
+                self.reply("disconnect", super::disconnect::disconnect(server, *wish).await);
             }
             Command::Info => self.reply("info", Ok(super::info::info(server))),
             Command::Unknown | Command::Publish(_) => {
@@ -129,7 +152,7 @@ impl<'a> Work<'a> {
         let published = self.server.publisher.publish(&room, &messages, self.until).await;
         for _ in &messages {
             match published {
-                Ok(()) => self.replies.extend_from_slice(br#"{"publish":{}},"#),
+                Ok(()) => self.replies.extend_from_slice(PUBLISHED),
                 Err(_) => self.reply("publish", Err::<(), _>(Fault::TOO_MANY)),
             }
         }

@@ -13,8 +13,9 @@ use super::fault::Fault;
 /// `{"publish":{..}}` and the like.
 pub(super) enum Command<'a> {
     Publish(Publish<'a>),
-    Broadcast(Broadcast<'a>),
-    Disconnect(Disconnect<'a>),
+    Broadcast(Box<Broadcast<'a>>),
+    /// Boxed, as most commands are small.
+    Disconnect(Box<Disconnect<'a>>),
     Info,
     /// A method that there is not.
     Unknown,

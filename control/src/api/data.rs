@@ -45,27 +45,46 @@ fn text(data: &RawValue) -> Result<Cow<'_, [u8]>, Fault> {
     })
 }
 
-/// JSON without white space between its words.
+/// JSON without white space between its words. It is copied only where there is some.
 fn compact(json: &str) -> Cow<'_, [u8]> {
-    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
-    let Some(first) = json.bytes().position(|byte| is_space(&byte)) else {
-        return Cow::Borrowed(json.as_bytes());
-    };
-    let mut compact = Vec::with_capacity(json.len());
-    let (mut is_string, mut is_escaped) = (false, false);
-    for byte in json.bytes() {
-        if is_string || !is_space(&byte) {
-            compact.push(byte);
-        }
+    let bytes = json.as_bytes();
+    let Some(first) = space(bytes) else { return Cow::Borrowed(bytes) };
+    let mut compact = Vec::with_capacity(bytes.len());
+    let (mut rest, mut at) = (bytes, first);
+    loop {
+        compact.extend_from_slice(&rest[..at]);
+        rest = &rest[at + 1..];
+        at = match space(rest) {
+            Some(at) => at,
+            None => break,
+        };
+    }
+    compact.extend_from_slice(rest);
+    Cow::Owned(compact)
+}
+
+/// The first white space outside of strings, in what begins outside of one.
+fn space(json: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while let Some(&byte) = json.get(at) {
         match byte {
-            _ if is_escaped => is_escaped = false,
-            b'\\' => is_escaped = is_string,
-            b'"' => is_string = !is_string,
-            _ => {}
+            b' ' | b'\t' | b'\n' | b'\r' => return Some(at),
+            b'"' => at = end_of_string(json, at + 1),
+            _ => at += 1,
         }
     }
-    debug_assert!(compact.len() >= first, "what came before it stays");
-    Cow::Owned(compact)
+    None
+}
+
+/// Behind the quote that ends a string, which begins here.
+fn end_of_string(json: &[u8], mut at: usize) -> usize {
+    loop {
+        match json.get(at) {
+            Some(b'\\') => at += 2,
+            Some(b'"') | None => return at + 1,
+            Some(_) => at += 1,
+        }
+    }
 }
 
 #[cfg(test)]
