@@ -71,12 +71,14 @@ impl Protocol for Events {
     }
 
     fn open(_setup: &Setup, _conn: &mut (), cx: &mut Context<'_>, _request: &Request<'_>) -> Flow {
-        look(cx);
+        look(cx, true);
         Flow::Next
     }
 
     fn due(_setup: &Setup, _conn: &mut (), cx: &mut Context<'_>) -> Flow {
-        look(cx);
+        // Who has not taken the last event is told later: only the newest is of any worth.
+        let may_tell = !cx.is_behind();
+        look(cx, may_tell);
         Flow::Next
     }
 
@@ -97,14 +99,13 @@ pub(super) fn is_offered(request: &Request<'_>) -> bool {
     request.head.list_holds("Sec-WebSocket-Protocol", SUBPROTOCOL)
 }
 
-/// Tells what has changed, and looks again in a while. Who has not taken the last event is told
-/// later: only the newest is of any worth.
-fn look(cx: &mut Context<'_>) {
+/// Tells what has changed, if it may, and looks again in a while.
+fn look(cx: &mut Context<'_>, may_tell: bool) {
     let room = cx.topic().and_then(|topic| topic.strip_prefix(WATCHERS)).map(str::to_owned);
     let Some(room) = room else { return };
     let seen = Seen::of(cx.topic_info(&room));
     let mut told = cx.word();
-    if told != seen.word() && !cx.is_behind() {
+    if told != seen.word() && may_tell {
         told = seen.word();
         cx.send(Kind::Text, tell::event(&room, seen).as_bytes());
     }

@@ -148,7 +148,8 @@ function showCount(event) {
   }
   const people = `${event.members.toLocaleString()} here`;
   const ms = event.last_message?.ms;
-  const time = ms === undefined ? "" : `, last message to all in ${ms < 10 ? ms : Math.round(ms)} ms`;
+  const rounded = ms < 10 ? Math.max(ms, 0.1).toFixed(1) : Math.round(ms);
+  const time = ms === undefined ? "" : `, last message to all in ${rounded} ms`;
   page.count.textContent = people + time;
 }
 
