@@ -8,7 +8,7 @@
 #
 # For root on Debian, with debootstrap and cargo-deb. It works in a mount namespace of its own, so
 # that nothing stays mounted, and in a folder of /var/tmp that it removes; it fetches packages of
-# Debian. Takes some five minutes. Exit status: 0 if all was good.
+# Debian. Most of its time is a release build. Exit status: 0 if all was good.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -29,13 +29,15 @@ die() {
 command -v debootstrap >/dev/null || die 'no debootstrap here: apt-get install debootstrap'
 work=$(mktemp --directory /var/tmp/throng-packages.XXXXXX)
 server=
+mounted() { findmnt --noheadings --list --output TARGET | grep "^$work/" | sort --reverse || true; }
 cleanup() {
     [[ -z $server ]] || kill -KILL "$server" 2>/dev/null || true
-    # What is bound there is not to be removed with it.
-    findmnt --noheadings --list --output TARGET | grep "^$work/" | sort --reverse |
-        xargs --no-run-if-empty umount --lazy
+    mounted | xargs --no-run-if-empty umount --lazy
+    # What is bound there belongs to the host and is not to go with the folder.
+    [[ -z $(mounted) ]] || die "still mounted, so it is left as it is: $work"
     rm -rf --one-file-system "$work"
 }
+trap 'exit 1' INT TERM
 trap cleanup EXIT
 
 # The release of the host, since the program on it is linked to its libraries.
@@ -107,7 +109,7 @@ image() {
     mkdir "$work/build/toolchain" "$work/build/cargo" "$work/build/source"
     mount --bind --options ro "$(rustc --print sysroot)" "$work/build/toolchain"
     mkdir "$work/build/cargo/registry"
-    mount --bind "${CARGO_HOME:-$HOME/.cargo}/registry" "$work/build/cargo/registry"
+    mount --bind --options ro "${CARGO_HOME:-$HOME/.cargo}/registry" "$work/build/cargo/registry"
     git ls-files -z | tar --create --null --files-from=- | tar --extract -C "$work/build/source"
     sed -n 's/^RUN //p' packaging/Dockerfile | while IFS= read -r step; do
         say "RUN $step"

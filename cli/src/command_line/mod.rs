@@ -83,7 +83,7 @@ impl Task {
 
 /// The command line with all that the short help leaves out, for pages and completions.
 pub(crate) fn whole() -> Command {
-    with_all_shown(command())
+    with_all_shown(command()).mut_subcommand("health", |health| health.hide(false))
 }
 
 /// A line for each variable of the environment that looks like an option and is none.

@@ -10,7 +10,7 @@ use crate::health::Url;
 
 const HEALTH: &str = "Ask a server over HTTP whether it is well; the exit code is 1 if it is not";
 
-/// Those that are of use to people only while they make a package are hidden.
+/// The short help has no room for them: people who make a package know them, or an image.
 pub(super) fn commands() -> [Command; 3] {
     let plain = |name, about: &'static str| with_base(Command::new(name)).about(about);
     let url = Arg::new("url").value_name("URL").required(true).value_parser(Url::parse);
@@ -21,7 +21,7 @@ pub(super) fn commands() -> [Command; 3] {
     let shell = Arg::new("shell").value_name("SHELL").required(true);
     let shell = shell.value_parser(value_parser!(Shell)).help("For which shell");
     [
-        plain("health", HEALTH).arg(url),
+        plain("health", HEALTH).hide(true).arg(url),
         plain("man", "Print the page of the manual").hide(true).arg(folder),
         plain("completions", "Print completions for a shell").hide(true).arg(shell),
     ]
