@@ -72,6 +72,7 @@ mod responses;
 mod restart;
 mod room_events;
 mod rooms;
+mod scraped;
 mod signals;
 mod slow;
 mod subscriptions;

@@ -67,7 +67,7 @@ fn dockerfile_and_compose_say_what_is_tested() {
         "RUN scripts/image-root.sh target/release/throng /image",
         "COPY --from=build /image /",
         &format!("USER {USER}"),
-        "CMD [\"/usr/bin/throng\", \"health\", \"http://127.0.0.1:8080/\"]",
+        "CMD [\"/usr/bin/throng\", \"health\", \"http://127.0.0.1:8081/health\"]",
         "ENTRYPOINT [\"/usr/bin/throng\"]",
     ] {
         assert!(dockerfile.lines().any(|found| found.trim() == line), "no such line: {line}");

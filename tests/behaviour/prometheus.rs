@@ -10,12 +10,12 @@ use crate::embedders::ROOT;
 use crate::support::{Scratch, skip};
 
 /// A file of packaging/.
-fn packaged(name: &str) -> String {
+pub(crate) fn packaged(name: &str) -> String {
     fs::read_to_string(format!("{ROOT}/packaging/{name}")).expect("it is there")
 }
 
 /// What promtool prints; nothing if it is not installed.
-fn promtool(args: &[&str], input: Option<&str>) -> Option<Result<String, String>> {
+pub(crate) fn promtool(args: &[&str], input: Option<&str>) -> Option<Result<String, String>> {
     let scratch = Scratch::new();
     let path = scratch.path().join("input");
     fs::write(&path, input.unwrap_or_default()).expect("it is ours");
@@ -41,7 +41,7 @@ fn each_alert_fires_when_it_should_and_not_before() {
 }
 
 /// The alerts' names and expressions, each of which stands in one line.
-fn alerts() -> Vec<(String, String)> {
+pub(crate) fn alerts() -> Vec<(String, String)> {
     let file = packaged("alerts.yml");
     let values = |key: &str| -> Vec<String> {
         let lines = file.lines().filter_map(|line| line.trim().strip_prefix(key));
@@ -53,11 +53,11 @@ fn alerts() -> Vec<(String, String)> {
     names.into_iter().zip(expressions).collect()
 }
 
-fn dashboard() -> Value {
+pub(crate) fn dashboard() -> Value {
     serde_json::from_str(&packaged("grafana.json")).expect("it is JSON")
 }
 
-fn panels(dashboard: &Value) -> &[Value] {
+pub(crate) fn panels(dashboard: &Value) -> &[Value] {
     dashboard["panels"].as_array().expect("it has panels")
 }
 
