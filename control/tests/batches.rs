@@ -36,7 +36,7 @@ fn batches_are_published_at_half_the_rate_at_which_they_are_parsed() {
     let server = Server::start(config).expect("there is a free port");
     let bound = throng_control::bind(Options { listen, ..Options::default() });
     let bound = bound.expect("there is a free port");
-    let address = bound.address();
+    let address = bound.address().expect("it has a port");
     let _running = bound.serve(server.monitor());
     let _member = member(&server);
     let bare = bare_server();

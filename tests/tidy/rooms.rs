@@ -39,7 +39,7 @@ pub(crate) static CHECKS: &[Check] = &[
         run: |source| strays(source, "control/src/", &OF_CONTROL),
         bad: &[
             ("control/src/a.rs", "use throng::protocol::Context;"),
-            ("control/src/api/a.rs", "use throng::{server::Monitor, http};"),
+            ("control/src/api/a.rs", "use throng::{server::Monitor, outgoing};"),
         ],
         good: &[("control/src/a.rs", "use throng::worker::Inquiry; use axum::http::Method;")],
     },
@@ -288,8 +288,8 @@ const FLOORS: &[(usize, &[&str])] = &[
 const OF_PROGRAM: [&str; 3] = ["config", "server", "doctor"];
 
 /// What the operator's port names of the library.
-const OF_CONTROL: [&str; 9] =
-    ["config", "driver", "hub", "id", "limits", "server", "stats", "wire", "worker"];
+const OF_CONTROL: [&str; 10] =
+    ["config", "driver", "http", "hub", "id", "limits", "server", "stats", "wire", "worker"];
 
 /// The root, which names everything.
 const UNPLACED: [&str; 1] = ["lib"];
