@@ -36,6 +36,10 @@ use crate::id::WorkerId;
 /// Joins of different topics rarely wait for each other.
 const SHARDS: usize = 64;
 
+/// What the names of topics begin with that protocols have for themselves: nobody is told of them,
+/// and no room has such a name.
+pub const HIDDEN: char = '\u{1}';
+
 /// Topics of all workers. See the module.
 #[derive(Debug)]
 pub struct Interest {
@@ -147,13 +151,14 @@ impl Interest {
         Some(topic.info())
     }
 
-    /// The same of all, in no order. Each shard is locked for as long as the names of its entries
+    /// The same of all that are not [`HIDDEN`], in no order. Each shard is locked for as long as the names of its entries
     /// are copied.
     #[must_use]
     pub fn list(&self) -> Vec<TopicInfo> {
         let copy = |shard: &Mutex<Shard>| -> Vec<Arc<TopicEntry>> {
             let shard = shard.lock().expect("who has it does not panic");
-            shard.iter().map(|ByName(topic)| Arc::clone(topic)).collect()
+            let shown = shard.iter().filter(|ByName(topic)| !topic.name.starts_with(HIDDEN));
+            shown.map(|ByName(topic)| Arc::clone(topic)).collect()
         };
         self.shards.iter().flat_map(copy).map(|topic| topic.info()).collect()
     }

@@ -21,7 +21,7 @@ mod sync {
 
 pub use edges::EdgeId;
 pub use fanouts::Fanouts;
-pub use interest::{Interest, TopicEntry, TopicInfo};
+pub use interest::{HIDDEN, Interest, TopicEntry, TopicInfo};
 pub use members::Member;
 pub use room::{Before, Room};
 pub use sealed::{Sealed, delivery_cost};
@@ -62,6 +62,8 @@ pub struct Hub {
     handed: HashMap<RoomId, HashSet<u32>>,
     /// Rooms that the last member has left while rooms are held.
     held: Option<Vec<RoomId>>,
+    /// Rooms that are [`HIDDEN`].
+    hidden: usize,
     /// How long deliveries have taken.
     pub fanouts: Fanouts,
 }
@@ -82,6 +84,7 @@ impl Hub {
             lists: Lists::default(),
             handed: HashMap::new(),
             held: None,
+            hidden: 0,
             fanouts: Fanouts::default(),
         }
     }
@@ -454,6 +457,11 @@ impl Hub {
         self.rooms.len()
     }
 
+    /// The same, but for those that are [`HIDDEN`].
+    pub fn shown(&self) -> usize {
+        self.rooms.len() - self.hidden
+    }
+
     fn member(&self, edge: EdgeId) -> &Member {
         let Edge { topic, place, .. } = *self.edges.at(edge);
         &self.rooms[topic.0 as usize].members[place as usize]
@@ -467,6 +475,7 @@ impl Hub {
 
     fn open_room(&mut self, name: &str) -> RoomId {
         let (topic, arrival) = self.interest.join(name, self.worker);
+        self.hidden += usize::from(name.starts_with(HIDDEN));
         let room = RoomId(self.rooms.insert(Room::new(Arc::clone(&topic), arrival)) as u32);
         self.by_name.insert(ByName(topic), room);
         room
@@ -479,6 +488,7 @@ impl Hub {
         self.undelivered -= entry.clear(&mut self.lists);
         self.interest.leave(&entry.topic, self.worker);
         self.by_name.remove(entry.topic.name());
+        self.hidden -= usize::from(entry.topic.name().starts_with(HIDDEN));
     }
 }
 

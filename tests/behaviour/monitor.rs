@@ -157,6 +157,9 @@ fn a_topic_knows_its_members_and_how_fast_they_had_the_last_message(backend: Bac
     assert_eq!(monitor.topic("a"), None);
     let mut members: [Client; 20] = clients(&address, "/room/a");
     let _other = Client::open(&address, "/room/b");
+    // Who only wants to be told of a room is no member of it, nor of any other that is told of.
+    let watches = ["Sec-WebSocket-Protocol: throng.events"];
+    let _watcher = Client::open_with(&address, "/room/a", &watches);
     let info = monitor.topic("a").expect("it has members");
     assert_eq!((info.name.as_str(), info.members, info.fanout_micros), ("a", 20, None));
     members[0].write(&text("hello"));

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::room::{Setup, named};
 use crate::http::{Request, Response, Status, Subprotocols};
-use crate::hub::TopicInfo;
+use crate::hub::{HIDDEN, TopicInfo};
 use crate::protocol::{Context, Flow, Opening, Protocol, Route};
 use crate::stats::Refusal;
 use crate::wire::{CloseCode, Kind};
@@ -31,10 +31,9 @@ struct Seen {
 /// The subprotocol, as clients offer it.
 pub const SUBPROTOCOL: &str = "throng.events";
 
-/// What the topics begin with that watchers are subscribed to; names of rooms have no such byte.
-/// Nothing is published there: it is how a connection knows which room it watches, for which its
-/// record has no place.
-const WATCHERS: char = '\u{1}';
+/// What the topics begin with that watchers are subscribed to. Nothing is published there: it is
+/// how a connection knows which room it watches, for which its record has no place.
+const WATCHERS: char = HIDDEN;
 
 /// What is said at most in a second to all who watch a room, if they are no more than its members:
 /// a page that shows the number has one connection of each.

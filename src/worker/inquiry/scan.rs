@@ -7,6 +7,7 @@ use super::{
     Wanted, Whom,
 };
 use crate::driver::Driver;
+use crate::hub::HIDDEN;
 use crate::id::ConnId;
 use crate::limits::{CLOSE_COST, FRAME_COST, PEER_COST, REQUEST_COST};
 use crate::protocol::Protocols;
@@ -80,7 +81,7 @@ pub(crate) fn go_on<D: Driver, L: Protocols>(worker: &mut Worker<D, L>) {
             worker.core.parts.scans.0.push_front(scan);
             return;
         }
-        let topics = worker.core.parts.hub.rooms() as u64;
+        let topics = worker.core.parts.hub.shown() as u64;
         scan.answer(topics);
     }
 }
@@ -168,8 +169,8 @@ fn describe<D: Driver, L: Protocols>(
         return None;
     }
     let Parts { hub, mail, said, .. } = parts;
-    let edges = hub.edges(connection.edges).take(TOPICS_SHOWN_MAX);
-    let names = edges.filter_map(|edge| hub.name(hub.room_of(edge)));
+    let names = hub.edges(connection.edges).filter_map(|edge| hub.name(hub.room_of(edge)));
+    let names = names.filter(|name| !name.starts_with(HIDDEN)).take(TOPICS_SHOWN_MAX);
     Some(ConnectionInfo {
         worker: mail.id(),
         conn,
