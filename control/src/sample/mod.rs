@@ -12,6 +12,7 @@ pub(crate) use process::{Process, Tasks};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use throng::worker::{Inquiry, Report, Totals};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -62,14 +63,15 @@ impl Samples {
 }
 
 async fn gather(server: &Server) -> Sample {
-    let mut workers = Vec::with_capacity(server.monitor.facts().workers);
-    for worker in 0..server.monitor.facts().workers {
+    // All at once: those that do not answer are waited for together.
+    let workers = join_all((0..server.monitor.facts().workers).map(|worker| async move {
         let totals = match ask(&server.monitor, worker, Inquiry::Totals).await {
             Ok(Report::Totals(totals)) => Some(totals),
             _ => None,
         };
         let cpu = server.tasks.cpu(worker);
-        workers.push(Worker { cpu, mailbox: server.monitor.mailbox(worker), totals });
-    }
+        Worker { cpu, mailbox: server.monitor.mailbox(worker), totals }
+    }))
+    .await;
     Sample { workers, process: server.tasks.process(), tcp: TcpMemory::read() }
 }

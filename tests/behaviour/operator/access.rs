@@ -1,10 +1,11 @@
 //! Who may call.
 
 use testkit::client::Client;
+use testkit::process::Signal;
 use throng::config::Backend;
 
 use super::{Operated, operated_launch, request};
-use crate::support::{PATIENCE, PROGRAM, free_port, launch};
+use crate::support::{PATIENCE, PROGRAM, Scratch, comes_to_hold, free_port, launch};
 
 #[test]
 fn with_a_key_everything_but_probes_and_the_page_wants_it() {
@@ -32,6 +33,41 @@ fn with_a_key_everything_but_probes_and_the_page_wants_it() {
 }
 
 #[test]
+fn another_key_holds_from_the_reload_on() {
+    let scratch = Scratch::new();
+    let file = scratch.path().join("throng.toml");
+    let write = |key: &str| {
+        std::fs::write(&file, format!("operator.key = \"{key}\"\n")).expect("the folder is ours");
+    };
+    write("the-first");
+    let path = file.to_str().expect("its path is UTF-8");
+    let server = Operated::start(Backend::Epoll, &["--config", path]);
+    let status = |key| {
+        let fields = [("X-API-Key", key)];
+        request(&server.operator, "GET", "/api/rooms", &fields, b"").status
+    };
+    assert_eq!([status("the-first"), status("the-second")], [200, 401]);
+    write("the-second");
+    server.process.signal(Signal::SIGHUP);
+    assert!(comes_to_hold(|| status("the-second") == 200));
+    assert_eq!(status("the-first"), 401);
+}
+
+#[test]
+fn the_page_may_load_nothing_from_elsewhere_and_stand_in_no_frame() {
+    let server = Operated::start(Backend::Epoll, &[]);
+    for path in ["/", "/dashboard.css", "/dashboard.js", "/feed.js", "/plot.js"] {
+        let response = server.get(path);
+        assert_eq!(response.status, 200, "{path}");
+        let policy = response.field("Content-Security-Policy").expect("it has one");
+        assert!(policy.starts_with("default-src 'none'"), "{policy}");
+        assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
+        let text = String::from_utf8(response.body).expect("it is text").replace("www.w3.org", "");
+        assert!(!text.contains("https://") && !text.contains("src=\"//"), "{path}");
+    }
+}
+
+#[test]
 fn without_a_key_pages_of_others_reach_nothing() {
     let server = Operated::start(Backend::Epoll, &[]);
     let status = |fields: &[(&str, &str)]| {
@@ -51,7 +87,7 @@ fn without_a_key_pages_of_others_reach_nothing() {
 #[test]
 fn a_port_that_others_reach_is_refused_without_a_key() {
     let refused = launch(Backend::Epoll, &["--operator", "0.0.0.0:0"]).run(PATIENCE);
-    assert_eq!(refused.code, Some(1));
+    assert_eq!(refused.code, Some(2));
     assert!(refused.stderr.contains("needs a key"), "{}", refused.stderr);
 }
 
