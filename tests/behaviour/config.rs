@@ -12,7 +12,8 @@ use crate::support::{PATIENCE, PROGRAM, Scratch};
 const KEY: &str = "k3y-of-the-operator";
 
 fn throng(args: &[&str]) -> Launch {
-    Launch::new(PROGRAM).args(args)
+    // Launches are without the port for operators, by this variable.
+    Launch::new(PROGRAM).env("THRONG_OPERATOR", "").args(args)
 }
 
 /// A file with options; it goes away with the folder.

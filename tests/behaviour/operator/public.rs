@@ -16,7 +16,7 @@ on_both!(
 const KEY: [(&str, &str); 1] = [("X-API-Key", "a-key-of-ours")];
 
 fn server(backend: Backend, args: &[&str]) -> Process {
-    let launch = launch(backend, args).args(["--api-public", "true", "--workers", "2"]);
+    let launch = launch(backend, args).args(["--api-public", "--workers", "2"]);
     launch.env("THRONG_OPERATOR_KEY", KEY[0].1).start()
 }
 
