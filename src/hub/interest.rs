@@ -151,8 +151,8 @@ impl Interest {
         Some(topic.info())
     }
 
-    /// The same of all that are not [`HIDDEN`], in no order. Each shard is locked for as long as its
-    /// entries are copied.
+    /// The same of all that are not [`HIDDEN`], in no order. Each shard is locked for as long as
+    /// its entries are copied.
     #[must_use]
     pub fn list(&self) -> Vec<TopicInfo> {
         let copy = |shard: &Mutex<Shard>| -> Vec<Arc<TopicEntry>> {
