@@ -66,6 +66,7 @@ mod proxies;
 mod proxy;
 mod publishing;
 mod readiness;
+mod readme;
 mod reload;
 mod requests;
 mod responses;
