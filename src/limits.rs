@@ -14,9 +14,9 @@ pub const HEAD_FIELDS_MAX: usize = 128;
 /// 413.
 pub const API_BODY_BYTES_MAX: usize = 1 << 20;
 
-/// Connections of a worker that wait for those outside, with requests or with questions of what
-/// they speak: more requests are answered with 503.
-pub const HELD_REQUESTS_MAX: usize = 256;
+/// Requests of a worker that are held for those outside, from their heads on: more are answered
+/// with 503.
+pub const HELD_REQUESTS_MAX: usize = 64;
 
 /// Bytes of a room's name after percent-decoding. A longer one is answered with 404.
 pub const ROOM_NAME_BYTES_MAX: usize = 255;

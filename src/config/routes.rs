@@ -41,13 +41,22 @@ impl Routes {
     }
 }
 
+/// Paths that have another meaning; all that begins so where a `*` follows.
+const TAKEN: [&str; 9] = [
+    "/echo", "/room/*", "/rooms/*", "/api/*", "/health", "/healthz", "/livez", "/ready", "/readyz",
+];
+
 fn check(path: &str, room: &str) -> Result<(), String> {
     let is_path = path.starts_with('/')
         && path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte));
     if !is_path {
         return Err(format!("`{path}` is no path: one looks like /chat"));
     }
-    if path == "/echo" || path.starts_with("/room/") {
+    let is_taken = TAKEN.iter().any(|taken| match taken.strip_suffix('*') {
+        Some(folder) => path.starts_with(folder),
+        None => path == *taken,
+    });
+    if is_taken {
         return Err(format!("`{path}` has a meaning of its own: choose another path"));
     }
     if room.contains(|c: char| c.is_ascii_control()) {
@@ -89,6 +98,9 @@ mod tests {
             ("/a b", "a"),
             ("/echo", "a"),
             ("/room/x", "a"),
+            ("/rooms/x", "a"),
+            ("/api/x", "a"),
+            ("/ready", "a"),
             ("/chat", ""),
             ("/chat", "a\u{1}"),
             ("/chat", &long),

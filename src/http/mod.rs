@@ -13,7 +13,7 @@ mod status;
 mod upgrade;
 
 pub use date::Dates;
-pub use held::{Held, Owed};
+pub use held::{Held, Owed, Place, Places};
 pub use request::{Method, Request, query_value};
 pub use response::{Context, File, Response};
 pub use status::Status;
@@ -35,8 +35,8 @@ enum Partial {
     Head(Vec<u8>),
     /// A body that has not.
     Body(Body),
-    /// A request that somebody else answers.
-    Held(Owed),
+    /// A request that somebody else answers, which takes its place until then.
+    Held(Owed, #[expect(dead_code, reason = "it is given back by being dropped")] Place),
 }
 
 /// Where a head is to be found.
@@ -107,9 +107,9 @@ impl Connection {
         Ok((before, end_of_head(head, before)?))
     }
 
-    /// Holds a request, of which so many bytes of a body follow.
-    pub fn hold(&mut self, request: &Request<'_>, body_bytes: usize) {
-        self.partial = Some(Box::new(Partial::Body(Body::new(request, body_bytes))));
+    /// Holds a request in this place, of which so many bytes of a body follow.
+    pub fn hold(&mut self, request: &Request<'_>, body_bytes: usize, place: Place) {
+        self.partial = Some(Box::new(Partial::Body(Body::new(request, body_bytes, place))));
     }
 
     /// Whether the body of a held request follows.
@@ -128,8 +128,8 @@ impl Connection {
         let Some(Partial::Body(body)) = self.partial.take().map(|partial| *partial) else {
             return None;
         };
-        let (held, owed) = body.into_parts();
-        self.partial = Some(Box::new(Partial::Held(owed)));
+        let (held, owed, place) = body.into_parts();
+        self.partial = Some(Box::new(Partial::Held(owed, place)));
         Some(held)
     }
 
@@ -137,7 +137,7 @@ impl Connection {
     #[must_use]
     pub fn owed(&self) -> Option<Owed> {
         match self.partial.as_deref() {
-            Some(Partial::Held(owed)) => Some(*owed),
+            Some(Partial::Held(owed, _)) => Some(*owed),
             _ => None,
         }
     }
@@ -161,7 +161,7 @@ impl Connection {
     pub fn into_partial(self) -> Option<Vec<u8>> {
         match self.partial.map(|partial| *partial)? {
             Partial::Head(head) => Some(head),
-            Partial::Body(_) | Partial::Held(_) => {
+            Partial::Body(_) | Partial::Held(..) => {
                 unreachable!("who holds a request is not written out")
             }
         }
@@ -179,7 +179,7 @@ impl Connection {
         match self.partial.as_deref() {
             Some(Partial::Head(head)) => head.capacity(),
             Some(Partial::Body(body)) => body.memory(),
-            Some(Partial::Held(_)) | None => 0,
+            Some(Partial::Held(..)) | None => 0,
         }
     }
 
@@ -196,7 +196,7 @@ impl Connection {
     pub fn is_partial(&self) -> bool {
         match self.partial.as_deref() {
             Some(Partial::Head(head)) => head[..] != *b"\r",
-            Some(Partial::Body(_) | Partial::Held(_)) => true,
+            Some(Partial::Body(_) | Partial::Held(..)) => true,
             None => false,
         }
     }

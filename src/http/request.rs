@@ -76,7 +76,8 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn refuse_body(&self) -> Option<Response> {
         if self.body_bytes > 0 {
-            let text = "no body is expected here\n";
+            let text =
+                "no body is expected here: messages are published at the port for operators\n";
             return Some(Response::text(Status::ContentTooLarge, text).closing());
         }
         (self.method == Method::Post).then(not_allowed)

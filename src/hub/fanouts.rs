@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Interest, RoomId};
+use super::{Interest, RoomId, TopicEntry};
 
 /// Deliveries that have come to all since somebody asked, and the time of the turn.
 #[derive(Debug, Default)]
@@ -36,9 +36,22 @@ impl Fanouts {
         self.ended.push((room, since));
     }
 
-    /// Takes them.
-    pub(super) fn take(&mut self) -> impl Iterator<Item = (RoomId, u64)> {
-        self.ended.drain(..)
+    /// A room has closed, and another may have its name.
+    pub(super) fn forget(&mut self, room: RoomId) {
+        self.ended.retain(|(other, _)| *other != room);
+    }
+
+    /// Takes them, and tells their topics how long they took until now.
+    pub(super) fn take<'t>(
+        &mut self,
+        now: u64,
+        topic: impl Fn(RoomId) -> &'t TopicEntry,
+        mut took: impl FnMut(u64),
+    ) {
+        for (room, since) in self.ended.drain(..) {
+            took(now.saturating_sub(since));
+            topic(room).note_fanout(since, now);
+        }
     }
 
     /// Gives memory back that a turn with many deliveries has needed.

@@ -220,12 +220,15 @@ impl TopicEntry {
     /// one the longest time counts.
     pub fn note_fanout(&self, since: u64, now: u64) {
         let took = now.saturating_sub(since).clamp(1, u64::from(u32::MAX));
-        // 128 us for each: it goes round in six days, when nothing of before is under way.
+        // 128 us for each: it goes round in six days. What is older by more than a minute is not of
+        // a delivery that is late, but of the time before it went round.
+        const MINUTE: i32 = 60_000_000 >> 7;
         let when = (since >> 7) as u32;
         let noted = u64::from(when) << 32 | took;
         let newer = |known: u64| {
             let behind = when.wrapping_sub((known >> 32) as u32) as i32;
-            (known == 0 || behind > 0 || behind == 0 && noted > known).then_some(noted)
+            let is_newer = known == 0 || !(-MINUTE..=0).contains(&behind);
+            (is_newer || behind == 0 && noted > known).then_some(noted)
         };
         // Who finds a newer one there has nothing to add.
         let _ = self.fanout.fetch_update(Ordering::Relaxed, Ordering::Relaxed, newer);

@@ -133,7 +133,7 @@ impl Hub {
     /// Takes a connection out of a room; the last one closes the room. Seal what it published
     /// first. Other edges of the connection are no longer known by the names that they had.
     pub fn leave(&mut self, id: EdgeId, head: &mut EdgeId) {
-        let Self { rooms, edges, lists, .. } = self;
+        let Self { rooms, edges, lists, fanouts, .. } = self;
         let edge = *edges.at(id);
         let entry = &mut rooms[edge.topic.0 as usize];
         let left = entry.remove(edge.place, |moved, to| edges.set_place(moved, to));
@@ -141,6 +141,9 @@ impl Hub {
         entry.topic.leave();
         if edge.window_bits > 0 {
             entry.topic.leave_deflating();
+        }
+        if entry.is_done() {
+            fanouts.end(edge.topic, entry.current_since);
         }
         self.undelivered -= entry.end_if_done(lists);
         let is_empty = entry.members.is_empty();
@@ -339,7 +342,8 @@ impl Hub {
 
     /// Begins to deliver what is sealed, unless a delivery is under way.
     pub fn begin(&mut self, room: RoomId) {
-        self.rooms[room.0 as usize].begin(&mut self.lists);
+        let now = self.fanouts.micros(&self.interest);
+        self.rooms[room.0 as usize].begin(now, &mut self.lists);
         if !self.handed.is_empty() && !self.at(room).has_gathered() {
             self.handed.remove(&room);
         }
@@ -372,15 +376,9 @@ impl Hub {
 
     /// What was delivered to all was handed to the kernel by now: tells the topics, and how many
     /// microseconds each took.
-    pub fn note_fanouts(&mut self, now: Instant, mut took: impl FnMut(u64)) {
-        let now = self.interest.micros(now);
-        for (room, since) in self.fanouts.take() {
-            took(now.saturating_sub(since));
-            // One that has closed has nobody left to tell.
-            if let Some(entry) = self.rooms.get(room.0 as usize) {
-                entry.topic.note_fanout(since, now);
-            }
-        }
+    pub fn note_fanouts(&mut self, now: Instant, took: impl FnMut(u64)) {
+        let Self { interest, rooms, fanouts, .. } = self;
+        fanouts.take(interest.micros(now), |room| &rooms[room.0 as usize].topic, took);
     }
 
     /// What is under way and has still to come to a member: the caller delivers it, so it counts as
@@ -446,7 +444,6 @@ impl Hub {
     }
 
     /// Whether the connection of a slot is in any room: for tests.
-    #[must_use]
     pub fn has(&self, slot: u32) -> bool {
         self.rooms.iter().any(|(_, room)| room.members.iter().any(|it| it.slot == slot))
     }
@@ -485,6 +482,7 @@ impl Hub {
     pub fn close_room(&mut self, room: RoomId) {
         let mut entry = self.rooms.remove(room.0 as usize);
         self.handed.remove(&room);
+        self.fanouts.forget(room);
         self.undelivered -= entry.clear(&mut self.lists);
         self.interest.leave(&entry.topic, self.worker);
         self.by_name.remove(entry.topic.name());

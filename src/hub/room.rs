@@ -234,7 +234,7 @@ impl Room {
 
     /// Begins to deliver what is sealed, unless a delivery is under way, and of what came by mail
     /// as much as members can take at once.
-    pub(super) fn begin(&mut self, lists: &mut Lists) {
+    pub(super) fn begin(&mut self, now: u64, lists: &mut Lists) {
         if self.is_under_way() {
             return;
         }
@@ -247,10 +247,8 @@ impl Room {
         if !self.current.is_empty() {
             self.gathered -= self.current.weight();
             self.current_since = self.waiting_since.map_or(0, NonZeroU64::get);
-            // What is left of the mail is later, but nobody knows by how much.
-            if self.mail.is_empty() {
-                self.waiting_since = None;
-            }
+            // When what is left of the mail was published nobody has noted.
+            self.waiting_since = NonZeroU64::new(now).filter(|_| !self.mail.is_empty());
             self.left = self.members.len() as u32;
         }
     }
@@ -300,8 +298,13 @@ impl Room {
         left
     }
 
+    /// Whether a delivery is under way of which nobody is left to get it.
+    pub(super) fn is_done(&self) -> bool {
+        self.left == 0 && !self.current.is_empty()
+    }
+
     /// Ends a delivery of which nobody is left to get it; gives its bytes.
     pub(super) fn end_if_done(&mut self, lists: &mut Lists) -> usize {
-        if self.left == 0 && !self.current.is_empty() { self.advance(0, lists) } else { 0 }
+        if self.is_done() { self.advance(0, lists) } else { 0 }
     }
 }

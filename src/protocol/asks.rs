@@ -23,6 +23,8 @@ pub struct Question {
     pub ticket: Ticket,
     /// What is asked.
     pub body: Body,
+    /// Bytes of memory that it takes, at least: a mailbox counts them.
+    pub bytes: usize,
 }
 
 /// What became of a question: nothing if nobody answered in time.
@@ -58,6 +60,12 @@ enum State {
 impl Asks {
     /// Asks, unless the connection has [`QUESTIONS_MAX`] questions open.
     pub(crate) fn ask(&mut self, conn: ConnId, body: Body) -> Option<Ticket> {
+        self.ask_much(conn, body, 0)
+    }
+
+    /// As `ask`, of a body that has so many bytes beside its own size.
+    pub(crate) fn ask_much(&mut self, conn: ConnId, body: Body, bytes: usize) -> Option<Ticket> {
+        let bytes = bytes + size_of::<Question>();
         let open = self.open.entry(conn.index).or_insert_with(|| Open::new(conn));
         assert_eq!(open.generation, conn.generation, "who is gone was forgotten");
         if open.questions.len() == QUESTIONS_MAX {
@@ -66,7 +74,7 @@ impl Asks {
         let ticket = Ticket(self.next);
         self.next = self.next.wrapping_add(1);
         open.questions.push_back((ticket, State::Open));
-        self.unsent.push(Question { conn, ticket, body });
+        self.unsent.push(Question { conn, ticket, body, bytes });
         Some(ticket)
     }
 

@@ -15,7 +15,7 @@ use crate::id::{ConnId, WorkerId};
 use crate::protocol::{Answer, Body, Question, Ticket};
 use crate::wire::deflate::Deflater;
 use crate::wire::{Encoded, Kind};
-use crate::worker::{Envelope, Inquired, Mail, Posted, Reload};
+use crate::worker::{Envelope, Inquired, Mail, Posted};
 
 /// The mail of those outside.
 #[derive(Clone, Debug)]
@@ -87,12 +87,6 @@ impl Control {
     /// Asks a worker, if its mailbox has room.
     pub(super) fn inquire(&self, worker: usize, inquired: Inquired) -> Result<(), Busy> {
         self.desk().mail.inquire(worker, inquired).map(drop).ok_or(Busy)
-    }
-
-    /// Tells a worker of other options, behind all mail that it has.
-    pub(super) fn reload(&self, worker: usize, reload: Arc<Reload>) {
-        let mail = &mut self.desk().mail;
-        mail.send(worker, Envelope::Reload(reload), &mut Posted::default());
     }
 
     /// Envelopes in the mailbox of a worker, and their bytes.
@@ -218,7 +212,7 @@ impl Questions {
     }
 
     fn take(&mut self) -> Option<Asked> {
-        let (worker, Question { conn, ticket, body }) = self.0.desk().next_question()?;
+        let (worker, Question { conn, ticket, body, .. }) = self.0.desk().next_question()?;
         let control = self.0.clone();
         Some(Asked { control, worker, conn, ticket, body: Some(body), is_answered: false })
     }
@@ -258,6 +252,17 @@ impl Asked {
     #[must_use]
     pub fn body<T: Any>(&self) -> Option<&T> {
         self.body.as_ref()?.downcast_ref()
+    }
+
+    /// Takes what is asked, if it is of this type.
+    pub fn take_body<T: Any>(&mut self) -> Option<T> {
+        match self.body.take()?.downcast() {
+            Ok(body) => Some(*body),
+            Err(other) => {
+                self.body = Some(other);
+                None
+            }
+        }
     }
 
     /// Answers.

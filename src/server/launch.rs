@@ -119,7 +119,7 @@ pub(super) fn launch<L: Protocols>(
         bounds: Arc::clone(&bounds),
         facts: Facts { addresses, backend, workers },
     });
-    let reloader = Reloader::new::<L>(control.clone(), config, workers, room, bounds);
+    let reloader = Reloader::new::<L>(stopper.clone(), config, workers, room, bounds);
     Ok(Server { stopper, control, monitor, reloader, bound, exits, threads })
 }
 

@@ -238,6 +238,11 @@ impl Stopper {
         Arc::clone(&self.is_stopping)
     }
 
+    /// Wakes all workers, which look whether anything has changed.
+    fn wake(&self) {
+        self.wakers.iter().for_each(Wake::wake);
+    }
+
     /// As [`Server::stop`].
     pub fn stop(&self) {
         self.is_stopping.store(true, Ordering::Release);

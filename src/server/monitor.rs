@@ -9,7 +9,7 @@ use crate::config::{Backend, ListenAddr};
 use crate::hub::{Interest, TopicInfo};
 use crate::protocol::Protocols;
 use crate::stats::{Counters, Counts};
-use crate::worker::{Inquired, Inquiry, Report, Shared};
+use crate::worker::{Inquired, Inquiry, Reload, Report, Shared};
 
 /// A view of a server, from any thread; it does not keep it running.
 #[derive(Clone, Debug)]
@@ -50,6 +50,7 @@ pub(super) trait Bounds: fmt::Debug + Send + Sync {
     fn memory(&self) -> MemoryUse;
     fn connections_max(&self) -> usize;
     fn set(&self, connections_max: usize, memory: Option<usize>);
+    fn reload(&self, reload: Reload);
 }
 
 impl<L: Protocols> Bounds for Shared<L> {
@@ -63,6 +64,10 @@ impl<L: Protocols> Bounds for Shared<L> {
 
     fn set(&self, connections_max: usize, memory: Option<usize>) {
         self.set_bounds(connections_max, memory);
+    }
+
+    fn reload(&self, reload: Reload) {
+        Self::reload(self, reload);
     }
 }
 

@@ -3,9 +3,10 @@
 use std::any::{Any, TypeId};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
+use super::Stopper;
 use super::capacity::Room;
-use super::handle::Control;
 use super::launch::connections_max;
 use super::memory;
 use super::monitor::Bounds;
@@ -15,20 +16,22 @@ use crate::worker::Reload;
 
 /// Gives a server that runs other options, which hold from each worker's next turn on, for
 /// connections that are open too. What a server is made with stays as it is: listeners and their
-/// paths, workers and their CPUs, the backend, the interval of pings, the sizes of mailboxes and
+/// paths, workers and their CPUs, the backend, the times of pings, the sizes of mailboxes and
 /// turns.
 #[derive(Clone, Debug)]
 pub struct Reloader(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    control: Control,
+    stopper: Stopper,
     /// Whose setups it has to bring.
     list: TypeId,
     workers: usize,
     room: Room,
     started_with: Config,
     bounds: Arc<dyn Bounds>,
+    /// Of the rules of rooms.
+    version: AtomicU8,
 }
 
 /// The server speaks another list of protocols than the one that the options are for.
@@ -45,14 +48,15 @@ impl std::error::Error for OtherList {}
 
 impl Reloader {
     pub(super) fn new<L: Protocols>(
-        control: Control,
+        stopper: Stopper,
         started_with: Config,
         workers: usize,
         room: Room,
         bounds: Arc<dyn Bounds>,
     ) -> Self {
         let list = TypeId::of::<L>();
-        Self(Arc::new(Inner { control, list, workers, room, started_with, bounds }))
+        let version = AtomicU8::new(0);
+        Self(Arc::new(Inner { stopper, list, workers, room, started_with, bounds, version }))
     }
 
     /// Tells all workers of a server that speaks what is built in.
@@ -61,7 +65,9 @@ impl Reloader {
     ///
     /// If it speaks another list.
     pub fn reload(&self, wanted: Config) -> Result<(), OtherList> {
-        let setups = Setups::from(&wanted);
+        let mut setups = Setups::from(&wanted);
+        // Who is in a room looks at its rules again.
+        setups.room.version = self.0.version.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         self.reload_with::<Builtin>(wanted, setups)
     }
 
@@ -75,21 +81,19 @@ impl Reloader {
         wanted: Config,
         setups: L::Setups,
     ) -> Result<(), OtherList> {
-        let Inner { control, list, workers, room, bounds, .. } = &*self.0;
+        let Inner { stopper, list, workers, room, bounds, .. } = &*self.0;
         if TypeId::of::<L>() != *list {
             return Err(OtherList);
         }
         let connections_max = connections_max(&wanted, room.all, *workers);
         let memory = wanted.memory.unwrap_or_else(memory::default_budget);
         bounds.set(connections_max, Some(memory).filter(|memory| *memory != usize::MAX));
-        let reload = Arc::new(Reload {
+        bounds.reload(Reload {
             config: Arc::new(self.as_it_can_be(wanted)),
             connections_max: room.each.min(connections_max),
             setups: Arc::new(setups) as Arc<dyn Any + Send + Sync>,
         });
-        for worker in 0..*workers {
-            control.reload(worker, Arc::clone(&reload));
-        }
+        stopper.wake();
         Ok(())
     }
 
@@ -104,6 +108,7 @@ impl Reloader {
             pin: made_with.pin.clone(),
             backend: made_with.backend,
             ping_interval: made_with.ping_interval,
+            pong_timeout: made_with.pong_timeout,
             memory_in_use: made_with.memory_in_use,
             mailbox_capacity: made_with.mailbox_capacity,
             turn_budget: made_with.turn_budget,

@@ -242,7 +242,7 @@ impl<S> Connection<S> {
     /// Whether it is a session of which more than the end is to come.
     pub(crate) fn is_open(&self) -> bool {
         matches!(&self.link, Link::WebSocket(session) if session.is_open())
-            && !self.has(flag::CLOSE_WHEN_SENT)
+            && !self.has(flag::CLOSE_WHEN_SENT | flag::CLOSE)
     }
 
     /// Whether somebody else is to answer its request.

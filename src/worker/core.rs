@@ -1,8 +1,8 @@
 //! What a worker knows, apart from its driver: nothing here makes a system call.
 
 use std::any::Any;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::budget::Budget;
@@ -11,6 +11,7 @@ use super::connection::Connection;
 use super::table::Table;
 use crate::config::Config;
 use crate::driver::Wake;
+use crate::http::Places;
 use crate::hub::{Hub, Interest};
 use crate::id::ConnId;
 use crate::limits::{RESERVED_CONNECTIONS_MAX, TIMER_TICK};
@@ -43,6 +44,8 @@ pub struct Shared<L: Protocols = Builtin> {
     pub is_stopping: Arc<AtomicBool>,
     /// What `Config::memory_in_use` said when all was ready.
     memory_at_start: AtomicUsize,
+    /// Options that were given since.
+    reloads: Reloads,
     /// Which workers have members of which rooms.
     pub interest: Arc<Interest>,
     /// What the connections of each protocol have in common.
@@ -77,6 +80,7 @@ impl<L: Protocols> Shared<L> {
             config: Arc::new(config),
             is_stopping: Arc::default(),
             memory_at_start: AtomicUsize::new(0),
+            reloads: Reloads::default(),
             setups,
             interest: Arc::new(Interest::new(workers)),
             notices: Notices::default(),
@@ -119,6 +123,16 @@ impl<L: Protocols> Shared<L> {
         Some(self.memory_budget.load(Ordering::Relaxed)).filter(|budget| *budget != usize::MAX)
     }
 
+    /// Gives all workers other options: wake them afterwards.
+    pub fn reload(&self, reload: Reload) {
+        *self.latest_reload() = Some(Arc::new(reload));
+        self.reloads.count.fetch_add(1, Ordering::Release);
+    }
+
+    fn latest_reload(&self) -> MutexGuard<'_, Option<Arc<Reload>>> {
+        self.reloads.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Sets the bounds that all workers share.
     pub fn set_bounds(&self, connections_max: usize, memory: Option<usize>) {
         self.connections_max.store(connections_max, Ordering::Relaxed);
@@ -141,6 +155,14 @@ pub struct Reload {
     pub connections_max: usize,
     /// What the connections of each protocol have in common: the `Setups` of the worker's list.
     pub setups: Arc<dyn Any + Send + Sync>,
+}
+
+/// The latest other options, for each worker to take when its next turn begins.
+#[derive(Debug, Default)]
+struct Reloads {
+    /// How many there were.
+    count: AtomicU64,
+    latest: Mutex<Option<Arc<Reload>>>,
 }
 
 /// The state of a worker: its connections, and all the rest. A visit to one connection borrows both
@@ -199,6 +221,8 @@ pub(super) struct Admission {
     pub(super) connections_max: usize,
     /// Connections over the limit that are being told so.
     pub(super) refusals: usize,
+    /// For requests that are held.
+    pub(super) held: Places,
     /// Nobody is let in any more.
     pub(super) stopping: Option<Stopping>,
 }
@@ -206,6 +230,8 @@ pub(super) struct Admission {
 /// What holds in this turn: a reload changes it between two.
 #[derive(Debug)]
 pub(super) struct Settings<L: Protocols> {
+    /// Which of the reloads it is of.
+    count: u64,
     pub(super) config: Arc<Config>,
     /// What the connections of each protocol have in common.
     pub(super) setups: Arc<L::Setups>,
@@ -230,8 +256,11 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         connections_max: usize,
         now: Instant,
     ) -> Self {
-        let settings =
-            Settings { config: Arc::clone(&shared.config), setups: Arc::clone(&shared.setups) };
+        let settings = Settings {
+            count: 0,
+            config: Arc::clone(&shared.config),
+            setups: Arc::clone(&shared.setups),
+        };
         let parts = Parts {
             hub: Hub::new(Arc::clone(&shared.interest), mail.id()),
             mail,
@@ -247,6 +276,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
             admission: Admission {
                 connections_max,
                 refusals: 0,
+                held: Places::default(),
                 stopping: None,
                 access: Access::default(),
             },
@@ -263,6 +293,9 @@ impl<W: Wake, L: Protocols> Core<W, L> {
     pub(super) fn begin_turn(&mut self, now: Instant) {
         self.parts.clock.now = now;
         self.parts.hub.fanouts.set_time(now);
+        if self.parts.shared.reloads.count.load(Ordering::Acquire) != self.parts.settings.count {
+            self.parts.reload();
+        }
         self.parts.budget.begin();
         self.parts.pongs.runs = 0;
         if self.parts.hub.holds_rooms() {
@@ -341,12 +374,15 @@ impl<W: Wake, L: Protocols> Parts<W, L> {
         &self.settings.config
     }
 
-    /// Takes other options; those of setups that are of another list are a fault of ours.
-    pub(super) fn reload(&mut self, reload: &Reload) {
-        self.settings.config = Arc::clone(&reload.config);
+    /// Takes the latest options; those of setups that are of another list are a fault of ours.
+    #[inline(never)]
+    fn reload(&mut self) {
+        let count = self.shared.reloads.count.load(Ordering::Acquire);
+        let Some(reload) = self.shared.latest_reload().clone() else { return };
         self.admission.connections_max = reload.connections_max;
         let setups = Arc::clone(&reload.setups).downcast::<L::Setups>();
-        self.settings.setups = setups.expect("they are of this worker's list");
+        let setups = setups.expect("they are of this worker's list");
+        self.settings = Settings { count, config: Arc::clone(&reload.config), setups };
     }
 
     /// Sets when something must have happened on a connection.

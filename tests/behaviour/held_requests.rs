@@ -8,9 +8,10 @@ use std::time::Duration;
 use testkit::client::{Address, Client, text};
 use throng::config::{Backend, Config, ListenAddr};
 use throng::http::{Held, Method, Response, Status};
+use throng::limits::HELD_REQUESTS_MAX;
 use throng::server::{Questions, Server};
 
-use crate::support::comes_to_hold;
+use crate::support::{PATIENCE, comes_to_hold, ms};
 
 on_both!(
     a_body_in_pieces_comes_whole_and_the_next_request_waits_for_the_answer,
@@ -18,6 +19,9 @@ on_both!(
     what_is_too_long_or_has_no_length_is_refused_and_its_bytes_are_no_request,
     where_nobody_answers_it_is_said_so,
     who_goes_away_before_the_answer_leaves_nothing,
+    who_takes_the_place_of_one_that_has_asked_may_ask,
+    who_has_finished_has_its_answers_all_the_same,
+    no_more_are_held_than_there_are_places,
     without_the_option_there_is_nothing_and_bodies_are_refused,
 );
 
@@ -163,6 +167,61 @@ fn who_goes_away_before_the_answer_leaves_nothing(backend: Backend) {
     let mut client = Client::connect(&address).expect("it listens");
     client.write(&post("/api/y", b"hello", ""));
     assert_eq!(client.response().body, b"Post /api/y none 5 532\n");
+}
+
+fn who_takes_the_place_of_one_that_has_asked_may_ask(backend: Backend) {
+    let (server, address) = start(backend, true);
+    let _answering = answer_all(server.questions(), yes());
+    for round in 0..20 {
+        let mut client = Client::connect(&address).expect("it listens");
+        // The next waits behind the answer, and the connection has more to do when it comes.
+        let health = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n";
+        client.write(&[&health[..], b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"].concat());
+        assert_eq!(client.response().status, 200, "{round}");
+        assert!(client.response().body.starts_with(b"<!"), "{round}");
+    }
+}
+
+fn who_has_finished_has_its_answers_all_the_same(backend: Backend) {
+    let (server, address) = start(backend, true);
+    let _answering = answer_all(server.questions(), yes());
+    for _ in 0..50 {
+        let mut client = Client::connect(&address).expect("it listens");
+        client.write(&[post("/api/x", b"hello", ""), post("/api/y", b"hello", "")].concat());
+        client.finish();
+        assert_eq!(client.response().body, b"Post /api/x none 5 532\n");
+        assert_eq!(client.response().body, b"Post /api/y none 5 532\n");
+        assert!(client.rest(PATIENCE).bytes.is_empty());
+    }
+    assert!(comes_to_hold(|| server.counts().connections() == 0));
+}
+
+fn no_more_are_held_than_there_are_places(backend: Backend) {
+    let (server, address) = start(backend, true);
+    let may_answer = Arc::new(AtomicBool::new(false));
+    let _answering = answer_all(server.questions(), Arc::clone(&may_answer));
+    let all = 2 * HELD_REQUESTS_MAX + 20;
+    let whole = post("/api/x", b"hello", "");
+    let mut clients: Vec<Client> = (0..all)
+        .map(|_| {
+            let mut client = Client::connect(&address).expect("it listens");
+            // Its body has not come whole, and it has its place already.
+            client.write(&whole[..whole.len() - 1]);
+            client
+        })
+        .collect();
+    let is_refused = |client: &mut Client| client.some(ms(1)).is_ok_and(|it| !it.is_empty());
+    let mut refused = 0;
+    assert!(comes_to_hold(|| {
+        refused += clients.iter_mut().filter_map(|client| is_refused(client).then_some(())).count();
+        refused >= 20
+    }));
+    may_answer.store(true, Ordering::Relaxed);
+    drop(clients);
+    assert!(comes_to_hold(|| server.counts().connections() == 0));
+    let mut client = Client::connect(&address).expect("it listens");
+    client.write(&post("/api/y", b"hello", ""));
+    assert_eq!(client.response().status, 200, "places are given back");
 }
 
 fn without_the_option_there_is_nothing_and_bodies_are_refused(backend: Backend) {

@@ -5,7 +5,7 @@ use std::fs;
 use nix::sys::signal::Signal;
 use testkit::client::{Address, Client, binary, handshake, text};
 use testkit::process::Process;
-use throng::config::{Backend, Config, ListenAddr};
+use throng::config::{Backend, Config, ListenAddr, RoomRule, RoomRules};
 use throng::protocol::echo::Echo;
 use throng::server::{OtherList, Server};
 
@@ -14,6 +14,7 @@ use crate::support::{PATIENCE, Scratch, comes_to_hold, launch};
 on_both!(
     other_options_hold_for_connections_that_are_open,
     other_bounds_hold_for_connections_that_come,
+    other_rules_hold_for_those_who_are_in_a_room,
     sighup_takes_what_can_change_and_names_what_cannot,
     a_file_that_is_wrong_changes_nothing_and_says_so,
 );
@@ -37,8 +38,12 @@ fn start(backend: Backend) -> (Server, Address) {
 
 /// What an upgrade comes to.
 fn status(address: &Address) -> u16 {
+    status_of(address, "/echo")
+}
+
+fn status_of(address: &Address, path: &str) -> u16 {
     let mut client = Client::connect(address).expect("it listens");
-    client.write(handshake("/echo", &[]).as_bytes());
+    client.write(handshake(path, &[]).as_bytes());
     client.response().status
 }
 
@@ -58,6 +63,31 @@ fn other_options_hold_for_connections_that_are_open(backend: Backend) {
         };
         assert!(comes_to_hold(is_refused));
     }
+}
+
+fn other_rules_hold_for_those_who_are_in_a_room(backend: Backend) {
+    let (server, address) = start(backend);
+    let rule = |rule: RoomRule| {
+        let rooms = RoomRules::new(vec![RoomRule { matches: "a".into(), ..rule }]);
+        let rooms = rooms.expect("it is good");
+        server.reload(Config { rooms, ..config(backend) }).expect("that list");
+    };
+    let closes = |client: &mut Client| {
+        comes_to_hold(|| {
+            client.write(&text("mine"));
+            client.frame().payload.starts_with(&1008_u16.to_be_bytes())
+        })
+    };
+    let mut speaks = Client::open(&address, "/room/a");
+    speaks.write(&text("hello"));
+    assert_eq!(speaks.frame().payload, b"hello");
+    rule(RoomRule { client_publish: false, ..RoomRule::default() });
+    assert!(closes(&mut speaks), "who is there already does not publish any more");
+    rule(RoomRule::default());
+    let mut stays = Client::open(&address, "/room/a");
+    rule(RoomRule { enabled: false, ..RoomRule::default() });
+    assert!(closes(&mut stays), "there is no such room any more");
+    assert!(comes_to_hold(|| status_of(&address, "/room/a") == 403));
 }
 
 fn other_bounds_hold_for_connections_that_come(backend: Backend) {

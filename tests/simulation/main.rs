@@ -111,7 +111,11 @@ fn the_same_seed_does_the_same() {
 
 /// Whether a fault is found on any seed, by one of these words.
 pub(crate) fn is_found(fault: Fault, words: &[&str]) -> bool {
-    let mut broken = (0..SEEDS).filter_map(|seed| run(seed, fault).err());
+    is_found_within(SEEDS, fault, words)
+}
+
+fn is_found_within(seeds: u64, fault: Fault, words: &[&str]) -> bool {
+    let mut broken = (0..seeds).filter_map(|seed| run(seed, fault).err());
     broken.any(|what| words.iter().any(|word| what.contains(word)))
 }
 
@@ -154,7 +158,8 @@ fn a_delivery_behind_the_reply_to_an_unsubscribe_is_found() {
 
 #[test]
 fn an_answer_to_who_came_after_is_found() {
-    assert!(is_found(Fault::FormerAsker, &["an answer of another"]));
+    // Rarely does somebody ask in the slot of one whose answer is late: in one seed of 150 or more.
+    assert!(is_found_within(4 * SEEDS, Fault::FormerAsker, &["an answer of another"]));
 }
 
 #[test]

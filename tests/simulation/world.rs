@@ -48,7 +48,7 @@ pub(crate) struct World {
 
 const STEPS: usize = 1500;
 const STEPS_TO_REST: usize = 6000;
-const LEAPS_TO_REST: usize = 300;
+const LEAPS_TO_REST: usize = 1000;
 
 /// Rounds without anything: the network is late now and then.
 const REST: usize = 200;

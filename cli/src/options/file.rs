@@ -1,7 +1,7 @@
 //! Files with options and keys: read whole, or told why not.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -76,6 +76,8 @@ enum WhyNot {
     Failed(io::Error),
     /// It is larger than so many bytes.
     TooLarge(usize),
+    /// A pipe, a device: to read it may take for ever.
+    NoFile,
 }
 
 impl WhyNot {
@@ -85,6 +87,11 @@ impl WhyNot {
             Self::Failed(error) => error,
             Self::TooLarge(bytes_max) => {
                 return format!("it has more than {bytes_max} bytes: name the right file");
+            }
+            Self::NoFile => {
+                return "that is a pipe or a device: name a file (options may also come from \
+                        standard input, at the start, by `--config -`)"
+                    .into();
             }
         };
         match error.kind() {
@@ -99,6 +106,10 @@ impl WhyNot {
 }
 
 fn read_file(path: &Path, bytes_max: usize) -> Result<Vec<u8>, WhyNot> {
+    let kind = fs::metadata(path).map_err(WhyNot::Failed)?.file_type();
+    if !kind.is_file() && !kind.is_dir() {
+        return Err(WhyNot::NoFile);
+    }
     read(File::open(path).map_err(WhyNot::Failed)?, bytes_max)
 }
 

@@ -58,7 +58,7 @@ impl Protocol for Events {
         if !setup.room_info {
             return Some(Route::Response(off()));
         }
-        if let Err(refused) = setup.member(&room) {
+        if let Err(refused) = setup.rights(&room) {
             return Some(Route::Response(refused));
         }
         if is_asked {
@@ -95,7 +95,9 @@ impl Protocol for Events {
 
 /// Whether a client wants to be told of a room.
 pub(super) fn is_offered(request: &Request<'_>) -> bool {
-    request.head.list_holds("Sec-WebSocket-Protocol", SUBPROTOCOL)
+    let offers = request.head.texts("Sec-WebSocket-Protocol").flat_map(|field| field.split(','));
+    // Names of subprotocols differ by case.
+    offers.map(str::trim).any(|offer| offer == SUBPROTOCOL)
 }
 
 /// Tells what has changed, if it may, and looks again in a while.

@@ -20,9 +20,17 @@ use crate::wire::{CloseCode, Kind};
 #[derive(Clone, Copy, Debug)]
 pub struct Room;
 
-/// What somebody may do in a room: decided when it joins.
+/// Somebody in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Member {
+pub struct Member {
+    rights: Rights,
+    /// Which of the operator's rules say so: others come with a reload.
+    version: u8,
+}
+
+/// What somebody may do in a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Rights {
     /// It publishes to all, itself included.
     Speaks,
     /// It publishes to all others.
@@ -49,8 +57,9 @@ impl Protocol for Room {
         if events::is_offered(request) {
             return None;
         }
-        Some(match setup.member(&room) {
-            Ok(conn) => {
+        Some(match setup.rights(&room) {
+            Ok(rights) => {
+                let conn = Member { rights, version: setup.version };
                 let (subprotocols, topic) = (Subprotocols::First, Some(room));
                 Route::WebSocket(Opening { conn, subprotocols, topic })
             }
@@ -60,20 +69,42 @@ impl Protocol for Room {
 
     #[inline]
     fn message(
-        _setup: &Setup,
+        setup: &Setup,
         conn: &mut Member,
         cx: &mut Context<'_>,
         kind: Kind,
         payload: &[u8],
     ) -> Flow {
-        match conn {
-            Member::Speaks => cx.publish(kind, payload),
-            Member::SpeaksToOthers => cx.publish_to_others(kind, payload),
-            Member::Listens => {
+        if conn.version != setup.version && !conn.renew(setup, cx) {
+            return Flow::Close(CloseCode::POLICY, "the server's rules have closed this room");
+        }
+        match conn.rights {
+            Rights::Speaks => cx.publish(kind, payload),
+            Rights::SpeaksToOthers => cx.publish_to_others(kind, payload),
+            Rights::Listens => {
                 return Flow::Close(CloseCode::POLICY, "clients do not publish in this room");
             }
         }
         Flow::Next
+    }
+}
+
+impl Member {
+    /// One in a room without a rule.
+    pub const SPEAKS: Self = Self { rights: Rights::Speaks, version: 0 };
+
+    /// Looks at rules that have changed since; false if there is no such room any more.
+    #[inline(never)]
+    fn renew(&mut self, setup: &Setup, cx: &Context<'_>) -> bool {
+        self.version = setup.version;
+        let rights = cx.topic().map(|room| setup.rights(room));
+        match rights {
+            Some(Ok(rights)) => self.rights = rights,
+            Some(Err(_)) => return false,
+            // It has left, and nobody hears it.
+            None => {}
+        }
+        true
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::Member;
+use super::Rights;
 use crate::config::{Config, RoomRules, Routes};
 use crate::http::{Request, Response, Status};
 use crate::limits::ROOM_NAME_BYTES_MAX;
@@ -17,6 +17,9 @@ pub struct Setup {
     pub rules: RoomRules,
     /// Whether it is told how many are in a room.
     pub room_info: bool,
+    /// Another number than the last one's, where rules may have changed while somebody is in a
+    /// room.
+    pub version: u8,
 }
 
 /// As the default options say.
@@ -31,7 +34,7 @@ impl Setup {
     #[must_use]
     pub fn of(config: &Config) -> Self {
         let Config { routes, rooms, room_info, .. } = config;
-        Self { routes: routes.clone(), rules: rooms.clone(), room_info: *room_info }
+        Self { routes: routes.clone(), rules: rooms.clone(), room_info: *room_info, version: 0 }
     }
 
     /// The room that a request is for.
@@ -47,18 +50,18 @@ impl Setup {
         routed.chain([Cow::Borrowed(super::PATH)]).collect()
     }
 
-    /// What somebody may do who joins a room.
+    /// What somebody may do who is in a room.
     ///
     /// # Errors
     ///
     /// The response that says that there is no such room.
-    pub(in crate::protocol) fn member(&self, room: &str) -> Result<Member, Response> {
+    pub(in crate::protocol) fn rights(&self, room: &str) -> Result<Rights, Response> {
         match self.rules.of(room) {
-            None => Ok(Member::Speaks),
+            None => Ok(Rights::Speaks),
             Some(rule) if !rule.enabled => Err(closed()),
-            Some(rule) if !rule.client_publish => Ok(Member::Listens),
-            Some(rule) if !rule.echo_to_sender => Ok(Member::SpeaksToOthers),
-            Some(_) => Ok(Member::Speaks),
+            Some(rule) if !rule.client_publish => Ok(Rights::Listens),
+            Some(rule) if !rule.echo_to_sender => Ok(Rights::SpeaksToOthers),
+            Some(_) => Ok(Rights::Speaks),
         }
     }
 }
@@ -98,12 +101,12 @@ mod tests {
             RoomRule { echo_to_sender: false, ..rule("game") },
             rule("g*"),
         ]);
-        let member = |room| setup.member(room).map_err(|response| response.refusal);
+        let member = |room| setup.rights(room).map_err(|response| response.refusal);
         assert_eq!(member("closed"), Err(Some(Refusal::RoomDisabled)));
-        assert_eq!(member("news-de"), Ok(Member::Listens));
-        assert_eq!(member("game"), Ok(Member::SpeaksToOthers));
-        assert_eq!(member("go"), Ok(Member::Speaks));
-        assert_eq!(member("lobby"), Ok(Member::Speaks));
+        assert_eq!(member("news-de"), Ok(Rights::Listens));
+        assert_eq!(member("game"), Ok(Rights::SpeaksToOthers));
+        assert_eq!(member("go"), Ok(Rights::Speaks));
+        assert_eq!(member("lobby"), Ok(Rights::Speaks));
     }
 
     #[test]

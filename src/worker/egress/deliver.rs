@@ -51,7 +51,6 @@ pub(crate) fn read_mail<W: Wake, L: Protocols>(core: &mut Core<W, L>) {
             Envelope::Publish(sealed) => core.parts.hub.receive(sealed),
             Envelope::Answer(conn, ticket, answer) => parked::answered(core, conn, ticket, answer),
             Envelope::Inquire(inquired) => core.parts.scans.receive(*inquired),
-            Envelope::Reload(reload) => core.parts.reload(&reload),
             Envelope::Ask(..) => unreachable!("questions of connections go to those outside"),
         }
     }

@@ -52,7 +52,7 @@ pub(crate) fn flush_one<D: Driver, L: Protocols>(worker: &mut Worker<D, L>, conn
         worker.core.parts.counters.bytes_sent.add(bytes.len() as u64);
         return worker.driver.send(conn, bytes);
     }
-    if connection.has(flag::CLOSE_WHEN_SENT) {
+    if connection.has(flag::CLOSE_WHEN_SENT) && !connection.owes_answer() {
         return close(worker, conn);
     }
     if connection.has(flag::FINISH) && !connection.has(flag::FINISHED) {

@@ -69,7 +69,7 @@ fn hand_out_before_leave<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: Con
 pub(crate) fn drop_out<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
     let Some(connection) = core.table.get_mut(conn) else { return };
     if !matches!(connection.link, Link::WebSocket(_)) {
-        if connection.owes_answer() {
+        if !core.parts.said.asks.is_empty() {
             core.parts.said.asks.forget(conn);
         }
         return;

@@ -19,20 +19,35 @@ impl Access {
     /// Logs a request if it is its turn: one in `every`, none if that is 0.
     #[inline]
     pub(crate) fn note(&mut self, every: u32, request: &Request<'_>, status: u16) {
+        if self.is_due(every) {
+            write(request, Some(status));
+        }
+    }
+
+    /// The same of one that somebody else is to answer: nobody knows its status yet.
+    pub(crate) fn note_held(&mut self, every: u32, request: &Request<'_>) {
+        if self.is_due(every) {
+            write(request, None);
+        }
+    }
+
+    #[inline]
+    fn is_due(&mut self, every: u32) -> bool {
         if every == 0 {
-            return;
+            return false;
         }
         self.passed += 1;
-        if self.passed >= every {
+        let is_due = self.passed >= every;
+        if is_due {
             self.passed = 0;
-            write(request, status);
         }
+        is_due
     }
 }
 
 /// A query may hold what is secret, and is left out.
 #[inline(never)]
-fn write(request: &Request<'_>, status: u16) {
+fn write(request: &Request<'_>, status: Option<u16>) {
     let head = &request.head;
     let agent = head.texts("User-Agent").next().unwrap_or_default();
     tracing::info!(

@@ -24,12 +24,14 @@ pub(crate) fn hold<W: Wake, L: Protocols>(
         let response = Response::text(Status::ContentTooLarge, text);
         return refuse(core, conn, request, response.refusing(Refusal::BadRequest));
     }
-    if core.parts.said.asks.connections() >= HELD_REQUESTS_MAX {
+    let Some(place) = core.parts.admission.held.take(HELD_REQUESTS_MAX) else {
         return refuse(core, conn, request, busy());
-    }
+    };
+    let every = core.parts.config().access_log;
+    core.parts.admission.access.note_held(every, request);
     let Some(connection) = core.table.get_mut(conn) else { return };
     let Link::Http(http) = &mut connection.link else { return };
-    http.hold(request, length);
+    http.hold(request, length, place);
     connection.clear(flag::RESPONDED);
     if length > 0 && request.head.list_holds("Expect", "100-continue") {
         core.append(conn, |out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
@@ -48,7 +50,8 @@ pub(crate) fn body_step<W: Wake, L: Protocols>(
     let Some(held) = http.receive_body(input) else { return Then::Stop };
     // The answer has its own time, which whoever counts questions keeps.
     connection.deadline = 0;
-    let asked = core.parts.said.asks.ask(conn, Box::new(held));
+    let bytes = held.memory();
+    let asked = core.parts.said.asks.ask_much(conn, Box::new(held), bytes);
     assert!(asked.is_some(), "one request at a time is held");
     Then::Next
 }
@@ -62,7 +65,9 @@ pub(crate) fn answer<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId,
     http.answered();
     let response = answer.and_then(|answer| answer.downcast::<Response>().ok());
     let mut response = response.map_or_else(busy, |response| *response);
-    response.closes |= owed.is_last || is_stopping;
+    // Who has finished asks nothing more.
+    let has_finished = connection.has(flag::CLOSE_WHEN_SENT);
+    response.closes |= owed.is_last || is_stopping || has_finished;
     refusals::note(&core.parts, &response, None);
     requests::respond(core, conn, response, owed.is_head);
 }
@@ -73,6 +78,8 @@ fn refuse<W: Wake, L: Protocols>(
     request: &Request<'_>,
     response: Response,
 ) {
+    let every = core.parts.config().access_log;
+    core.parts.admission.access.note(every, request, response.status as u16);
     refusals::note(&core.parts, &response, Some(request));
     // The body is not read, so nothing can be understood behind it.
     requests::respond(core, conn, response.closing(), request.is_head());

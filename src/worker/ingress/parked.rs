@@ -101,6 +101,9 @@ fn go_on_answered<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
         let flow = visit.answer(ticket, answer);
         staged::carry_out_call(core, conn, flow);
     }
+    if !core.parts.said.asks.is_asking(conn) && !core.parts.said.asks.has_messages(conn) {
+        core.parts.said.asks.forget(conn);
+    }
     let Some(connection) = core.table.get_mut(conn) else { return };
     if !connection.has(flag::PARKED) && connection.has(flag::STALLED) {
         // It was stopped when too much waited, or by an answer: what was kept comes first then.

@@ -37,8 +37,10 @@ pub(crate) fn unavailable(why: Refusal) -> Response {
 }
 
 /// Names what is there.
-pub(crate) fn nothing_here<L: Protocols>(setups: &L::Setups) -> Response {
-    let paths = L::paths(setups);
+pub(crate) fn nothing_here<L: Protocols>(setups: &L::Setups, asked: &str) -> Response {
+    let mut paths = L::paths(setups);
+    // What is there for a page is not there for a WebSocket.
+    paths.retain(|path| path != asked);
     let text = match paths.split_last() {
         Some((last, [])) => format!("nothing here: try {last}\n"),
         Some((last, others)) => format!("nothing here: try {} or {last}\n", others.join(", ")),

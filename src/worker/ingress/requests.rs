@@ -113,7 +113,7 @@ fn route<'a, W: Wake, L: Protocols>(
             Err(tell(&topic, core.parts.shared.interest.info(&topic)))
         }
         Some(Route::Held(_)) => unreachable!("it was looked at before"),
-        None => Err(refusals::nothing_here::<L>(&core.parts.settings.setups)),
+        None => Err(refusals::nothing_here::<L>(&core.parts.settings.setups, request.path)),
     }
 }
 

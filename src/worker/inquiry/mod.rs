@@ -121,8 +121,8 @@ pub struct ConnectionInfo {
     pub is_sending: bool,
 }
 
-/// A question on its way to a worker. Dropped unanswered where the worker has stopped, or where
-/// [`scan::SCANS_MAX`] wait.
+/// A question on its way to a worker. Dropped unanswered where the worker has stopped, or where 64
+/// wait.
 pub struct Inquired {
     /// What is asked.
     pub inquiry: Inquiry,

@@ -82,11 +82,13 @@ pub(crate) fn ended<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, 
         End::Failed(_) => membership::drop_out(core, conn),
     }
     let Some(connection) = core.table.get_mut(conn) else { return };
-    let has_more = connection.queue.is_some() || connection.has(flag::SENDING);
+    let owes_answer = connection.owes_answer();
+    let has_more = connection.queue.is_some() || connection.has(flag::SENDING) || owes_answer;
     if end == End::Finished && has_more && !matches!(connection.link, Link::Closed) {
         // It may still read: what is queued is sent, then nothing is left to do.
         connection.set(flag::CLOSE_WHEN_SENT);
-        if !connection.has(flag::FINISH) {
+        // An answer that somebody else owes has its own time.
+        if !connection.has(flag::FINISH) && !owes_answer {
             core.arm(conn, CLOSE_TIMEOUT);
         }
     } else {

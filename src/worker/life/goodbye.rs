@@ -11,7 +11,7 @@ use crate::wire::CloseCode;
 use crate::worker::Worker;
 use crate::worker::connection::{Link, flag};
 use crate::worker::core::{Core, Stopping};
-use crate::worker::life::{closing, ending};
+use crate::worker::life::{closing, ending, reasons};
 
 /// One step of stopping, if the server stops.
 pub(crate) fn say_goodbye<D: Driver, L: Protocols>(worker: &mut Worker<D, L>) {
@@ -88,6 +88,8 @@ fn close_at<W: Wake, L: Protocols>(core: &mut Core<W, L>, index: u32) {
     if let Some((conn, connection)) = core.table.at(index)
         && !matches!(connection.link, Link::Closed)
     {
+        // Of those whom nobody has told before.
+        reasons::note(core, conn, Ending::Shutdown, reasons::NO_CLOSE_FRAME);
         ending::close_soon(core, conn);
     }
 }

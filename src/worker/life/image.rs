@@ -182,7 +182,7 @@ mod tests {
     fn idle() -> Image {
         let link = LinkImage::WebSocket(Session::new(None));
         let mut spoken = Vec::new();
-        crate::protocol::Spoken::Room(Member::Speaks).put(&mut spoken);
+        crate::protocol::Spoken::Room(Member::SPEAKS).put(&mut spoken);
         Image {
             link,
             flags: flag::COUNTED,

@@ -44,7 +44,7 @@ fn add(core: &mut One, index: u32, rooms: &[&str]) {
     let conn = conn(index);
     let mut connection = Connection::new(conn);
     connection.link = Link::WebSocket(Session::new(None));
-    connection.spoken = Some(Spoken::Room(Member::Speaks));
+    connection.spoken = Some(Spoken::Room(Member::SPEAKS));
     connection.set(flag::COUNTED);
     for room in rooms {
         core.parts.hub.join(room, index, 0, &mut connection.edges);
@@ -99,7 +99,7 @@ fn a_connection_goes_on_at_another_worker_under_another_name() {
     assert_eq!(queued(&mut two, 5), b"\x89\0");
     let connection = two.table.get_mut(conn(5)).expect("it is there");
     assert!(connection.has(flag::SENDING) && connection.ping() == Ping::Queued);
-    assert!(matches!(connection.spoken, Some(Spoken::Room(Member::Speaks))));
+    assert!(matches!(connection.spoken, Some(Spoken::Room(Member::SPEAKS))));
     assert_eq!(two.parts.life.taken(conn(5), connection), Some(5));
     let left = two.parts.life.timers.distance(connection.deadline, later);
     assert!((9_000_000_000..9_050_000_000).contains(&left), "{left}");

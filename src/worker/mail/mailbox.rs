@@ -17,7 +17,6 @@ use crate::hub::Sealed;
 use crate::id::{ConnId, WorkerId};
 use crate::limits::MAILBOX_BYTES_MAX;
 use crate::protocol::{Answer, Question, Ticket};
-use crate::worker::core::Reload;
 use crate::worker::inquiry::Inquired;
 use crate::worker::mail::doorbell::Doorbell;
 use crate::worker::mail::waiters::Waiters;
@@ -33,8 +32,6 @@ pub enum Envelope {
     Answer(ConnId, Ticket, Answer),
     /// What those outside ask of a worker.
     Inquire(Box<Inquired>),
-    /// Options that hold from the next turn on.
-    Reload(Arc<Reload>),
 }
 
 impl Envelope {
@@ -42,8 +39,8 @@ impl Envelope {
     fn bytes(&self) -> usize {
         match self {
             Self::Publish(sealed) => sealed.frames.weight(),
-            Self::Ask(_, questions) => questions.len() * size_of::<Question>(),
-            Self::Answer(..) | Self::Inquire(_) | Self::Reload(_) => size_of::<Self>(),
+            Self::Ask(_, questions) => questions.iter().map(|question| question.bytes).sum(),
+            Self::Answer(..) | Self::Inquire(_) => size_of::<Self>(),
         }
     }
 }

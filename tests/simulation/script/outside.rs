@@ -62,7 +62,7 @@ impl Outside {
             let Envelope::Ask(worker, questions) = envelope else {
                 unreachable!("nothing else comes to it")
             };
-            for throng::protocol::Question { conn, ticket, body } in questions {
+            for throng::protocol::Question { conn, ticket, body, .. } in questions {
                 let question = *body.downcast().expect("nothing else is asked");
                 if self.fault == Fault::LostQuestion && self.rng.one_in(5) {
                     continue;

@@ -27,7 +27,7 @@ pub(super) static OPTIONS: &[OptionDef] = &[
         help: "Time to show life after a ping; 0 is off",
         doc: "Any byte shows life. Whose time is over is closed with 1008.",
         set: set!(config.pong_timeout, parse_duration),
-        reload: Reload::Live,
+        reload: at_start!(config.pong_timeout),
     },
     OptionDef {
         key: "send_timeout",

@@ -233,6 +233,7 @@ fn each_option_says_whether_a_reload_changes_it() {
         "pin",
         "backend",
         "ping_interval",
+        "pong_timeout",
         "operator.listen",
         "api.public",
         "log.format",
