@@ -1,9 +1,9 @@
 //! Whether the server lives, and whether it takes clients.
 //!
 //! Workers are asked only when somebody asks us, and at most once a second, so that an idle server
-//! sleeps on. Alive is who has answered within [`STUCK_AFTER`], or has made a turn: a worker that has
-//! too much to do has a full mailbox whenever it is asked, and a restart would bring it more. A
-//! restart is a heavy remedy, so it is slow to judge. Ready is judged at once.
+//! sleeps on. Alive is who has answered within [`STUCK_AFTER`], or has made a turn: a worker that
+//! has too much to do has a full mailbox whenever it is asked, and a restart would bring it more.
+//! A restart is a heavy remedy, so it is slow to judge. Ready is judged at once.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -46,7 +46,7 @@ fn load(name: &str, text: &str, words: Vec<Assignment>) -> Result<Settings, Vec<
     let loaded = file.inputs(words).load();
     let loaded = loaded
         .map_err(|lines| lines.iter().map(|line| line.replace(&file.name(), "a.toml")).collect());
-    loaded.map(|all: load::Effective| all.settings)
+    loaded.map(|all: Effective| all.settings)
 }
 
 #[test]
