@@ -46,6 +46,8 @@ cargo_test() { cargo test --profile quick --no-fail-fast "$@"; }
 lint() {
     step 'format' cargo fmt --all --check
     step 'clippy' cargo clippy --profile quick --workspace --all-targets -- -D warnings
+    step "clippy without the operator's port" \
+        cargo clippy --profile quick -p throng-cli --no-default-features -- -D warnings
 }
 
 quick() {

@@ -29,7 +29,7 @@ use throng::server::{Server, readiness, signals};
 
 use command_line::Task;
 use log::Log;
-use options::{Inputs, Settings};
+use options::{Effective, Inputs, Settings};
 use reload::{Reload, with_allocator};
 use subscriber::LevelHandle;
 
@@ -76,19 +76,20 @@ fn fail(error: &dyn std::fmt::Display) -> ExitCode {
 
 /// Serves with a log, the end of which is written when nothing else is left to do.
 fn start(inputs: Inputs) -> ExitCode {
-    let (mut settings, has_place) = match inputs.load() {
-        Ok(all) => (all.settings.clone(), all.is_given("operator.listen")),
+    let mut options = match inputs.load() {
+        Ok(options) => options,
         Err(lines) => return config_command::complain(&lines),
     };
     let prepared = signals::hold();
-    let prepared = prepared.and_then(|held| Ok((held, Log::to_stderr(settings.log.format)?)));
+    let prepared =
+        prepared.and_then(|held| Ok((held, Log::to_stderr(options.settings.log.format)?)));
     let (held, log) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return fail(&error),
     };
-    let level = start_log(&log, &settings);
-    with_allocator(&mut settings);
-    let code = serve(inputs, (settings, has_place), held, (&log, level)).unwrap_or_else(|error| {
+    let level = start_log(&log, &options.settings);
+    with_allocator(&mut options.settings);
+    let code = serve(inputs, options, held, (&log, level)).unwrap_or_else(|error| {
         log.tell(&error.to_string());
         ExitCode::FAILURE
     });
@@ -113,13 +114,14 @@ fn start_log(log: &Log, settings: &Settings) -> LevelHandle {
 
 fn serve(
     inputs: Inputs,
-    (settings, has_place): (Settings, bool),
+    options: Effective,
     held: signals::Held,
     (log, level): (&Log, LevelHandle),
 ) -> Result<ExitCode, Box<dyn Error>> {
     // Before the server, whose start it shows, and behind its end.
     #[cfg(feature = "operator")]
-    let operator = operator::open(&settings, has_place)?;
+    let operator = operator::open(&options.settings, options.is_given("operator.listen"))?;
+    let Effective { settings, .. } = options;
     #[cfg(feature = "operator")]
     let is_public = settings.config.api_public;
     let server = Server::start(settings.config.clone())?;

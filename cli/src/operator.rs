@@ -1,35 +1,25 @@
 //! The operator's port: its options, its way up, and others while it runs.
 
-use throng::config::ListenAddr;
 use throng_control::{Bound, Error, Options};
 
 use crate::options::Settings;
 
 /// Listens, before the server starts. Where nobody has chosen a place and another server has the
-/// usual one, as several on a host are, this one goes on without.
+/// usual one, as several on a host are, this one goes on without. What comes to the listeners of
+/// clients it answers in any case.
 pub(crate) fn open(settings: &Settings, is_chosen: bool) -> Result<Option<Bound>, Error> {
-    let Some(options) = options(settings) else {
-        // The key and the hosts are the same, where requests come to the listeners of clients.
-        let elsewhere = Options { listen: ListenAddr::All(0), ..of(settings) };
-        let is_needed = settings.config.api_public;
-        return is_needed.then(|| throng_control::without_port(elsewhere)).transpose();
-    };
-    match throng_control::bind(options) {
-        Err(error) if error.is_in_use() && !is_chosen => {
-            tracing::warn!("{error}");
-            Ok(None)
+    if let Some(listen) = settings.operator.listen.clone() {
+        match throng_control::bind(Options { listen, ..options(settings) }) {
+            Err(error) if error.is_in_use() && !is_chosen => tracing::warn!("{error}"),
+            bound => return bound.map(Some),
         }
-        bound => bound.map(Some),
     }
+    let is_public = settings.config.api_public;
+    is_public.then(|| throng_control::without_port(options(settings))).transpose()
 }
 
-/// Its options; nothing where it is off.
-pub(crate) fn options(settings: &Settings) -> Option<Options> {
-    let listen = settings.operator.listen.clone()?;
-    Some(Options { listen, ..of(settings) })
-}
-
-fn of(settings: &Settings) -> Options {
+/// Its options, but where it listens.
+pub(crate) fn options(settings: &Settings) -> Options {
     let operator = settings.operator.clone();
     Options {
         key: operator.key.map(|key| key.reveal().to_owned()),

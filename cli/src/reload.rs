@@ -61,8 +61,8 @@ impl Reload {
     fn take(&mut self, Reloaded { mut settings, needs_restart }: Reloaded) {
         with_allocator(&mut settings);
         #[cfg(feature = "operator")]
-        if let (Some(operator), Some(options)) = (&self.operator, operator::options(&settings))
-            && let Err(error) = operator.reload(options)
+        if let Some(operator) = &self.operator
+            && let Err(error) = operator.reload(operator::options(&settings))
         {
             return tracing::error!("SIGHUP: nothing has changed: {error}");
         }

@@ -30,6 +30,15 @@ enum Door {
     Guarded,
 }
 
+/// Where a request came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// The port for operators.
+    Port,
+    /// The listeners of clients, which never serve without a key.
+    Clients,
+}
+
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Refusal {
@@ -51,7 +60,8 @@ pub(crate) async fn guard(
 ) -> Response {
     let options = state.options();
     let door = door(request.method(), request.uri().path());
-    let response = match judge(door, &options, request.headers()) {
+    let way = request.extensions().get().copied().unwrap_or(Way::Port);
+    let response = match judge(door, way, &options, request.headers()) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.response(),
     };
@@ -70,7 +80,7 @@ fn door(method: &Method, path: &str) -> Door {
     }
 }
 
-fn judge(door: Door, options: &Options, headers: &HeaderMap) -> Result<(), Refusal> {
+fn judge(door: Door, way: Way, options: &Options, headers: &HeaderMap) -> Result<(), Refusal> {
     if door == Door::Open {
         return Ok(());
     }
@@ -79,8 +89,9 @@ fn judge(door: Door, options: &Options, headers: &HeaderMap) -> Result<(), Refus
         (Some(key), Some(shown)) if is_same(key, shown) => true,
         (Some(_), Some(_)) => return Err(Refusal::WrongKey),
     };
-    let needs_key = door == Door::Guarded || options.metrics_key;
-    if options.key.is_some() && needs_key && !has_key {
+    let needs_key = door == Door::Guarded || options.metrics_key || way == Way::Clients;
+    let may_have_none = options.key.is_none() && way == Way::Port;
+    if needs_key && !has_key && !may_have_none {
         return Err(Refusal::NoKey);
     }
     if !has_key && !is_host_allowed(options, headers) {
@@ -202,31 +213,51 @@ mod tests {
             ("x-api-key", "secret"),
         ] {
             let shown = headers(&[(name, value), ("host", "any.example")]);
-            assert_eq!(judge(Door::Guarded, &with_key(), &shown), Ok(()), "{name}: {value}");
+            assert_eq!(
+                judge(Door::Guarded, Way::Port, &with_key(), &shown),
+                Ok(()),
+                "{name}: {value}"
+            );
         }
         for value in ["Bearer secre", "Bearer secret1", "Bearer Secret"] {
             let shown = headers(&[("authorization", value)]);
-            let judged = judge(Door::Guarded, &with_key(), &shown);
+            let judged = judge(Door::Guarded, Way::Port, &with_key(), &shown);
             assert_eq!(judged, Err(Refusal::WrongKey), "{value}");
         }
         for shown in [headers(&[]), headers(&[("authorization", "Basic secret")])] {
-            assert_eq!(judge(Door::Guarded, &with_key(), &shown), Err(Refusal::NoKey));
+            assert_eq!(judge(Door::Guarded, Way::Port, &with_key(), &shown), Err(Refusal::NoKey));
         }
+    }
+
+    #[test]
+    fn on_the_listeners_of_clients_nothing_but_probes_goes_without_a_key() {
+        let local = headers(&[("host", "127.0.0.1:8080")]);
+        let without = Options { metrics_key: false, ..Options::default() };
+        for options in [Options::default(), without, with_key()] {
+            for door in [Door::Guarded, Door::Metrics] {
+                let judged = judge(door, Way::Clients, &options, &local);
+                assert_eq!(judged, Err(Refusal::NoKey), "{door:?} {options:?}");
+            }
+            assert_eq!(judge(Door::Open, Way::Clients, &options, &local), Ok(()));
+        }
+        let shown = headers(&[("x-api-key", "secret")]);
+        assert_eq!(judge(Door::Guarded, Way::Clients, &with_key(), &shown), Ok(()));
     }
 
     #[test]
     fn metrics_have_their_own_switch() {
         let free = Options { metrics_key: false, ..with_key() };
         let local = headers(&[("host", "127.0.0.1:8081")]);
-        assert_eq!(judge(Door::Metrics, &free, &local), Ok(()));
-        assert_eq!(judge(Door::Metrics, &with_key(), &local), Err(Refusal::NoKey));
-        assert_eq!(judge(Door::Guarded, &free, &local), Err(Refusal::NoKey));
+        assert_eq!(judge(Door::Metrics, Way::Port, &free, &local), Ok(()));
+        assert_eq!(judge(Door::Metrics, Way::Port, &with_key(), &local), Err(Refusal::NoKey));
+        assert_eq!(judge(Door::Guarded, Way::Port, &free, &local), Err(Refusal::NoKey));
     }
 
     #[test]
     fn a_name_that_somebody_may_rebind_is_refused_without_a_key() {
-        let judge =
-            |host, options: &Options| judge(Door::Guarded, options, &headers(&[("host", host)]));
+        let judge = |host, options: &Options| {
+            judge(Door::Guarded, Way::Port, options, &headers(&[("host", host)]))
+        };
         let open = Options::default();
         for host in ["127.0.0.1", "127.0.0.1:8081", "[::1]:8081", "localhost", "LOCALHOST:1"] {
             assert_eq!(judge(host, &open), Ok(()), "{host}");
@@ -245,7 +276,7 @@ mod tests {
         let judge = |fields: &[(&'static str, &'static str)]| {
             let fields: Vec<_> =
                 fields.iter().copied().chain([("host", "localhost:8081")]).collect();
-            judge(Door::Guarded, &Options::default(), &headers(&fields))
+            judge(Door::Guarded, Way::Port, &Options::default(), &headers(&fields))
         };
         for good in [
             &[][..],

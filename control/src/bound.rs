@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::held;
 use crate::options::Options;
 use crate::serve;
-use crate::state::State;
+use crate::state::{Rules, State};
 
 /// An operator's port that listens already, for a server that is about to start: `/ready` says so.
 #[derive(Debug)]
@@ -36,26 +36,29 @@ pub struct Running {
 ///
 /// What the operator has to mend.
 pub fn bind(options: Options) -> Result<Bound, Error> {
-    check(&options)?;
-    let bound = listen(&options.listen);
-    let bound = bound.map_err(|error| Error::Listen(options.listen.clone(), error))?;
-    start(options, Some(bound))
+    let rules = Rules { options: Arc::new(options), serves_clients: false };
+    check(&rules)?;
+    let address = &rules.options.listen;
+    let bound = listen(address).map_err(|error| Error::Listen(address.clone(), error))?;
+    start(rules, Some(bound))
 }
 
 /// Starts the thread that answers, without a port of its own: for who answers requests that come to
-/// the listeners of clients ([`Running::answer_clients`]).
+/// the listeners of clients ([`Running::answer_clients`]). So it needs a key, whatever address is
+/// in the options.
 ///
 /// # Errors
 ///
-/// As for [`bind`].
+/// What the operator has to mend.
 pub fn without_port(options: Options) -> Result<Bound, Error> {
-    check(&options)?;
-    start(options, None)
+    let rules = Rules { options: Arc::new(options), serves_clients: true };
+    check(&rules)?;
+    start(rules, None)
 }
 
-fn start(options: Options, bound: Option<(TcpListener, SocketAddr)>) -> Result<Bound, Error> {
+fn start(rules: Rules, bound: Option<(TcpListener, SocketAddr)>) -> Result<Bound, Error> {
     let (listener, address) = bound.unzip();
-    let state = Arc::new(State::new(options));
+    let state = Arc::new(State::new(rules));
     let (stop, stopped) = oneshot::channel();
     // Here, where a failure can still be told.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -75,9 +78,10 @@ fn start(options: Options, bound: Option<(TcpListener, SocketAddr)>) -> Result<B
     Ok(Bound(Running { state, address, runtime: handle, stop: Some(stop), thread }))
 }
 
-fn check(options: &Options) -> Result<(), Error> {
+fn check(Rules { options, serves_clients }: &Rules) -> Result<(), Error> {
     let is_visible = |key: &String| !key.is_empty() && key.bytes().all(|b| b.is_ascii_graphic());
     match &options.key {
+        None if *serves_clients => Err(Error::NoKeyForClients),
         None if !options.is_local() => Err(Error::NoKey(options.listen.clone())),
         Some(key) if !is_visible(key) => Err(Error::BadKey),
         _ => match &options.listen {
@@ -126,13 +130,19 @@ impl Bound {
 
 impl Running {
     /// Answers what the server's workers hold for it ([`throng::config::Config::api_public`]), as
-    /// if it had come to this port, until the server has ended.
+    /// if it had come to this port, until the server has ended. Who calls there needs the key, and
+    /// from here on no reload takes it away.
     ///
     /// # Errors
     ///
-    /// If there can be no more threads.
-    pub fn answer_clients(&self, questions: Questions) -> io::Result<()> {
-        held::answer_all(self.runtime.clone(), Arc::clone(&self.state), questions)
+    /// If there is no key, or if there can be no more threads.
+    pub fn answer_clients(&self, questions: Questions) -> Result<(), Error> {
+        self.state.change_rules(|rules| {
+            let rules = Rules { options: Arc::clone(&rules.options), serves_clients: true };
+            check(&rules).map(|()| rules)
+        })?;
+        let (runtime, state) = (self.runtime.clone(), Arc::clone(&self.state));
+        held::answer_all(runtime, state, questions).map_err(Error::Thread)
     }
 
     /// Takes another key, other hosts, and other switches of the metrics. It goes on listening
@@ -140,13 +150,13 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// If it would stand open to other hosts; nothing has changed then.
+    /// If it would stand open to other hosts, or to clients; nothing has changed then.
     pub fn reload(&self, options: Options) -> Result<(), Error> {
-        let listen = self.state.options().listen.clone();
-        let options = Options { listen, ..options };
-        check(&options)?;
-        self.state.set_options(options);
-        Ok(())
+        self.state.change_rules(|rules| {
+            let options = Options { listen: rules.options.listen.clone(), ..options };
+            let rules = Rules { options: Arc::new(options), serves_clients: rules.serves_clients };
+            check(&rules).map(|()| rules)
+        })
     }
 }
 
@@ -164,6 +174,10 @@ impl Drop for Running {
 mod tests {
     use super::*;
 
+    fn check_port(options: Options) -> Result<(), Error> {
+        check(&Rules { options: Arc::new(options), serves_clients: false })
+    }
+
     #[test]
     fn a_port_that_others_reach_needs_a_key() {
         let at = |listen: &str, key: Option<&str>| Options {
@@ -172,15 +186,15 @@ mod tests {
             ..Options::default()
         };
         for open in ["0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:1"] {
-            let error = check(&at(open, None)).expect_err("there is no key");
+            let error = check_port(at(open, None)).expect_err("there is no key");
             assert!(error.to_string().contains("--operator-key-file"), "{error}");
-            assert!(check(&at(open, Some("k"))).is_ok());
+            assert!(check_port(at(open, Some("k"))).is_ok());
         }
         for local in ["127.0.0.1:0", "[::1]:0", "127.8.0.1:0"] {
-            assert!(check(&at(local, None)).is_ok(), "{local}");
+            assert!(check_port(at(local, None)).is_ok(), "{local}");
         }
-        assert!(matches!(check(&at("127.0.0.1:0", Some("a b"))), Err(Error::BadKey)));
-        assert!(matches!(check(&at("unix:/a", Some("k"))), Err(Error::NotTcp(_))));
+        assert!(matches!(check_port(at("127.0.0.1:0", Some("a b"))), Err(Error::BadKey)));
+        assert!(matches!(check_port(at("unix:/a", Some("k"))), Err(Error::NotTcp(_))));
     }
 
     #[test]
@@ -204,5 +218,33 @@ mod tests {
         let other = Options { key: Some("l".into()), metrics: false, ..Options::default() };
         running.reload(other).expect("it has a key");
         assert!(!running.state.options().metrics);
+    }
+
+    #[test]
+    fn where_clients_are_answered_there_is_a_key_for_good() {
+        let config = || throng::config::Config {
+            listen: vec!["127.0.0.1:0".parse().expect("it is an address")],
+            workers: 1,
+            ..throng::config::Config::default()
+        };
+        let listen: ListenAddr = "127.0.0.1:0".parse().expect("it is an address");
+        let with = |key: Option<&str>| Options {
+            listen: listen.clone(),
+            key: key.map(str::to_owned),
+            ..Options::default()
+        };
+        assert!(matches!(without_port(with(None)), Err(Error::NoKeyForClients)));
+        let Bound(alone) = without_port(with(Some("k"))).expect("it has a key");
+        assert!(matches!(alone.reload(with(None)), Err(Error::NoKeyForClients)));
+        let server = throng::server::Server::start(config()).expect("nothing is in the way");
+        let running = bind(with(None)).expect("a free port").serve(server.monitor());
+        let refused = running.answer_clients(server.questions());
+        assert!(matches!(refused, Err(Error::NoKeyForClients)), "{refused:?}");
+        running.reload(with(Some("k"))).expect("it may have one");
+        running.reload(with(None)).expect("nobody but this host reaches it");
+        running.reload(with(Some("k"))).expect("it may have one");
+        running.answer_clients(server.questions()).expect("it has a key");
+        assert!(matches!(running.reload(with(None)), Err(Error::NoKeyForClients)));
+        assert_eq!(running.state.options().key.as_deref(), Some("k"));
     }
 }

@@ -14,6 +14,8 @@ pub enum Error {
     NotTcp(ListenAddr),
     /// It is reached from elsewhere, and there is no key.
     NoKey(ListenAddr),
+    /// Clients' listeners are to serve it, and there is no key.
+    NoKeyForClients,
     /// The key cannot stand in a field of a request.
     BadKey,
     /// The thread could not be started.
@@ -43,6 +45,11 @@ impl fmt::Display for Error {
                 "no operator's port on {address}: others than this host can reach it, so it needs \
                  a key (operator.key, --operator-key-file, THRONG_OPERATOR_KEY); or listen on \
                  loopback: --operator 127.0.0.1:8081"
+            ),
+            Self::NoKeyForClients => f.write_str(
+                "the listeners of clients serve the API (api.public), so it needs a key \
+                 (operator.key, --operator-key-file, THRONG_OPERATOR_KEY); to close it there \
+                 restart with --api-public false",
             ),
             Self::BadKey => f.write_str(
                 "the operator's key is empty or has characters other than visible ASCII: \

@@ -1,8 +1,9 @@
 //! Whether the server lives, and whether it takes clients.
 //!
 //! Workers are asked only when somebody asks us, and at most once a second, so that an idle server
-//! sleeps on. Alive is who has answered within [`STUCK_AFTER`]: a restart is a heavy remedy, so it
-//! is slow to judge. Ready is judged at once.
+//! sleeps on. Alive is who has answered within [`STUCK_AFTER`], or has made a turn: a worker that
+//! has too much to do has a full mailbox whenever it is asked, and a restart would bring it more.
+//! A restart is a heavy remedy, so it is slow to judge. Ready is judged at once.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +20,7 @@ use tokio::time::{Instant, sleep};
 use crate::respond;
 use crate::state::State;
 
-/// A question that lies so long without an answer says that a worker is stuck.
+/// A question that lies so long without an answer and without a turn says that a worker is stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
 
 /// From one question to the next.
@@ -40,10 +41,13 @@ pub(crate) struct Pulses {
 /// The question to one worker.
 #[derive(Debug, Default)]
 struct Pulse {
-    /// When it was asked, in milliseconds from the beginning and one more; 0 if it has answered.
+    /// When it was asked, or later was seen to turn, in milliseconds from the beginning and one
+    /// more; 0 if it has answered.
     open_since: AtomicU64,
     /// Whether the question lies in its mailbox: not if that was full.
     is_under_way: AtomicBool,
+    /// Turns that the worker had made when it was looked at.
+    turns: AtomicU64,
 }
 
 /// Says that a worker has read a question, whatever it made of it.
@@ -64,6 +68,20 @@ impl Drop for Answered {
     }
 }
 
+impl Pulse {
+    /// Sees how many turns the worker has made. If there are more than at the last look it lives,
+    /// and a question that lies counts from now.
+    fn look(&self, turns: u64, now: u64) {
+        let since = self.open_since.load(Ordering::Acquire);
+        let has_turned = self.turns.swap(turns, Ordering::Relaxed) != turns;
+        if has_turned && since != 0 {
+            let (success, failure) = (Ordering::AcqRel, Ordering::Relaxed);
+            // It fails where the worker has answered meanwhile, which is as good.
+            let _ = self.open_since.compare_exchange(since, now, success, failure);
+        }
+    }
+}
+
 impl Pulses {
     /// Of so many workers, which are taken to live.
     pub(crate) fn new(workers: usize) -> Self {
@@ -71,8 +89,13 @@ impl Pulses {
         Self { began: Instant::now(), workers, asked_at: Mutex::new(None) }
     }
 
-    /// Asks every worker that has answered, if the last time is long ago.
-    fn ask(&self, post: impl Fn(usize, Answered) -> Result<(), Busy>) {
+    /// Asks every worker that has answered, if the last time is long ago, and looks at how many
+    /// turns each has made.
+    fn ask(
+        &self,
+        turns: impl Fn(usize) -> u64,
+        post: impl Fn(usize, Answered) -> Result<(), Busy>,
+    ) {
         let now = Instant::now();
         {
             let mut asked_at = self.asked_at.lock().unwrap_or_else(PoisonError::into_inner);
@@ -82,6 +105,7 @@ impl Pulses {
             *asked_at = Some(now);
         }
         for (worker, pulse) in self.workers.iter().enumerate() {
+            pulse.look(turns(worker), self.millis(now) + 1);
             if pulse.is_under_way.swap(true, Ordering::AcqRel) {
                 continue;
             }
@@ -97,7 +121,7 @@ impl Pulses {
         }
     }
 
-    /// Workers that have been asked long ago.
+    /// Workers that have been asked long ago, and have not turned since then.
     fn stuck(&self) -> Vec<usize> {
         let latest = self.millis(Instant::now()).saturating_sub(STUCK_AFTER.as_millis() as u64);
         let is_stuck = |pulse: &Pulse| {
@@ -120,7 +144,9 @@ impl Pulses {
 pub(crate) async fn health(Shared(state): Shared<Arc<State>>) -> Response {
     let stuck = match state.server() {
         Some(server) if !server.monitor.is_stopping() => {
-            server.pulses.ask(|worker, answered| {
+            let counters = server.monitor.counters();
+            let turns = |worker: usize| counters[worker].turns.get();
+            server.pulses.ask(turns, |worker, answered| {
                 server.monitor.ask(worker, Inquiry::Pulse, move |_| drop(answered))
             });
             let until = Instant::now() + WAIT;
@@ -161,13 +187,17 @@ mod tests {
         runtime.expect("it needs nothing of the host").block_on(test);
     }
 
+    fn no_turns(_worker: usize) -> u64 {
+        0
+    }
+
     #[test]
     fn a_worker_is_stuck_when_a_question_lies_for_long() {
         block_on(async {
             let pulses = Pulses::new(2);
             let lies = Mutex::new(Vec::new());
             let ask = || {
-                pulses.ask(|worker, answered| {
+                pulses.ask(no_turns, |worker, answered| {
                     // The first answers, and the second does not.
                     if worker == 1 {
                         lies.lock().expect("nobody panics").push(answered);
@@ -194,16 +224,45 @@ mod tests {
         block_on(async {
             let pulses = Pulses::new(1);
             for _ in 0..12 {
-                pulses.ask(|_, _| Err(Busy));
+                pulses.ask(no_turns, |_, _| Err(Busy));
                 sleep(ASK_INTERVAL).await;
             }
             assert_eq!(pulses.stuck(), [0]);
-            pulses.ask(|_, answered| {
+            pulses.ask(no_turns, |_, answered| {
                 drop(answered);
                 Ok(())
             });
             assert!(pulses.stuck().is_empty());
         });
+    }
+
+    /// Whatever comes of the questions, and however rarely anybody asks.
+    #[test]
+    fn a_worker_that_turns_is_not_stuck_and_one_that_stops_is() {
+        let full = |_: Answered| Err(Busy);
+        let lies = |answered| {
+            // As in the mailbox of a worker that never comes to it.
+            std::mem::forget(answered);
+            Ok(())
+        };
+        let posts: [&dyn Fn(Answered) -> Result<(), Busy>; 2] = [&full, &lies];
+        for (post, every) in posts.iter().flat_map(|post| [(post, 1), (post, 5), (post, 60)]) {
+            block_on(async {
+                let (pulses, every) = (Pulses::new(1), ASK_INTERVAL * every);
+                let turns = AtomicU64::new(7);
+                let ask = || pulses.ask(|_| turns.load(Ordering::Relaxed), |_, pulse| post(pulse));
+                for _ in 0..40 {
+                    ask();
+                    assert!(pulses.stuck().is_empty(), "it turns: {every:?}");
+                    sleep(every).await;
+                    turns.fetch_add(1, Ordering::Relaxed);
+                }
+                ask();
+                sleep(STUCK_AFTER + every).await;
+                ask();
+                assert_eq!(pulses.stuck(), [0], "it does not turn any more: {every:?}");
+            });
+        }
     }
 
     #[test]
@@ -212,7 +271,7 @@ mod tests {
             let pulses = Pulses::new(1);
             let asked = AtomicU64::new(0);
             for _ in 0..40 {
-                pulses.ask(|_, _| {
+                pulses.ask(no_turns, |_, _| {
                     asked.fetch_add(1, Ordering::Relaxed);
                     Ok(())
                 });

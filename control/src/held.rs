@@ -17,6 +17,7 @@ use throng::server::{Asked, Questions};
 use tokio::runtime::Handle;
 use tower_service::Service;
 
+use crate::access::Way;
 use crate::router;
 use crate::state::State;
 
@@ -59,11 +60,11 @@ fn request(held: &Held) -> Option<Request<Body>> {
         None => held.path.clone(),
     };
     let method = match held.method {
-        http::Method::Head => Method::HEAD,
         http::Method::Post => Method::POST,
-        http::Method::Get | http::Method::Options => Method::GET,
+        // Of HEAD too: the worker sends the head alone, with the length that the body would have.
+        http::Method::Get | http::Method::Head | http::Method::Options => Method::GET,
     };
-    let mut request = Request::builder().method(method).uri(target);
+    let mut request = Request::builder().method(method).uri(target).extension(Way::Clients);
     for (name, value) in &held.fields {
         request = request.header(name.as_str(), value.as_slice());
     }

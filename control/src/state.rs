@@ -16,13 +16,21 @@ use crate::sample::{Samples, Tasks};
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct State {
-    options: RwLock<Arc<Options>>,
+    rules: RwLock<Rules>,
     server: OnceLock<Server>,
     has_begun: Notify,
     /// For the dashboard.
     pub(crate) events: Events,
     /// Responses with a status below 400, of 4xx, and of 5xx.
     responses: [AtomicU64; 3],
+}
+
+/// What may be called, and with what.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    pub(crate) options: Arc<Options>,
+    /// The listeners of clients lead here too: it has a key for as long as it runs.
+    pub(crate) serves_clients: bool,
 }
 
 /// A server that has started.
@@ -37,9 +45,9 @@ pub(crate) struct Server {
 }
 
 impl State {
-    pub(crate) fn new(options: Options) -> Self {
+    pub(crate) fn new(rules: Rules) -> Self {
         Self {
-            options: RwLock::new(Arc::new(options)),
+            rules: RwLock::new(rules),
             server: OnceLock::new(),
             has_begun: Notify::new(),
             events: Events::new(),
@@ -79,11 +87,18 @@ impl State {
 
     /// The options of this moment.
     pub(crate) fn options(&self) -> Arc<Options> {
-        Arc::clone(&self.options.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner).options)
     }
 
-    pub(crate) fn set_options(&self, options: Options) {
-        *self.options.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(options);
+    /// Puts other rules in the place of those of this moment, if that may be; then nobody else
+    /// does so in between.
+    pub(crate) fn change_rules<E>(
+        &self,
+        change: impl FnOnce(&Rules) -> Result<Rules, E>,
+    ) -> Result<(), E> {
+        let mut rules = self.rules.write().unwrap_or_else(PoisonError::into_inner);
+        *rules = change(&rules)?;
+        Ok(())
     }
 
     /// Counts a response.

@@ -13,6 +13,11 @@ pub(super) fn faults(all: &Effective) -> Vec<Fault> {
     checks.iter().filter_map(|check| check(all)).collect()
 }
 
+/// What stands open to others and needs a key for that.
+pub(super) fn open_doors(all: &Effective) -> Vec<Fault> {
+    [open_without_key, public_without_key].iter().filter_map(|check| check(all)).collect()
+}
+
 fn twice(all: &Effective) -> Option<Fault> {
     let listen = &all.settings.config.listen;
     let is_twice = |(at, address): &(usize, &ListenAddr)| listen[..*at].contains(address);

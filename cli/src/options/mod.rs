@@ -27,7 +27,7 @@ pub(crate) use assignment::{Assignment, Given, Origin};
 pub(crate) use definition::{Default, Kind, OptionDef, variable};
 pub(crate) use file::Source;
 pub(crate) use list::{all, find};
-pub(crate) use load::Inputs;
+pub(crate) use load::{Effective, Inputs};
 pub(crate) use parse::connections;
 pub(crate) use reload::Reloaded;
 pub(crate) use render::{UNITS, effective, reference, template};

@@ -1,6 +1,8 @@
 //! What becomes of changes while the server runs.
 
+use super::combinations;
 use super::definition::Reload;
+use super::fault;
 use super::file::Source;
 use super::list;
 use super::load::Inputs;
@@ -26,15 +28,23 @@ impl Inputs {
             let line = "standard input cannot be read again: give the options in a file";
             return Err(vec![line.to_owned()]);
         }
-        let mut settings = self.load()?.settings;
+        let mut all = self.load()?;
         let mut needs_restart = Vec::new();
         for option in list::all() {
             if let Reload::AtStart(keep) = option.reload
-                && keep(&mut settings, running)
+                && keep(&mut all.settings, running)
             {
                 needs_restart.push(option.key);
             }
         }
-        Ok(Reloaded { settings, needs_restart })
+        // The file may have closed a door together with its key, and the door stays.
+        let doors = combinations::open_doors(&all);
+        if doors.is_empty() {
+            return Ok(Reloaded { settings: all.settings, needs_restart });
+        }
+        let mut lines = fault::lines(doors, &all.file.unwrap_or_default());
+        lines
+            .push(format!("these stay as they were until a restart: {}", needs_restart.join(", ")));
+        Err(lines)
     }
 }

@@ -31,6 +31,7 @@ impl Secret {
     }
 
     /// The key itself, for who compares it.
+    #[cfg(feature = "operator")]
     pub(crate) fn reveal(&self) -> &str {
         &self.0
     }

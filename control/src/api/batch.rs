@@ -5,34 +5,29 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
-use tokio::task::yield_now;
-use tokio::time::Instant;
 
 use super::command::Command;
 use super::data::Message;
 use super::fault::Fault;
 use super::methods;
+use super::pace::Pace;
 use crate::respond;
 use crate::state::{Server, State};
 
 /// Commands of a request at most: 400 above.
-pub(crate) const COMMANDS_MAX: usize = 10_000;
+pub(super) const COMMANDS_MAX: usize = 10_000;
+
+/// Of these such as look at all connections or at all rooms: those behind are bad requests.
+const LOOKS_MAX: usize = 100;
 
 /// Bytes that are published to a room at once, as far as one message is not larger.
 const RUN_BYTES_MAX: usize = 256 << 10;
-
-/// How long all publishes of a request together wait for workers that do not keep up.
-pub(super) const PATIENCE: Duration = Duration::from_millis(500);
-
-/// Work between two looks at other requests, in commands.
-const COMMANDS_AT_ONCE: usize = 1024;
 
 /// The reply to nearly every command.
 const PUBLISHED: &[u8] = br#"{"publish":{}},"#;
@@ -61,7 +56,9 @@ impl<'a> Run<'a> {
 /// What is done, and what is said of it.
 struct Work<'a> {
     server: &'a Server,
-    until: Instant,
+    pace: Pace,
+    /// Commands that looked at all connections or rooms.
+    looks: usize,
     run: Run<'a>,
     replies: Vec<u8>,
 }
@@ -77,17 +74,14 @@ pub(super) async fn batch(Shared(state): Shared<Arc<State>>, body: Bytes) -> Res
         Ok(batch) => batch.commands,
         Err(error) => return methods::unreadable(&error),
     };
-    let until = Instant::now() + PATIENCE;
     let mut replies = Vec::with_capacity(PUBLISHED.len() * (commands.len() + 2));
     replies.extend_from_slice(br#"{"replies":["#);
-    let mut work = Work { server, until, run: Run::default(), replies };
-    for (at, command) in commands.into_iter().enumerate() {
+    let mut work = Work { server, pace: Pace::new(), looks: 0, run: Run::default(), replies };
+    for command in commands {
         if let Err(other) = work.gather(command) {
             work.take(other).await;
         }
-        if at % COMMANDS_AT_ONCE == COMMANDS_AT_ONCE - 1 {
-            yield_now().await;
-        }
+        work.pace.pay(0).await;
     }
     work.finish_run().await;
     respond::with(StatusCode::OK, respond::JSON, work.finish())
@@ -97,7 +91,7 @@ pub(super) async fn batch(Shared(state): Shared<Arc<State>>, body: Bytes) -> Res
 enum Other<'a> {
     /// A message that does not go into it.
     Publish(Cow<'a, str>, Message<'a>),
-    /// A publish that is none.
+    /// What cannot be done.
     Fault(Fault),
     /// Something else.
     Command(Command<'a>),
@@ -106,6 +100,9 @@ enum Other<'a> {
 impl<'a> Work<'a> {
     /// Takes a message that goes on with the run: most are, and need not wait.
     fn gather(&mut self, command: Command<'a>) -> Result<(), Other<'a>> {
+        if self.pace.is_over() {
+            return Err(Other::Fault(Fault::TOO_MANY));
+        }
         let Command::Publish(publish) = command else { return Err(Other::Command(command)) };
         let (room, message) = publish.parts().map_err(Other::Fault)?;
         if self.run.room != room || self.run.bytes + message.1.len() > RUN_BYTES_MAX {
@@ -128,19 +125,34 @@ impl<'a> Work<'a> {
     }
 
     async fn take_command(&mut self, command: Command<'a>) {
-        let (server, until) = (self.server, self.until);
+        let server = self.server;
         match command {
             Command::Broadcast(wish) => {
-                self.reply("broadcast", methods::broadcast_to(server, *wish, until).await);
+                let result = methods::broadcast_to(server, *wish, &mut self.pace).await;
+                self.reply("broadcast", result);
             }
             Command::Disconnect(wish) => {
-                self.reply("disconnect", super::disconnect::disconnect(server, *wish).await);
+                let work = super::disconnect::disconnect(server, *wish);
+                let result = self.look(work).await;
+                self.reply("disconnect", result);
             }
-            Command::Info => self.reply("info", Ok(super::info::info(server))),
+            Command::Info => {
+                let result = self.look(async { Ok(super::info::info(server)) }).await;
+                self.reply("info", result);
+            }
             Command::Unknown | Command::Publish(_) => {
                 self.reply("", Err::<(), _>(Fault::METHOD_NOT_FOUND));
             }
         }
+    }
+
+    /// Does what looks at all connections or rooms, if there were not too many of that.
+    async fn look<T>(&mut self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+        if self.looks == LOOKS_MAX {
+            return Err(Fault::BAD_REQUEST);
+        }
+        self.looks += 1;
+        self.pace.wait(work).await
     }
 
     /// Publishes what has gathered, and says it of each message.
@@ -149,7 +161,7 @@ impl<'a> Work<'a> {
         if messages.is_empty() {
             return;
         }
-        let published = self.server.publisher.publish(&room, &messages, self.until).await;
+        let published = self.server.publisher.publish(&room, &messages, self.pace.until).await;
         for _ in &messages {
             match published {
                 Ok(()) => self.replies.extend_from_slice(PUBLISHED),

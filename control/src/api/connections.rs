@@ -10,7 +10,7 @@ use throng::driver::HostAddress;
 use throng::id::SubscriberId;
 use throng::worker::{ConnectionInfo, Inquiry, PAGE_MAX, Report, Wanted};
 
-use super::{disconnect, methods};
+use super::{disconnect, methods, name};
 use crate::ask::{Unanswered, ask};
 use crate::respond;
 use crate::state::{Server, State};
@@ -62,6 +62,9 @@ pub(super) async fn list(Shared(state): Shared<Arc<State>>, Query(wish): Query<W
         let line = "cursor: take the one that the page before has given";
         return respond::text(StatusCode::BAD_REQUEST, line);
     };
+    if wish.room.as_ref().is_some_and(|room| name::checked(room).is_err()) {
+        return respond::text(StatusCode::BAD_REQUEST, &format!("room: {}", name::NEEDED));
+    }
     let limit = wish.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
     match page(server, from, limit, wish.room, address).await {
         Ok(page) => respond::json(StatusCode::OK, &page),

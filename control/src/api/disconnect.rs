@@ -1,5 +1,6 @@
 //! Closing connections: one, all of a room, all of a host.
 
+use futures_util::future::join_all;
 use serde::Serialize;
 use throng::id::{ConnId, SubscriberId, WorkerId};
 use throng::wire::CloseCode;
@@ -7,6 +8,7 @@ use throng::worker::{Disconnect as Order, Inquiry, Report, Whom};
 
 use super::command::{Disconnect, Word};
 use super::fault::Fault;
+use super::name::checked;
 use crate::ask::ask;
 use crate::state::Server;
 
@@ -37,7 +39,7 @@ pub(super) async fn disconnect(
             }
             (Whom::One(conn), worker.index()..worker.index() + 1)
         }
-        (None, Some(room), None, _) => (Whom::Topic(room.0.clone().into_owned()), 0..workers),
+        (None, Some(room), None, _) => (Whom::Topic(checked(&room.0)?.to_string()), 0..workers),
         (None, None, Some(address), _) => {
             let host = address.0.parse().map_err(|_| Fault::BAD_REQUEST)?;
             (Whom::Host(host), 0..workers)
@@ -47,12 +49,15 @@ pub(super) async fn disconnect(
         _ => return Err(Fault::BAD_REQUEST),
     };
     let is_one = matches!(whom, Whom::One(_));
-    let mut closed = 0;
-    for worker in asked {
+    // All at once: those that do not answer are waited for together.
+    let reports = join_all(asked.map(|worker| {
         let order = Order { whom: whom.clone(), code, reason: reason.to_owned() };
-        if let Report::Disconnected(count) =
-            ask(&server.monitor, worker, Inquiry::Disconnect(order)).await?
-        {
+        ask(&server.monitor, worker, Inquiry::Disconnect(order))
+    }))
+    .await;
+    let mut closed = 0;
+    for report in reports {
+        if let Report::Disconnected(count) = report? {
             closed += count;
         }
     }

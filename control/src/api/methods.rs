@@ -7,12 +7,13 @@ use axum::extract::State as Shared;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
-use tokio::time::Instant;
 
-use super::batch::PATIENCE;
-use super::command::{Broadcast, Disconnect, Publish, checked};
+use super::command::{Broadcast, Disconnect, Publish};
+use super::data::Message;
 use super::fault::{self, Fault};
 use super::info;
+use super::name::checked;
+use super::pace::Pace;
 use crate::respond;
 use crate::state::{Server, State};
 
@@ -47,7 +48,7 @@ pub(super) async fn publish(
     };
     let result = match wish.parts() {
         Ok((room, message)) => {
-            let until = Instant::now() + PATIENCE;
+            let until = Pace::new().until;
             let published = server.publisher.publish(&room, &[message], until).await;
             published.map(|()| Nothing {}).map_err(|_| Fault::TOO_MANY)
         }
@@ -64,10 +65,7 @@ pub(super) async fn broadcast(
 ) -> Response {
     let Some(server) = state.server() else { return starting() };
     match serde_json::from_slice(&body) {
-        Ok(wish) => {
-            let until = Instant::now() + PATIENCE;
-            fault::respond(&headers, broadcast_to(server, wish, until).await)
-        }
+        Ok(wish) => fault::respond(&headers, broadcast_to(server, wish, &mut Pace::new()).await),
         Err(error) => unreadable(&error),
     }
 }
@@ -80,7 +78,10 @@ pub(super) async fn disconnect(
 ) -> Response {
     let Some(server) = state.server() else { return starting() };
     match serde_json::from_slice::<Disconnect<'_>>(&body) {
-        Ok(wish) => fault::respond(&headers, super::disconnect::disconnect(server, wish).await),
+        Ok(wish) => {
+            let work = super::disconnect::disconnect(server, wish);
+            fault::respond(&headers, Pace::new().wait(work).await)
+        }
         Err(error) => unreadable(&error),
     }
 }
@@ -97,7 +98,7 @@ pub(super) async fn info(Shared(state): Shared<Arc<State>>, headers: HeaderMap) 
 pub(super) async fn broadcast_to(
     server: &Server,
     wish: Broadcast<'_>,
-    until: Instant,
+    pace: &mut Pace,
 ) -> Result<Responses, Fault> {
     let (rooms, message) = wish.parts()?;
     if rooms.len() > super::batch::COMMANDS_MAX {
@@ -106,15 +107,27 @@ pub(super) async fn broadcast_to(
     let message = [message];
     let mut responses = Vec::with_capacity(rooms.len());
     for room in rooms {
-        responses.push(match checked(room) {
-            Ok(room) => match server.publisher.publish(&room, &message, until).await {
-                Ok(()) => Outcome::Result(Nothing {}),
-                Err(_) => Outcome::Error(Fault::TOO_MANY),
-            },
+        responses.push(match broadcast_to_one(server, &room, &message, pace).await {
+            Ok(()) => Outcome::Result(Nothing {}),
             Err(fault) => Outcome::Error(fault),
         });
     }
     Ok(Responses { responses })
+}
+
+async fn broadcast_to_one(
+    server: &Server,
+    room: &str,
+    message: &[Message<'_>; 1],
+    pace: &mut Pace,
+) -> Result<(), Fault> {
+    let room = checked(room)?;
+    if pace.is_over() {
+        return Err(Fault::TOO_MANY);
+    }
+    let published = server.publisher.publish(room, message, pace.until).await;
+    pace.pay(message[0].1.len()).await;
+    published.map_err(|_| Fault::TOO_MANY)
 }
 
 /// There is no server yet.

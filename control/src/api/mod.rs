@@ -12,6 +12,8 @@ mod disconnect;
 mod fault;
 mod info;
 mod methods;
+mod name;
+mod pace;
 mod rooms;
 
 use std::sync::Arc;

@@ -11,11 +11,10 @@ use axum::http::header::{CONTENT_TYPE, HeaderMap};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use throng::hub::TopicInfo;
-use throng::limits::ROOM_NAME_BYTES_MAX;
 use throng::wire::Kind;
 use tokio::time::Instant;
 
-use super::methods;
+use super::{methods, name};
 use crate::respond;
 use crate::state::State;
 
@@ -134,8 +133,8 @@ pub(super) async fn publish(
     body: Bytes,
 ) -> Response {
     let Some(server) = state.server() else { return methods::starting() };
-    if room.len() > ROOM_NAME_BYTES_MAX {
-        return respond::text(StatusCode::NOT_FOUND, "a room's name has 255 bytes at most");
+    if name::checked(&room).is_err() {
+        return respond::text(StatusCode::NOT_FOUND, name::NEEDED);
     }
     let Some(kind) = kind(&headers, &body) else {
         let line = "the body is not UTF-8: for a binary message say \

@@ -8,6 +8,7 @@ use super::Operated;
 on_both!(
     each_command_of_a_batch_has_its_reply_in_its_place,
     thousands_of_messages_come_in_their_order,
+    looks_at_all_connections_or_rooms_are_bounded_and_messages_are_not,
 );
 
 fn each_command_of_a_batch_has_its_reply_in_its_place(backend: Backend) {
@@ -62,5 +63,27 @@ fn thousands_of_messages_come_in_their_order(backend: Backend) {
         for number in 0..ROUNDS * EACH {
             assert_eq!(member.frame().payload, number.to_string().into_bytes());
         }
+    }
+}
+
+fn looks_at_all_connections_or_rooms_are_bounded_and_messages_are_not(backend: Backend) {
+    const LOOKS_MAX: usize = 100;
+    let server = Operated::start(backend, &["--workers", "2"]);
+    let mut member = server.client("/room/a");
+    let look = |at: usize| match at % 2 {
+        0 => json!({"info": {}}),
+        _ => json!({"disconnect": {"room": "nobody"}}),
+    };
+    let publish = |at: usize| json!({"publish": {"room": "a", "data": at.to_string()}});
+    let commands = (0..LOOKS_MAX + 20).flat_map(|at| [look(at), publish(at)]);
+    let commands = commands.collect::<Vec<Value>>();
+    let answer = server.call("/api/batch", json!({ "commands": commands }).to_string());
+    let replies = answer["replies"].as_array().expect("there are replies");
+    assert_eq!(replies.len(), commands.len());
+    for (at, pair) in replies.chunks(2).enumerate() {
+        let refused = &pair[0]["error"]["code"];
+        assert_eq!(*refused == 107, at >= LOOKS_MAX, "{at}: {}", pair[0]);
+        assert_eq!(pair[1], json!({"publish": {}}));
+        assert_eq!(member.frame().payload, at.to_string().into_bytes());
     }
 }

@@ -2,15 +2,17 @@
 
 use testkit::client::Client;
 use testkit::process::Signal;
-use throng::config::Backend;
+use throng::config::{Backend, Config, ListenAddr};
+use throng::server::Server;
+use throng_control::Options;
 
-use super::{Operated, operated_launch};
-use crate::support::{PATIENCE, comes_to_hold};
+use super::Operated;
+use crate::support::{PATIENCE, comes_to_hold, ms};
 
 on_both!(
     a_server_is_alive_and_ready_whoever_asks,
     a_server_that_drains_is_alive_and_not_ready,
-    a_sleeping_server_is_healthy,
+    workers_that_sleep_are_asked_and_answer,
 );
 
 fn a_server_is_alive_and_ready_whoever_asks(backend: Backend) {
@@ -43,10 +45,29 @@ fn a_server_that_drains_is_alive_and_not_ready(backend: Backend) {
     assert_eq!(server.process.exit_code(PATIENCE), 0, "the operator's port does not hold it up");
 }
 
-fn a_sleeping_server_is_healthy(backend: Backend) {
-    let server = Operated::of(operated_launch(backend, &["--workers", "3"]).start());
-    for _ in 0..3 {
-        assert_eq!(server.value("/health")["status"], "alive");
-        std::thread::sleep(crate::support::ms(1100));
+/// Turns are counted in this process: who asks another for them has its workers turn.
+fn workers_that_sleep_are_asked_and_answer(backend: Backend) {
+    let listen: ListenAddr = "127.0.0.1:0".parse().expect("it is an address");
+    let config = Config { listen: vec![listen.clone()], workers: 3, backend, ..Config::default() };
+    let config = Config { ping_interval: ms(0), ..config };
+    let server = Server::start(config).expect("nothing is in the way");
+    let bound = throng_control::bind(Options { listen, ..Options::default() });
+    let bound = bound.expect("there is a free port");
+    let operator = bound.address().expect("it has a port").into();
+    let monitor = server.monitor();
+    let _running = bound.serve(server.monitor());
+    let turns = || -> Vec<u64> { monitor.counters().iter().map(|of| of.turns.get()).collect() };
+    for round in 0..3 {
+        let mut before = turns();
+        let sleeps = || {
+            std::thread::sleep(ms(1100));
+            let then = std::mem::replace(&mut before, turns());
+            then == before
+        };
+        assert!(comes_to_hold(sleeps), "nobody asks and nothing happens");
+        let response = super::request(&operator, "GET", "/health", &[], b"");
+        assert_eq!(super::json(&response)["status"], "alive");
+        let have_turned = || before.iter().zip(turns()).all(|(before, now)| *before < now);
+        assert!(comes_to_hold(have_turned), "round {round}: {before:?}, then {:?}", turns());
     }
 }

@@ -1,7 +1,7 @@
 //! Messages that the operator publishes.
 
 use serde_json::json;
-use testkit::client::Client;
+use testkit::client::{Client, handshake};
 use throng::config::Backend;
 
 use super::{Operated, request};
@@ -10,6 +10,7 @@ on_both!(
     what_is_posted_to_a_room_comes_to_all_its_members,
     the_type_of_the_content_says_text_or_binary,
     commands_have_centrifugos_shapes,
+    nobody_outside_reaches_what_is_no_room,
 );
 
 fn text_of(client: &mut Client) -> String {
@@ -75,4 +76,39 @@ fn commands_have_centrifugos_shapes(backend: Backend) {
     assert_eq!(server.post("/api/publish", "{").status, 400);
     assert_eq!(server.get("/api/publish").status, 405);
     assert_eq!(server.post("/api/fly", "{}").status, 404);
+}
+
+/// Who watches a room is subscribed to a topic whose name begins with a control character.
+fn nobody_outside_reaches_what_is_no_room(backend: Backend) {
+    let server = Operated::start(backend, &["--workers", "2"]);
+    let mut watcher = Client::connect(server.process.address()).expect("it listens");
+    let offer = ["Sec-WebSocket-Protocol: throng.events"];
+    watcher.write(handshake("/room/lobby", &offer).as_bytes());
+    assert_eq!(watcher.response().status, 101);
+    let first = text_of(&mut watcher);
+    assert!(first.contains("\"members\":0"), "{first}");
+    for hidden in ["\u{1}lobby", "lob\nby", "\u{7f}"] {
+        let path = hidden.replace('\u{1}', "%01").replace('\n', "%0a").replace('\u{7f}', "%7f");
+        assert_eq!(server.post(&format!("/api/rooms/{path}"), "no").status, 404, "{path}");
+        assert_eq!(server.get(&format!("/api/connections?room={path}")).status, 400, "{path}");
+        let publish = json!({"room": hidden, "data": "no"});
+        let broadcast = json!({"rooms": [hidden, "lobby"], "data": "yes"});
+        let disconnect = json!({"room": hidden});
+        let code = |path: &str, body: &serde_json::Value| {
+            server.call(path, body.to_string())["error"]["code"].clone()
+        };
+        assert_eq!(code("/api/publish", &publish), 107);
+        assert_eq!(code("/api/disconnect", &disconnect), 107);
+        let answer = server.call("/api/broadcast", broadcast.to_string());
+        let responses = &answer["result"]["responses"];
+        assert_eq!(responses[0]["error"]["code"], 107, "{answer}");
+        assert_eq!(responses[1], json!({"result": {}}));
+        let batch = json!({"commands": [{ "publish": publish }, { "disconnect": disconnect }]});
+        let replies = server.call("/api/batch", batch.to_string());
+        let codes = [0, 1].map(|at| replies["replies"][at]["error"]["code"].clone());
+        assert_eq!(codes, [107, 107]);
+    }
+    let _member = server.client("/room/lobby");
+    let next = text_of(&mut watcher);
+    assert!(next.contains("\"members\":1"), "nothing else has come before: {next}");
 }

@@ -46,7 +46,7 @@ fn load(name: &str, text: &str, words: Vec<Assignment>) -> Result<Settings, Vec<
     let loaded = file.inputs(words).load();
     let loaded = loaded
         .map_err(|lines| lines.iter().map(|line| line.replace(&file.name(), "a.toml")).collect());
-    loaded.map(|all: load::Effective| all.settings)
+    loaded.map(|all: Effective| all.settings)
 }
 
 #[test]
@@ -218,6 +218,41 @@ fn a_reload_takes_what_it_can_and_names_the_rest() {
     assert!(lines[0].contains(":1: invalid value '4' for 'drain'"), "{lines:?}");
     let stdin = Inputs { words: Vec::new(), file: Some(Source::Stdin) };
     assert!(stdin.reload(&running).is_err_and(|lines| lines[0].contains("cannot be read again")));
+}
+
+/// What stays until a restart is judged beside what the file has come to say.
+#[test]
+fn a_reload_opens_no_door_that_stays_when_its_key_goes() {
+    const KEY: &str = "operator.key = \"0123456789abcdef\"\n";
+    for (open, loopback, blamed) in [
+        ("api.public = true\n", "", "api.public"),
+        ("api.public = true\n", "operator.listen = \"off\"\n", "api.public"),
+        ("operator.listen = \":9\"\n", "", "operator.listen"),
+        ("operator.listen = \":9\"\n", "operator.listen = \"off\"\n", "operator.listen"),
+    ] {
+        let file = Scratch::new("doors", format!("{KEY}{open}"));
+        let inputs = file.inputs(Vec::new());
+        let running = inputs.load().expect("it has a key").settings;
+        fs::write(&file.0, loopback).expect("it is ours");
+        assert!(inputs.load().is_ok(), "for another start it is good: {loopback:?}");
+        let lines = inputs.reload(&running).expect_err(blamed);
+        let told = lines.join("\n");
+        assert!(told.contains(blamed) && told.contains("needs a key"), "{told}");
+        assert!(told.contains("until a restart"), "it says why that counts: {told}");
+        fs::write(&file.0, format!("{KEY}{loopback}")).expect("it is ours");
+        assert!(inputs.reload(&running).is_ok(), "with the key it may stay open");
+    }
+}
+
+#[test]
+fn what_is_right_for_another_start_and_opens_nothing_is_taken() {
+    let file = Scratch::new("pings", "ping_interval = 0\n");
+    let inputs = file.inputs(Vec::new());
+    let running = inputs.load().expect("it is good").settings;
+    fs::write(&file.0, "ping_interval = \"25s\"\npong_timeout = \"9s\"\n").expect("it is ours");
+    let reloaded = inputs.reload(&running).expect("pings come with the next start");
+    assert_eq!(reloaded.needs_restart, ["ping_interval"]);
+    assert_eq!(reloaded.settings.config.pong_timeout.as_secs(), 9);
 }
 
 /// What a server that runs can change, and what it cannot.
