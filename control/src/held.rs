@@ -15,11 +15,15 @@ use http_body_util::BodyExt;
 use throng::http::{self, Held, Status};
 use throng::server::{Asked, Questions};
 use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
 
 use crate::access::Way;
 use crate::router;
 use crate::state::State;
+
+/// Requests at work at once; more are told to try again.
+const AT_WORK_MAX: usize = 128;
 
 /// How long the thread sleeps at once: when nobody asks any more it is to end.
 const NAP: Duration = Duration::from_secs(1);
@@ -31,10 +35,15 @@ pub(crate) fn answer_all(
     mut questions: Questions,
 ) -> io::Result<()> {
     let router = router::router(state);
+    let places = Arc::new(Semaphore::new(AT_WORK_MAX));
     let answer_all = move || {
         while !questions.has_ended() {
             match questions.next(NAP) {
-                Ok(Some(asked)) => drop(runtime.spawn(answer(router.clone(), asked))),
+                Ok(Some(asked)) => match Arc::clone(&places).try_acquire_owned() {
+                    Ok(place) => drop(runtime.spawn(answer(router.clone(), asked, place))),
+                    // Nobody has answered it then: the worker says so, and to try again.
+                    Err(_) => drop(asked),
+                },
                 Ok(None) => {}
                 Err(error) => return tracing::error!(%error, "requests of clients wait for nobody"),
             }
@@ -43,9 +52,13 @@ pub(crate) fn answer_all(
     thread::Builder::new().name("operator-held".into()).spawn(answer_all).map(drop)
 }
 
-async fn answer(mut router: Router, asked: Asked) {
+async fn answer(mut router: Router, mut asked: Asked, _place: OwnedSemaphorePermit) {
     // Whatever else is asked somebody else answers, or nobody.
-    let Some(request) = asked.body::<Held>().and_then(request) else { return };
+    let Some(held) = asked.take_body::<Held>() else { return };
+    let Some(request) = request(held) else {
+        let text = "the target of this request is none\n";
+        return asked.answer(http::Response::text(Status::BadRequest, text));
+    };
     let response = match router.call(request).await {
         Ok(response) => response,
         Err(never) => match never {},
@@ -54,10 +67,10 @@ async fn answer(mut router: Router, asked: Asked) {
 }
 
 /// As the router takes it; nothing if that cannot be.
-fn request(held: &Held) -> Option<Request<Body>> {
+fn request(held: Held) -> Option<Request<Body>> {
     let target = match &held.query {
         Some(query) => format!("{}?{query}", held.path),
-        None => held.path.clone(),
+        None => held.path,
     };
     let method = match held.method {
         http::Method::Post => Method::POST,
@@ -68,7 +81,7 @@ fn request(held: &Held) -> Option<Request<Body>> {
     for (name, value) in &held.fields {
         request = request.header(name.as_str(), value.as_slice());
     }
-    request.body(Body::from(held.body.clone())).ok()
+    request.body(Body::from(held.body)).ok()
 }
 
 /// As the worker sends it.

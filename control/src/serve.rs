@@ -77,6 +77,8 @@ fn admit(stream: TcpStream, router: &Router, places: &Arc<Semaphore>, refusals: 
 fn connection() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES_MAX);
+    // Who has finished may still read the answer.
+    builder.half_close(true);
     builder
 }
 

@@ -249,10 +249,11 @@ fn what_is_right_for_another_start_and_opens_nothing_is_taken() {
     let file = Scratch::new("pings", "ping_interval = 0\n");
     let inputs = file.inputs(Vec::new());
     let running = inputs.load().expect("it is good").settings;
-    fs::write(&file.0, "ping_interval = \"25s\"\npong_timeout = \"9s\"\n").expect("it is ours");
+    fs::write(&file.0, "ping_interval = \"25s\"\npong_timeout = \"9s\"\nkeep_alive = \"9s\"\n")
+        .expect("it is ours");
     let reloaded = inputs.reload(&running).expect("pings come with the next start");
-    assert_eq!(reloaded.needs_restart, ["ping_interval"]);
-    assert_eq!(reloaded.settings.config.pong_timeout.as_secs(), 9);
+    assert_eq!(reloaded.needs_restart, ["ping_interval", "pong_timeout"]);
+    assert_eq!(reloaded.settings.config.keep_alive.as_secs(), 9);
 }
 
 /// What a server that runs can change, and what it cannot.
