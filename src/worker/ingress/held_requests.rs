@@ -65,7 +65,7 @@ pub(crate) fn answer<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId,
     http.answered();
     let response = answer.and_then(|answer| answer.downcast::<Response>().ok());
     let mut response = response.map_or_else(busy, |response| *response);
-    // Who has finished asks nothing more.
+    // Who has finished has its answer, and nothing is made of what came behind the request.
     let has_finished = connection.has(flag::CLOSE_WHEN_SENT);
     response.closes |= owed.is_last || is_stopping || has_finished;
     refusals::note(&core.parts, &response, None);
