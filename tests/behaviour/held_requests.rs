@@ -187,9 +187,10 @@ fn who_has_finished_has_its_answer_all_the_same(backend: Backend) {
     let _answering = answer_all(server.questions(), yes());
     for _ in 0..50 {
         let mut client = Client::connect(&address).expect("it listens");
-        client.write(&post("/api/x", b"hello", ""));
+        client.write(&[post("/api/x", b"hello", ""), post("/api/y", b"hello", "")].concat());
         client.finish();
         assert_eq!(client.response().body, b"Post /api/x none 5 532\n");
+        assert_eq!(client.response().body, b"Post /api/y none 5 532\n");
         assert!(client.rest(PATIENCE).bytes.is_empty());
     }
     assert!(comes_to_hold(|| server.counts().connections() == 0));

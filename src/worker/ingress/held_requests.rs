@@ -65,8 +65,8 @@ pub(crate) fn answer<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId,
     http.answered();
     let response = answer.and_then(|answer| answer.downcast::<Response>().ok());
     let mut response = response.map_or_else(busy, |response| *response);
-    // Who has finished has its answer, and nothing is made of what came behind the request.
-    let has_finished = connection.has(flag::CLOSE_WHEN_SENT);
+    // Who has finished asks nothing more than what lies here.
+    let has_finished = connection.has(flag::CLOSE_WHEN_SENT) && connection.stash.is_none();
     response.closes |= owed.is_last || is_stopping || has_finished;
     refusals::note(&core.parts, &response, None);
     requests::respond(core, conn, response, owed.is_head);

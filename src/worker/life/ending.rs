@@ -77,12 +77,14 @@ fn arm_behind_send<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
 pub(crate) fn ended<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, end: End) {
     reasons::note(core, conn, Ending::Disconnected, reasons::NO_CLOSE_FRAME);
     // What it published comes back to itself too, and decides whether it has more coming.
+    let owes_answer = core.table.get_mut(conn).is_some_and(|it| it.owes_answer());
     match end {
+        // It is in no topic, and what it has asked is to be answered.
+        End::Finished if owes_answer => {}
         End::Finished => membership::leave_topics(core, conn),
         End::Failed(_) => membership::drop_out(core, conn),
     }
     let Some(connection) = core.table.get_mut(conn) else { return };
-    let owes_answer = connection.owes_answer();
     let has_more = connection.queue.is_some() || connection.has(flag::SENDING) || owes_answer;
     if end == End::Finished && has_more && !matches!(connection.link, Link::Closed) {
         // It may still read: what is queued is sent, then nothing is left to do.
