@@ -43,6 +43,20 @@ finish() {
 # Without optimisation across crates, and kept between builds: for all that does not measure.
 cargo_test() { cargo test --profile quick --no-fail-fast "$@"; }
 
+# Most of them wait most of the time, so two groups run at once; the output of one comes behind that
+# of the other.
+tests_in_two_groups() {
+    local output status=0
+    output=$(mktemp)
+    cargo_test -p throng-cli --test behaviour --test browser >"$output" 2>&1 &
+    cargo_test -p throng -p throng-control -p loadtest -p testkit || status=$?
+    cargo_test -p throng-cli --bins --test load || status=$?
+    wait $! || status=$?
+    cat "$output"
+    rm -f "$output"
+    return $status
+}
+
 lint() {
     step 'format' cargo fmt --all --check
     step 'clippy' cargo clippy --profile quick --workspace --all-targets -- -D warnings
@@ -63,7 +77,8 @@ ci() {
     lint
     step 'documentation' env RUSTDOCFLAGS='-D warnings' \
         cargo doc --profile quick --workspace --no-deps
-    step 'tests' cargo_test --workspace
+    step 'builds of the tests' cargo_test --workspace --no-run
+    step 'tests' tests_in_two_groups
     # From here on figures are of the program that is shipped.
     step 'release build' cargo build --release
     step 'allocations' cargo test --release --test allocations
@@ -82,8 +97,8 @@ full() {
         cargo test --profile quick --no-fail-fast --test load --test behaviour full::
     step 'batches' env THRONG_TEST_FULL=1 \
         cargo test --profile quick -p throng-control --test batches
-    step 'all seeds, written out' env SEEDS=1000 \
-        cargo test --profile quick --test simulation nobody_notices
+    step 'all seeds, written out' env SEEDS=1000 THRONG_TEST_FULL=1 \
+        cargo test --profile quick --test simulation -- nobody_notices who_came_after
     step 'idle memory' cargo run --release -p testkit --bin idle_memory
     step 'packages' packages
     step 'soak' soak
