@@ -129,13 +129,10 @@ impl Handle {
     /// If some worker does not keep up with what other threads publish: try again in a moment.
     pub fn publish(&self, topic: &str, kind: Kind, payload: &[u8]) -> Result<(), Busy> {
         let mut must_wait = self.post(topic, [(kind, payload)])?;
-        let Self(control) = self;
         while must_wait {
             // Whatever poll(2) says, the next round looks again.
-            let _ = control.nap(NAP, Mail::may_wait);
-            let mail = &mut control.desk().mail;
-            let _: Posted = mail.forward_all();
-            must_wait = mail.is_congested();
+            let _ = self.0.nap(NAP, Mail::may_wait);
+            must_wait = self.forward();
         }
         Ok(())
     }

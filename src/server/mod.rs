@@ -138,7 +138,7 @@ impl Server {
 
     /// Wakes every worker and tells it nothing, for tests of what a wake may not do.
     pub fn wake(&self) {
-        self.stopper.wakers.iter().for_each(Wake::wake);
+        self.stopper.wake();
     }
 
     /// What publishes, from any thread.
@@ -246,7 +246,7 @@ impl Stopper {
     /// As [`Server::stop`].
     pub fn stop(&self) {
         self.is_stopping.store(true, Ordering::Release);
-        self.wakers.iter().for_each(Wake::wake);
+        self.wake();
     }
 }
 

@@ -112,8 +112,7 @@ fn of_request(request: &Request<'_>) -> String {
 
 /// The first bytes of a text, in whole characters.
 pub(crate) fn cut(text: &str, max: usize) -> &str {
-    let end = (0..=text.len().min(max)).rev().find(|at| text.is_char_boundary(*at));
-    &text[..end.unwrap_or(0)]
+    &text[..text.floor_char_boundary(max)]
 }
 
 #[cfg(test)]

@@ -15,10 +15,14 @@ use crate::stats::Ending;
 use crate::worker::Worker;
 use crate::worker::connection::{Connection, Link, flag};
 use crate::worker::core::Parts;
+use crate::worker::ingress::refusals::cut;
 use crate::worker::life::{closing, ending};
 
 /// Inquiries that wait for a worker at most; more are dropped, and who asked hears that.
 const SCANS_MAX: usize = 64;
+
+/// Bytes of the reason in a close frame (RFC 6455, 5.5).
+const REASON_BYTES_MAX: usize = 123;
 
 /// Connections that are looked at in one turn, whatever its budget has left.
 const LOOKS_PER_TURN: usize = 1024;
@@ -204,7 +208,7 @@ fn close_if_meant<D: Driver, L: Protocols>(
     let Some((_, connection)) = worker.core.table.at(conn.index) else { return false };
     match &connection.link {
         Link::WebSocket(session) if session.is_open() => {
-            let reason = fitting(&disconnect.reason);
+            let reason = cut(&disconnect.reason, REASON_BYTES_MAX);
             let code = disconnect.code;
             closing::close_and_finish(&mut worker.core, conn, Ending::Operator, code, reason);
         }
@@ -213,12 +217,6 @@ fn close_if_meant<D: Driver, L: Protocols>(
         _ => return false,
     }
     true
-}
-
-/// As much of a reason as a close frame takes, whole characters.
-fn fitting(reason: &str) -> &str {
-    const REASON_BYTES_MAX: usize = 123;
-    &reason[..reason.floor_char_boundary(REASON_BYTES_MAX)]
 }
 
 impl Scan {
