@@ -179,6 +179,9 @@ pub const SUBSCRIPTIONS_MAX: usize = 16 * 1024;
 /// Bytes of a topic's name. A longer one is refused to the protocol.
 pub const TOPIC_BYTES_MAX: usize = 255;
 
+/// How long publications of a topic may gather before they leave.
+pub const BATCH_DELAY_MAX: Duration = Duration::from_secs(1);
+
 /// Questions that a connection may have open. One more is refused to its protocol.
 pub const QUESTIONS_MAX: usize = 16;
 

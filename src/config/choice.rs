@@ -3,85 +3,108 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Which interface of the kernel moves the bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Backend {
+macro_rules! choice {
+    (
+        $(#[$doc:meta])* $name:ident, $needed:literal:
+        $($(#[$each:meta])* $variant:ident = $word:literal,)*
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub enum $name { $($(#[$each])* $variant,)* }
+
+        impl $name {
+            /// The words for all of them, in their order.
+            pub const WORDS: &[&str] = &[$($word),*];
+
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The word for it.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                let found = Self::ALL.iter().copied().find(|choice| choice.name() == text);
+                found.ok_or_else(|| concat!($needed, " is needed").into())
+            }
+        }
+    };
+}
+
+choice! {
+    /// Which interface of the kernel moves the bytes.
+    Backend, "auto, epoll or io_uring":
     /// io_uring where the kernel has and permits what is needed, else epoll.
     #[default]
-    Auto,
+    Auto = "auto",
     /// epoll(7), edge-triggered.
-    Epoll,
+    Epoll = "epoll",
     /// io_uring(7), Linux 6.6 or newer.
-    IoUring,
+    IoUring = "io_uring",
 }
 
-/// Whether messages may be compressed (RFC 7692).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Compression {
+choice! {
+    /// Whether messages may be compressed (RFC 7692).
+    Compression, "on or off":
     /// With clients that offer it.
     #[default]
-    On,
+    On = "on",
     /// With nobody: for clients whose own inflating is broken.
-    Off,
+    Off = "off",
 }
 
-impl Backend {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Auto, Self::Epoll, Self::IoUring];
-
-    /// The word for it: `auto`, `epoll`, `io_uring`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Epoll => "epoll",
-            Self::IoUring => "io_uring",
-        }
-    }
+choice! {
+    /// What becomes of what is published for a subscriber that does not keep up.
+    Policy, "disconnect, drop_oldest or latest":
+    /// At the bound its connection is closed, with the reason.
+    #[default]
+    Disconnect = "disconnect",
+    /// At the bound the oldest messages that wait are dropped.
+    DropOldest = "drop_oldest",
+    /// Only the newest message of the topic waits.
+    Latest = "latest",
 }
 
-impl Compression {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::On, Self::Off];
-
-    /// The word for it: `on`, `off`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::On => "on",
-            Self::Off => "off",
-        }
-    }
+choice! {
+    /// What becomes of a connection that sends more than it may.
+    Over, "pause or close":
+    /// It is not read until it may send more.
+    #[default]
+    Pause = "pause",
+    /// It is closed with 1008.
+    Close = "close",
 }
 
-impl fmt::Display for Backend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
+choice! {
+    /// The close code of a server that stops.
+    DrainCode, "1001 or 1012":
+    /// Going away (RFC 6455, 7.4.1).
+    #[default]
+    GoingAway = "1001",
+    /// Service restart (IANA's registry of close codes).
+    ServiceRestart = "1012",
 }
 
-impl fmt::Display for Compression {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Backend {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|backend| backend.name() == text);
-        found.ok_or_else(|| "auto, epoll or io_uring is needed".into())
-    }
-}
-
-impl FromStr for Compression {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|compression| compression.name() == text);
-        found.ok_or_else(|| "on or off is needed".into())
-    }
+choice! {
+    /// When clients of a server that stops are asked to connect again.
+    Reconnect, "restart or now":
+    /// When it is gone, at the earliest: another process comes at the same address.
+    #[default]
+    Restart = "restart",
+    /// At once: other instances take over.
+    Now = "now",
 }
 
 #[cfg(test)]
@@ -91,10 +114,12 @@ mod tests {
     #[test]
     fn each_is_what_its_name_says_and_nothing_else_is() {
         for backend in Backend::ALL {
-            assert_eq!(backend.to_string().parse(), Ok(backend));
+            assert_eq!(backend.to_string().parse(), Ok(*backend));
         }
+        assert_eq!("latest".parse(), Ok(Policy::Latest));
+        assert!("Latest".parse::<Policy>().is_err_and(|why| why.ends_with("is needed")));
         for compression in Compression::ALL {
-            assert_eq!(compression.to_string().parse(), Ok(compression));
+            assert_eq!(compression.to_string().parse(), Ok(*compression));
         }
         for bad in ["", "Auto", "uring", "on "] {
             assert!(bad.parse::<Backend>().is_err(), "{bad}");

@@ -7,7 +7,9 @@ mod authority;
 mod choice;
 mod friends;
 mod hosts;
+mod limits;
 mod listen;
+mod networks;
 mod origins;
 mod pin;
 mod rooms;
@@ -15,20 +17,24 @@ mod routes;
 mod units;
 mod unix;
 
-pub use choice::{Backend, Compression};
+pub use choice::{Backend, Compression, DrainCode, Over, Policy, Reconnect};
 pub use friends::Relation;
 pub use hosts::AllowedHosts;
+pub use limits::{Limits, PerIp};
 pub use listen::ListenAddr;
+pub use networks::{NETWORKS_MAX, Networks};
 pub use origins::AllowedOrigins;
 pub use pin::Pin;
-pub use rooms::{ROOM_RULES_MAX, RoomRule, RoomRules};
+pub use rooms::{Delivery, ROOM_RULES_MAX, RoomRule, RoomRules};
 pub use routes::Routes;
 pub use units::{parse_count, parse_duration, parse_size};
 pub use unix::{UnixGroup, UnixMode};
 
+pub use crate::limits::{BATCH_DELAY_MAX, SUBSCRIPTIONS_MAX};
+
 use std::time::Duration;
 
-use crate::limits;
+use crate::limits::{MAILBOX_CAPACITY, TURN_BUDGET};
 
 /// What a server is started with.
 #[derive(Clone, Debug)]
@@ -64,12 +70,29 @@ pub struct Config {
     pub handshake_timeout: Duration,
     /// How long a connection may wait for another request; zero ends each behind its response.
     pub keep_alive: Duration,
-    /// How long a stopping server waits for clients to answer its 1001.
+    /// How long a server that is to stop still listens and accepts, while it says that it is not
+    /// ready: for load balancers, which need a moment to see that.
+    pub drain_delay: Duration,
+    /// The time over which a stopping server closes its connections, one after the other; then it
+    /// waits for [`crate::limits::CLOSE_TIMEOUT`] for the last answers.
     pub drain: Duration,
+    /// The close code of a stopping server.
+    pub drain_code: DrainCode,
+    /// When its clients are asked to connect again.
+    pub drain_reconnect: Reconnect,
     /// Origins of browsers that may connect beside the same host.
     pub allowed_origins: AllowedOrigins,
     /// Hosts that requests may be for; behind a proxy that passes `Host` on, the public name.
     pub allowed_hosts: AllowedHosts,
+    /// Who tells by a header for whom it connects: by `Forwarded` or `X-Forwarded-For` (RFC 7239),
+    /// or by the PROXY protocol.
+    pub trusted_proxies: Networks,
+    /// Whether connections of [`Config::trusted_proxies`] begin with a header of the PROXY protocol
+    /// (version 1 or 2). It is not guessed: a proxy that passes bytes on and adds none would let
+    /// its clients write one.
+    pub proxy_protocol: bool,
+    /// What clients may take.
+    pub limits: Limits,
     /// Whether messages may be compressed.
     pub compression: Compression,
     /// Paths of upgrades that lead to rooms, beside `/room/{name}`.
@@ -94,7 +117,7 @@ pub struct Config {
     pub memory_in_use: fn() -> usize,
     /// Envelopes in each worker's mailbox. Small ones are for tests.
     pub mailbox_capacity: usize,
-    /// What a turn of a worker may cost: see [`limits::TURN_BUDGET`]. Small ones are for tests.
+    /// What a turn of a worker may cost: see [`TURN_BUDGET`]. Small ones are for tests.
     pub turn_budget: u32,
     /// Called by a worker when the memory of a burst has been freed: an allocator that keeps it may
     /// give it back to the system now. It must not take longer than a few milliseconds.
@@ -118,9 +141,15 @@ impl Default for Config {
             send_timeout: Duration::from_secs(60),
             handshake_timeout: Duration::from_secs(10),
             keep_alive: Duration::from_secs(75),
+            drain_delay: Duration::ZERO,
             drain: Duration::from_secs(10),
+            drain_code: DrainCode::default(),
+            drain_reconnect: Reconnect::default(),
             allowed_origins: AllowedOrigins::default(),
             allowed_hosts: AllowedHosts::default(),
+            trusted_proxies: Networks::default(),
+            proxy_protocol: false,
+            limits: Limits::default(),
             compression: Compression::default(),
             routes: Routes::default(),
             rooms: RoomRules::default(),
@@ -129,8 +158,8 @@ impl Default for Config {
             access_log: 0,
             memory: None,
             memory_in_use: || 0,
-            mailbox_capacity: limits::MAILBOX_CAPACITY,
-            turn_budget: limits::TURN_BUDGET,
+            mailbox_capacity: MAILBOX_CAPACITY,
+            turn_budget: TURN_BUDGET,
             on_burst_freed: || (),
         }
     }

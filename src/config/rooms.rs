@@ -1,5 +1,9 @@
 //! What may be done in raw rooms, by their names.
 
+use std::time::Duration;
+
+use super::Policy;
+
 /// Rules for rooms, of which the first that matches a name holds; others have the default rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RoomRules(Vec<RoomRule>);
@@ -15,11 +19,30 @@ pub struct RoomRule {
     pub client_publish: bool,
     /// Whether who publishes gets its own message too.
     pub echo_to_sender: bool,
+    /// How what is published comes to its members.
+    pub delivery: Delivery,
+}
+
+/// How what is published in a topic comes to its subscribers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// What becomes of it where a subscriber does not keep up.
+    pub policy: Policy,
+    /// Bytes of memory that may wait for a subscriber; `None` is [`super::Config::max_backlog`].
+    pub backlog: Option<usize>,
+    /// How long publications gather before they leave in one send for each subscriber.
+    pub batch_delay: Duration,
 }
 
 impl Default for RoomRule {
     fn default() -> Self {
-        Self { matches: "*".to_owned(), enabled: true, client_publish: true, echo_to_sender: true }
+        Self {
+            matches: "*".to_owned(),
+            enabled: true,
+            client_publish: true,
+            echo_to_sender: true,
+            delivery: Delivery::default(),
+        }
     }
 }
 

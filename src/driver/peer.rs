@@ -29,6 +29,15 @@ impl Peer {
         }))
     }
 
+    /// Its address, where it has one.
+    #[must_use]
+    pub fn ip(self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(address) => Some(address.ip()),
+            Self::Unix => None,
+        }
+    }
+
     /// Whether it is of this host.
     #[must_use]
     pub fn is_of(self, host: HostAddress) -> bool {

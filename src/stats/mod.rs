@@ -100,6 +100,14 @@ counters! {
     deflates_skipped,
     /// Messages handed to a subscriber.
     messages_delivered,
+    /// Messages that were dropped because a subscriber did not keep up: the oldest that waited.
+    dropped_oldest,
+    /// The same of topics of which only the newest message waits.
+    dropped_latest,
+    /// Connections whose address was not counted, as the table of addresses had no room.
+    addresses_untracked,
+    /// Times that a connection was paused for sending more than it may.
+    rate_paused,
     /// Bytes received.
     bytes_received,
     /// Bytes handed to the driver.

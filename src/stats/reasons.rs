@@ -42,6 +42,14 @@ reasons! {
     Handshake = "handshake",
     /// Bytes that are no request, or one that is not taken: 4xx, 5xx.
     BadRequest = "bad_request",
+    /// One address has as many connections as it may: 429.
+    IpConnections = "ip_connections",
+    /// Connections of one address come faster than they may: 429.
+    IpConnectRate = "ip_connect_rate",
+    /// There are as many rooms as there may be: 503.
+    RoomLimit = "room_limit",
+    /// A header of the PROXY protocol that is bad, missing, or not expected: 400.
+    ProxyHeader = "proxy_header",
 }
 
 reasons! {
@@ -71,6 +79,10 @@ reasons! {
     Operator = "operator",
     /// What it speaks has closed it.
     Protocol = "protocol",
+    /// It sent more than `limits` allow.
+    RateLimit = "rate_limit",
+    /// It was as old as it may become.
+    MaxAge = "max_age",
 }
 
 /// A count for each reason.

@@ -25,6 +25,7 @@ use crate::worker::ingress::access::Access;
 use crate::worker::ingress::held::Stalls;
 use crate::worker::inquiry::Scans;
 use crate::worker::life::{Life, persist};
+use crate::worker::limits::Clients;
 use crate::worker::mail::{Mail, Posted};
 use crate::worker::memory::Memory;
 use crate::worker::notices::Notices;
@@ -223,6 +224,8 @@ pub(super) struct Admission {
     pub(super) refusals: usize,
     /// For requests that are held.
     pub(super) held: Places,
+    /// Who is connected, as far as options need to know.
+    pub(super) clients: Clients,
     /// Nobody is let in any more.
     pub(super) stopping: Option<Stopping>,
 }
@@ -235,6 +238,17 @@ pub(super) struct Settings<L: Protocols> {
     pub(super) config: Arc<Config>,
     /// What the connections of each protocol have in common.
     pub(super) setups: Arc<L::Setups>,
+    /// Whether options need to know where each connection comes from.
+    pub(super) needs_peers: bool,
+}
+
+impl<L: Protocols> Settings<L> {
+    fn new(count: u64, config: Arc<Config>, setups: Arc<L::Setups>) -> Self {
+        let Config { limits, trusted_proxies, access_log, .. } = &*config;
+        let needs_peers =
+            limits.counts_addresses() || !trusted_proxies.is_empty() || *access_log > 0;
+        Self { count, config, setups, needs_peers }
+    }
 }
 
 /// How far a stopping worker has come.
@@ -256,11 +270,8 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         connections_max: usize,
         now: Instant,
     ) -> Self {
-        let settings = Settings {
-            count: 0,
-            config: Arc::clone(&shared.config),
-            setups: Arc::clone(&shared.setups),
-        };
+        let (config, setups) = (Arc::clone(&shared.config), Arc::clone(&shared.setups));
+        let settings = Settings::new(0, config, setups);
         let parts = Parts {
             hub: Hub::new(Arc::clone(&shared.interest), mail.id()),
             mail,
@@ -277,6 +288,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
                 connections_max,
                 refusals: 0,
                 held: Places::default(),
+                clients: Clients::default(),
                 stopping: None,
                 access: Access::default(),
             },
@@ -382,7 +394,7 @@ impl<W: Wake, L: Protocols> Parts<W, L> {
         self.admission.connections_max = reload.connections_max;
         let setups = Arc::clone(&reload.setups).downcast::<L::Setups>();
         let setups = setups.expect("they are of this worker's list");
-        self.settings = Settings { count, config: Arc::clone(&reload.config), setups };
+        self.settings = Settings::new(count, Arc::clone(&reload.config), setups);
     }
 
     /// Sets when something must have happened on a connection.

@@ -12,6 +12,7 @@ mod egress;
 mod ingress;
 mod inquiry;
 mod life;
+mod limits;
 mod mail;
 mod memory;
 mod notices;
@@ -258,7 +259,9 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
             match completion {
                 Completion::Accepted(conn, _) => {
                     self.core.parts.budget.pay(ACCEPT_COST);
-                    ingest::accepted(&mut self.core, conn);
+                    let needs_peers = self.core.parts.settings.needs_peers;
+                    let peer = if needs_peers { self.driver.peer(conn) } else { None };
+                    ingest::accepted(&mut self.core, conn, peer);
                 }
                 Completion::Received(conn, bytes) => {
                     match ingest::received(&mut self.core, conn, bytes) {

@@ -73,7 +73,12 @@ fn cause(why: Ending) -> Option<&'static str> {
         Ending::Memory => Some("the process is over its budget of memory (--memory)"),
         Ending::Unfinished => Some("the rest of a message that it had begun did not come"),
         Ending::Violation => Some("what it sends is not WebSocket as RFC 6455 has it"),
-        Ending::Client
+        Ending::RateLimit => Some(
+            "it sent more than limits.messages_per_second or limits.bytes_per_second allow, and \
+             limits.over is close",
+        ),
+        Ending::MaxAge
+        | Ending::Client
         | Ending::Disconnected
         | Ending::Shutdown
         | Ending::Operator

@@ -161,7 +161,17 @@ pub(crate) static CHECKS: &[Check] = &[
         what: "addresses and sockets belong to config, server and driver, and to the program's \
                client that asks after a server's health",
         run: |source| {
-            let rooms = ["src/config/", "src/server/", "src/driver/", "cli/src/health.rs"];
+            let rooms = [
+                "src/config/",
+                "src/server/",
+                "src/driver/",
+                "cli/src/health.rs",
+                // Addresses of clients, as values: whom headers name, and who is counted.
+                "src/wire/proxy.rs",
+                "src/http/forwarded.rs",
+                "src/worker/limits/",
+                "src/worker/ingress/proxy.rs",
+            ];
             outside(source, &rooms, &["std::net", "socket2"])
         },
         bad: &[("src/worker/a.rs", "use std::net::TcpStream;")],

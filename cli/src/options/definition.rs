@@ -188,7 +188,7 @@ impl OptionDef {
 
     /// The table of the file that it stands in, and its name there.
     pub(crate) fn place(&self) -> (Option<&'static str>, &'static str) {
-        match self.key.split_once('.') {
+        match self.key.rsplit_once('.') {
             Some((table, name)) => (Some(table), name),
             None => (None, self.key),
         }

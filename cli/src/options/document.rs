@@ -64,6 +64,14 @@ fn syntax(message: &str, has_value: bool) -> String {
     format!("{message}{remedy}")
 }
 
+/// Whether options stand in a table of that name, or in one within it.
+fn is_table(name: &str) -> bool {
+    let mut tables = list::all().filter_map(|option| option.place().0);
+    tables.any(|table| {
+        table.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
+}
+
 /// What has been read so far.
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
@@ -104,24 +112,23 @@ impl Reader<'_> {
 
     fn entry(&mut self, key: &Key<'_>, value: &Value<'_>) {
         let name: &str = key.get_ref();
-        let is_table = list::all().any(|option| option.place().0 == Some(name));
         match (list::find(name), value.get_ref()) {
             (Some(option), _) if !name.contains('.') => self.option(option, key, value),
-            (_, DeValue::Table(inner)) if is_table => self.table(name, inner),
-            (_, other) if is_table => {
-                let found = value::name(other);
-                let line = self.line(key);
-                self.fault(line, format!("'{name}' is a table, not {found}: write [{name}]"));
-            }
+            (_, value) if is_table(name) => self.table(name, key, value),
             _ => self.unknown(key, name),
         }
     }
 
-    fn table(&mut self, table: &str, inner: &DeTable<'_>) {
+    fn table(&mut self, table: &str, key: &Key<'_>, value: &DeValue<'_>) {
+        let DeValue::Table(inner) = value else {
+            let (line, found) = (self.line(key), value::name(value));
+            return self.fault(line, format!("'{table}' is a table, not {found}: write [{table}]"));
+        };
         for (key, value) in inner {
             let full = format!("{table}.{}", key.get_ref());
             match list::find(&full) {
                 Some(option) => self.option(option, key, value),
+                None if is_table(&full) => self.table(&full, key, value.get_ref()),
                 None => self.unknown(key, &full),
             }
         }

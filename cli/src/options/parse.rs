@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use throng::config::{ListenAddr, parse_count, parse_duration, parse_size};
+use throng::config::{
+    BATCH_DELAY_MAX, ListenAddr, SUBSCRIPTIONS_MAX, parse_count, parse_duration, parse_size,
+};
 
 /// Threads are bounded by the 16 bits of a worker's number.
 const WORKERS_MAX: usize = 1024;
@@ -25,6 +27,33 @@ pub(crate) fn connections(text: &str) -> Result<usize, String> {
     match parse_count(text)? {
         n @ 1..=0x7fff_ffff => Ok(n),
         _ => Err("a number of at least 1 is needed".into()),
+    }
+}
+
+pub(super) fn number(text: &str) -> Result<u32, String> {
+    connections(text).map(|number| number as u32)
+}
+
+/// Bytes in a second.
+pub(super) fn rate(text: &str) -> Result<u32, String> {
+    match parse_size(text)? {
+        n @ 1..=0x7fff_ffff => Ok(n as u32),
+        _ => Err("a size from 1 byte to 2 GiB is needed".into()),
+    }
+}
+
+/// Whole milliseconds.
+pub(super) fn batch_delay(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        delay if delay <= BATCH_DELAY_MAX => Ok(delay),
+        _ => Err("a duration up to 1s like 50ms is needed".into()),
+    }
+}
+
+pub(super) fn subscriptions(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n @ 1..=SUBSCRIPTIONS_MAX) => Ok(n),
+        _ => Err(format!("a number from 1 to {SUBSCRIPTIONS_MAX} is needed")),
     }
 }
 

@@ -72,7 +72,11 @@ fn set(rule: &mut RoomRule, key: &str, value: &DeValue<'_>) -> Result<(), String
         let told = hint(key, names).unwrap_or_else(|| ALL.to_owned());
         return Err(format!("unknown option {} of a rule of rooms: {told}", quote(key)));
     };
-    let why = || format!("'{key}' of a rule of rooms must be true or false, not {found}");
-    *(field.field)(rule) = value.as_bool().ok_or_else(why)?;
-    Ok(())
+    let text = value::text(field.kind, value);
+    let set = text.and_then(|text| (field.set)(rule, &text));
+    set.map_err(|why| {
+        let shown = Some(value::shown(value)).filter(|shown| !shown.is_empty());
+        let shown = shown.map(|shown| format!(" {}", quote(&shown))).unwrap_or_default();
+        format!("invalid value{shown} for '{key}' of a rule of rooms: {why}")
+    })
 }

@@ -18,6 +18,7 @@ pub(super) fn text(kind: Kind, value: &DeValue<'_>) -> Result<String, String> {
             Ok(if *is_on { "on" } else { "off" }.to_owned())
         }
         (Kind::Size | Kind::Count, DeValue::Integer(_)) => integer(value),
+        (Kind::Word(words), DeValue::Integer(_)) if has_numbers(words) => integer(value),
         (Kind::Duration, DeValue::Integer(_)) => match &*integer(value)? {
             "0" => Ok("0".to_owned()),
             number => Err(format!("it has no unit: \"{number}s\" is seconds, \"{number}ms\" less")),
@@ -80,6 +81,10 @@ pub(super) fn written(kind: Kind, text: &str) -> String {
         }
         _ => quoted(text),
     }
+}
+
+fn has_numbers(words: &[&str]) -> bool {
+    words.iter().all(|word| word.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn has_on_and_off(kind: Kind) -> bool {

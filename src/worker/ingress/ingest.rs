@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::driver::Wake;
+use crate::driver::{Peer, Wake};
 use crate::id::ConnId;
 use crate::limits::VISIT_COST;
 use crate::protocol::Protocols;
@@ -37,7 +37,12 @@ pub(crate) enum After {
 
 /// A new connection: one too many is told so.
 #[inline(never)]
-pub(crate) fn accepted<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
+pub(crate) fn accepted<W: Wake, L: Protocols>(
+    core: &mut Core<W, L>,
+    conn: ConnId,
+    peer: Option<Peer>,
+) {
+    core.parts.admission.clients.set(conn.index, peer.and_then(Peer::ip));
     core.parts.counters.accepted.add(1);
     let admission = &core.parts.admission;
     let has_room = core.table.len() - admission.refusals < admission.connections_max;

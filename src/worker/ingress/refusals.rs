@@ -93,6 +93,12 @@ fn remedy(why: Refusal) -> &'static str {
         Refusal::BadRequest => {
             "; such bytes also come of https:// and wss:// towards a port without TLS"
         }
+        Refusal::IpConnections => "; `limits.per_ip.connections` says how many there may be",
+        Refusal::IpConnectRate => "; `limits.per_ip.connect_rate` says how fast they may come",
+        Refusal::RoomLimit => "; `limits.rooms` says how many there may be",
+        Refusal::ProxyHeader => {
+            "; `proxy_protocol` says whether `trusted_proxies` send headers of the PROXY protocol"
+        }
         Refusal::Draining
         | Refusal::Origin
         | Refusal::Host

@@ -1,12 +1,9 @@
 //! What a client, or the whole process, may take.
 
-use throng::config::{Compression, parse_size};
+use throng::config::{Compression, Over, parse_duration, parse_size};
 
 use crate::options::definition::{Default, Flag, Group, Kind, OptionDef, Reload};
 use crate::options::parse;
-
-/// The words for compression.
-const COMPRESSIONS: &[&str] = &[Compression::ALL[0].name(), Compression::ALL[1].name()];
 
 pub(super) static OPTIONS: &[OptionDef] = &[
     OptionDef {
@@ -60,11 +57,105 @@ pub(super) static OPTIONS: &[OptionDef] = &[
         key: "compression",
         flag: Some(Flag::new("compression", "COMPRESSION")),
         group: Group::Limits,
-        kind: Kind::Word(COMPRESSIONS),
+        kind: Kind::Word(Compression::WORDS),
         default: Default::Value("on"),
         help: "Compression of messages, for clients that offer it",
         doc: "`off` declines it, for clients whose inflating is broken.",
         set: set!(config.compression, str::parse),
+        reload: Reload::Live,
+    },
+    OptionDef {
+        key: "limits.per_ip.connections",
+        flag: None,
+        group: Group::Limits,
+        kind: Kind::Count,
+        default: Default::Words { says: "no limit", example: "100" },
+        help: "Connections of one address, in the whole process; more get a 429",
+        doc: "At least 1. An address of IPv6 counts by its /64. Behind a proxy it counts the \
+              client that `trusted_proxies` lets it name.",
+        set: set_some!(config.limits.per_ip.connections, parse::number),
+        reload: Reload::Live,
+    },
+    OptionDef {
+        key: "limits.per_ip.connect_rate",
+        flag: None,
+        group: Group::Limits,
+        kind: Kind::Count,
+        default: Default::Words { says: "no limit", example: "20" },
+        help: "New connections of one address in a second; more get a 429",
+        doc: "At least 1. So many may come at once where none came for a second.",
+        set: set_some!(config.limits.per_ip.connect_rate, parse::number),
+        reload: Reload::Live,
+    },
+    OptionDef {
+        key: "limits.messages_per_second",
+        flag: None,
+        group: Group::Limits,
+        kind: Kind::Count,
+        default: Default::Words { says: "no limit", example: "50" },
+        help: "Messages of one connection in a second",
+        doc: "At least 1. Data messages, pings, pongs and requests count; so many may come at once \
+              where none came for a second. `limits.over` says what becomes of more.",
+        set: set_some!(config.limits.messages_per_second, parse::number),
+        reload: Reload::Live,
+    },
+    OptionDef {
+        key: "limits.bytes_per_second",
+        flag: None,
+        group: Group::Limits,
+        kind: Kind::Size,
+        default: Default::Words { says: "no limit", example: "64KiB" },
+        help: "Bytes that one connection sends in a second",
+        doc: "At least 1, as they come, compressed or not. A message of any size may come, and is \
+              paid for afterwards.",
+        set: set_some!(config.limits.bytes_per_second, parse::rate),
+        reload: Reload::Live,
+    },
+    OptionDef {
+        key: "limits.over",
+        flag: None,
+        group: Group::Limits,
+        kind: Kind::Word(Over::WORDS),
+        default: Default::Value("pause"),
+        help: "What becomes of a connection that sends more: pause or close",
+        doc: "`pause` reads nothing of it until it may send more, so that TCP slows it down; \
+              `close` closes it with 1008.",
+        set: set!(config.limits.over, str::parse),
+        reload: Reload::Live,
+    },
+    OptionDef {
+        key: "limits.rooms",
+        flag: None,
+        group: Group::Limits,
+        kind: Kind::Count,
+        default: Default::Words { says: "no limit", example: "100k" },
+        help: "Rooms of the whole process; who would open one more gets a 503",
+        doc: "At least 1. Who comes to a room that is there is let in. Workers look at the number \
+              without a lock, so each may let one too many in at the same moment.",
+        set: set_some!(config.limits.rooms, parse::connections),
+        reload: Reload::Live,
+    },
+    OptionDef {
+        key: "limits.rooms_per_connection",
+        flag: None,
+        group: Group::Limits,
+        kind: Kind::Count,
+        default: Default::Value("16384"),
+        help: "Rooms, and other topics, that one connection may be in",
+        doc: "From 1 to 16384. A client at `/room/NAME` is in one.",
+        set: set!(config.limits.rooms_per_connection, parse::subscriptions),
+        reload: Reload::Live,
+    },
+    OptionDef {
+        key: "limits.connection_max_age",
+        flag: None,
+        group: Group::Limits,
+        kind: Kind::Duration,
+        default: Default::Value("0"),
+        help: "Age at which a WebSocket connection is closed with 1001; 0 is off",
+        doc: "Give or take a tenth, so that those who came together do not go together. It is for \
+              fleets that grow: who comes back may come to a new instance.",
+        set: set!(config.limits.connection_max_age, parse_duration),
         reload: Reload::Live,
     },
 ];

@@ -67,4 +67,30 @@ pub(super) static OPTIONS: &[OptionDef] = &[
         set: set!(config.allowed_hosts, str::parse),
         reload: Reload::Live,
     },
+    OptionDef {
+        key: "trusted_proxies",
+        flag: Some(Flag::new("trusted-proxies", "LIST")),
+        group: Group::Listening,
+        kind: Kind::List,
+        default: Default::Value(""),
+        help: "Proxies that may say whom they connect for: 10.0.0.0/8,::1,unix",
+        doc: "Addresses, ranges of them, and `unix` for all that comes by Unix sockets; 256 at \
+              most. Of these `Forwarded` and `X-Forwarded-For` are believed, and with \
+              `proxy_protocol` the header of that; limits, log and API have the client's own \
+              address then. Name nobody who passes such headers of clients on.",
+        set: set!(config.trusted_proxies, str::parse),
+        reload: Reload::Live,
+    },
+    OptionDef {
+        key: "proxy_protocol",
+        flag: None,
+        group: Group::Listening,
+        kind: Kind::Switch,
+        default: Default::Value("false"),
+        help: "Whether connections of trusted proxies begin with a PROXY header (v1 or v2)",
+        doc: "HAProxy's `send-proxy-v2` writes one. With `true` a connection of a trusted proxy \
+              without one is refused; of anybody else such a header is a bad request.",
+        set: set!(config.proxy_protocol, parse::switch),
+        reload: Reload::Live,
+    },
 ];

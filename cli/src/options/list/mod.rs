@@ -95,7 +95,7 @@ mod tests {
         for option in all() {
             let is_key = |c: char| c.is_ascii_lowercase() || c == '_';
             assert!(option.key.split('.').all(|part| part.chars().all(is_key)), "{}", option.key);
-            assert!(option.key.split('.').count() <= 2, "{}", option.key);
+            assert!(option.key.split('.').count() <= 3, "{}", option.key);
         }
     }
 

@@ -5,9 +5,6 @@ use throng::config::Backend;
 use crate::options::definition::{Default, Flag, Group, Kind, OptionDef};
 use crate::options::parse;
 
-/// The words for backends.
-const BACKENDS: &[&str] = &[Backend::ALL[0].name(), Backend::ALL[1].name(), Backend::ALL[2].name()];
-
 pub(super) static OPTIONS: &[OptionDef] = &[
     OptionDef {
         key: "workers",
@@ -39,7 +36,7 @@ pub(super) static OPTIONS: &[OptionDef] = &[
         key: "backend",
         flag: Some(Flag::new("backend", "BACKEND").most_used()),
         group: Group::Threads,
-        kind: Kind::Word(BACKENDS),
+        kind: Kind::Word(Backend::WORDS),
         default: Default::Value("auto"),
         help: "Kernel interface; auto takes io_uring where it works",
         doc: "`auto` takes io_uring where the kernel has and permits it for all workers, else \

@@ -1,6 +1,6 @@
 //! How long things may take: 24 hours at most, each.
 
-use throng::config::parse_duration;
+use throng::config::{DrainCode, Reconnect, parse_duration};
 
 use crate::options::definition::{Default, Flag, Group, Kind, OptionDef, Reload};
 use crate::options::parse;
@@ -64,15 +64,51 @@ pub(super) static OPTIONS: &[OptionDef] = &[
         reload: Reload::Live,
     },
     OptionDef {
+        key: "drain_delay",
+        flag: Some(Flag::new("drain-delay", "DUR")),
+        group: Group::Times,
+        kind: Kind::Duration,
+        default: Default::Value("0"),
+        help: "Time from SIGTERM until nothing is accepted any more, for load balancers",
+        doc: "`/ready` says 503 from SIGTERM or SIGINT on; all else goes on for so long.",
+        set: set!(config.drain_delay, parse_duration),
+        reload: Reload::Live,
+    },
+    OptionDef {
         key: "drain",
         flag: Some(Flag::new("drain", "DUR").most_used()),
         group: Group::Times,
         kind: Kind::Duration,
         default: Default::Value("10s"),
-        help: "Time for clients to answer the 1001 of a stopping server",
-        doc: "After SIGTERM or SIGINT everybody gets a 1001, and has this long to answer; a second \
-              signal ends the server at once.",
+        help: "Time over which a stopping server closes its connections",
+        doc: "They are closed one after the other. Few connections take less: 100 a second at \
+              least are closed. Then there are 5 s for the last answers. A second signal ends the \
+              server at once.",
         set: set!(config.drain, parse_duration),
+        reload: Reload::Live,
+    },
+    OptionDef {
+        key: "drain_code",
+        flag: None,
+        group: Group::Times,
+        kind: Kind::Word(DrainCode::WORDS),
+        default: Default::Value("1001"),
+        help: "Close code of a stopping server; 1012 is service restart",
+        doc: "The reason has `retry-after=12s`: the time after which the client is asked to \
+              connect again.",
+        set: set!(config.drain_code, str::parse),
+        reload: Reload::Live,
+    },
+    OptionDef {
+        key: "drain_reconnect",
+        flag: None,
+        group: Group::Times,
+        kind: Kind::Word(Reconnect::WORDS),
+        default: Default::Value("restart"),
+        help: "When clients of a stopping server are asked to come back: restart or now",
+        doc: "`restart` is when this process is gone and another one at the same address has \
+              started, each client at its own moment; `now` is for fleets, where others take over.",
+        set: set!(config.drain_reconnect, str::parse),
         reload: Reload::Live,
     },
 ];

@@ -59,10 +59,11 @@ fn routes(all: &Effective, by: &str) -> String {
 
 fn rooms(all: &Effective, option: &OptionDef, by: &str) -> String {
     let rules = all.settings.config.rooms.iter().map(|rule| {
-        let mut rule = rule.clone();
         let matches = format!("\n[[rooms]] # {by}\nmatch = {}\n", quoted(&rule.matches));
-        let fields = list::RULE_FIELDS.iter();
-        let fields = fields.map(|field| format!("{} = {}\n", field.key, (field.field)(&mut rule)));
+        let fields = list::RULE_FIELDS.iter().filter_map(|field| {
+            let text = (field.get)(rule)?;
+            Some(format!("{} = {}\n", field.key, written(field.kind, &text)))
+        });
         matches + &fields.collect::<String>()
     });
     let rules: String = rules.collect();

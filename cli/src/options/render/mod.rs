@@ -9,7 +9,7 @@ pub(crate) use effective::effective;
 pub(crate) use reference::reference;
 pub(crate) use template::template;
 
-use super::definition::{Default, OptionDef, Reload};
+use super::definition::{Default, Kind, OptionDef, Reload};
 use super::value::written;
 
 /// How values are written, for everybody who reads of them.
@@ -20,8 +20,12 @@ pub(crate) const UNITS: &str = "SIZE: 64KB is 64,000 bytes, 64KiB and 64K are 65
 
 /// The value that a file to begin with shows: the default, or an example.
 fn example(option: &OptionDef) -> String {
-    match option.default {
-        Default::Value(text) | Default::Words { example: text, .. } => written(option.kind, text),
+    example_of(option.kind, option.default)
+}
+
+fn example_of(kind: Kind, default: Default) -> String {
+    match default {
+        Default::Value(text) | Default::Words { example: text, .. } => written(kind, text),
     }
 }
 

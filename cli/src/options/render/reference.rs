@@ -3,7 +3,7 @@
 use super::super::definition::{Default, Group, Kind, OptionDef};
 use super::super::list::{self, RULE_FIELDS};
 use super::super::value::written;
-use super::{example, is_at_start, wrap};
+use super::{example, example_of, is_at_start, wrap};
 
 /// Columns of the page, but for tables.
 const WIDTH: usize = 100;
@@ -84,8 +84,16 @@ fn route(option: &OptionDef) -> &'static str {
 
 fn rules() -> String {
     let fields = RULE_FIELDS.iter();
-    let lines = fields.clone().map(|field| format!("{} = true\n", field.key));
-    let meanings = fields.map(|field| format!("| `{}` | true | {} |\n", field.key, field.help));
+    let lines = fields
+        .clone()
+        .map(|field| format!("{} = {}\n", field.key, example_of(field.kind, field.default)));
+    let meanings = fields.map(|field| {
+        let default = match field.default {
+            Default::Value(text) => format!("`{}`", written(field.kind, text)),
+            Default::Words { says, .. } => says.to_owned(),
+        };
+        format!("| `{}` | {default} | {} |\n", field.key, field.help)
+    });
     format!(
         "\n```toml\n[[rooms]]\nmatch = \"news-*\"\n{}```\n\n| key | default | meaning |\n\
          |---|---|---|\n| `match` | none | Which rooms: a name, in which `*` stands for any bytes \

@@ -2,7 +2,7 @@
 
 use super::super::definition::{Default, Kind, OptionDef};
 use super::super::list::{self, RULE_FIELDS};
-use super::{UNITS, example, given_by, is_at_start, wrap};
+use super::{UNITS, example, example_of, given_by, is_at_start, wrap};
 
 /// Columns of the file.
 const WIDTH: usize = 90;
@@ -52,7 +52,7 @@ fn lines(option: &OptionDef) -> String {
             let fields = RULE_FIELDS.iter().map(|field| {
                 let mut lines = String::new();
                 wrap(&mut lines, "# ", &format!("{}.", field.help), WIDTH);
-                lines + &format!("#{} = true\n", field.key)
+                lines + &format!("#{} = {}\n", field.key, example_of(field.kind, field.default))
             });
             format!("#[[rooms]]\n#match = \"news-*\"\n{}", fields.collect::<String>())
         }

@@ -107,7 +107,28 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "rooms = [{ match = \"*\", enabled = 1 }]",
-        "'enabled' of a rule of rooms must be true or false, not a number",
+        "invalid value '1' for 'enabled' of a rule of rooms: true or false is needed, not a number",
+    ),
+    (
+        "rooms = [{ match = \"*\", policy = \"drop\" }]",
+        "invalid value 'drop' for 'policy' of a rule of rooms: disconnect, drop_oldest or latest \
+         is needed",
+    ),
+    (
+        "rooms = [{ match = \"*\", batch_delay = \"2s\" }]",
+        "invalid value '2s' for 'batch_delay' of a rule of rooms: a duration up to 1s like 50ms is \
+         needed",
+    ),
+    ("limits = 3", "'limits' is a table, not a number: write [limits]"),
+    ("limits.per_ip = 3", "'limits.per_ip' is a table, not a number: write [limits.per_ip]"),
+    (
+        "limits.per_ip.connection = 1",
+        "unknown option 'limits.per_ip.connection': is 'limits.per_ip.connections' meant?",
+    ),
+    (
+        "trusted_proxies = [\"10.0.0.1/8\"]",
+        "invalid value '10.0.0.1/8' for 'trusted_proxies': `10.0.0.1/8` has bits behind its first \
+         8: leave them 0",
     ),
     ("rooms = [{ matc = \"*\" }]", "unknown option 'matc' of a rule of rooms: is 'match' meant?"),
     (

@@ -143,7 +143,8 @@ fn the_file_to_begin_with_has_every_option_and_gives_none() {
     let is_option =
         |line: &&str| line.starts_with('#') && line.contains('=') && !line.starts_with("# ");
     let is_rule = |line: &&str| {
-        line.contains("match") || list::RULE_FIELDS.iter().any(|f| line.contains(f.key))
+        let key = line[1..].split(' ').next();
+        key == Some("match") || list::RULE_FIELDS.iter().any(|field| key == Some(field.key))
     };
     for line in template.lines().filter(is_option).filter(|line| !is_rule(line)) {
         let set = template.replace(&format!("\n{line}\n"), &format!("\n{}\n", &line[1..]));
