@@ -33,7 +33,7 @@ use std::time::Instant;
 use super::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering};
 use crate::config::Policy;
 use crate::id::WorkerId;
-use crate::wire::{Encoded, Lane};
+use crate::wire::Lane;
 
 /// Joins of different topics rarely wait for each other.
 const SHARDS: usize = 64;
@@ -225,15 +225,11 @@ impl TopicEntry {
         }
     }
 
-    /// Whether it has, or had, another policy or bound than the default.
+    /// That of its runs, if it has, or had, another policy or bound than the default.
+    #[must_use]
     #[inline]
-    pub(super) fn has_lane(&self) -> bool {
-        self.lane.get().is_some()
-    }
-
-    /// Makes a run that is published here one of its lane.
-    pub fn put_lane(&self, frames: &mut Encoded) {
-        frames.set_lane(self.lane.get().cloned());
+    pub fn lane(&self) -> Option<&Arc<Lane>> {
+        self.lane.get()
     }
 
     /// A member comes.

@@ -53,7 +53,7 @@ impl Queue {
         }
         if room.gathers() {
             if room.standing == Standing::Nowhere {
-                let due = now() + u64::from(room.batch_micros);
+                let due = now() + u64::from(room.pace.batch_micros);
                 room.standing = Standing::Gathering(due);
                 self.batches.push(Reverse((due, id)));
             }

@@ -45,14 +45,21 @@ pub struct Room {
     pub(super) current_since: u64,
     /// The turn in which the last delivery has begun.
     pub(super) begun_in: u32,
+    pub(super) pace: Pace,
+    pub(super) standing: Standing,
+}
+
+/// What [`Rules`] come to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
     /// Microseconds for which publications gather before a delivery begins.
     pub(super) batch_micros: u32,
     /// Bytes of memory that one delivery has at most, but for a single longer run.
     delivery_max: u32,
-    /// The number of the options that it follows, and which protocol's rules: see [`Rules`].
+    /// As [`Rules::options`].
     options: u32,
+    /// As [`Rules::protocol`].
     protocol: u8,
-    pub(super) standing: Standing,
 }
 
 /// How what is published in a room is to be delivered.
@@ -95,10 +102,12 @@ impl Room {
             waiting_since: None,
             current_since: 0,
             begun_in: u32::MAX,
-            batch_micros: 0,
-            delivery_max: DELIVERY_BYTES_MAX as u32,
-            options: 0,
-            protocol: 0,
+            pace: Pace {
+                batch_micros: 0,
+                delivery_max: DELIVERY_BYTES_MAX as u32,
+                options: 0,
+                protocol: 0,
+            },
             standing: Standing::Nowhere,
         }
     }
@@ -123,35 +132,36 @@ impl Room {
     /// Whether so much has gathered that publishers must wait: while a delivery is under way no
     /// more than the next one takes.
     pub(super) fn is_full(&self) -> bool {
-        let gathers_less = self.is_under_way() || self.delivery_max < DELIVERY_BYTES_MAX as u32;
-        let max = if gathers_less { self.delivery_max as usize } else { GATHERED_BYTES_MAX };
+        let gathers_less =
+            self.is_under_way() || self.pace.delivery_max < DELIVERY_BYTES_MAX as u32;
+        let max = if gathers_less { self.pace.delivery_max as usize } else { GATHERED_BYTES_MAX };
         self.gathered >= max
     }
 
     /// Whether what is published gathers for a while before it is delivered. What is half of the
     /// most of a delivery leaves at once.
     pub(super) fn gathers(&self) -> bool {
-        let has_room = self.gathered < self.delivery_max as usize / 2;
-        self.batch_micros > 0 && has_room && !self.is_under_way()
+        let has_room = self.gathered < self.pace.delivery_max as usize / 2;
+        self.pace.batch_micros > 0 && has_room && !self.is_under_way()
     }
 
     /// Whether publications gather here.
     #[must_use]
     pub fn is_batched(&self) -> bool {
-        self.batch_micros > 0
+        self.pace.batch_micros > 0
     }
 
     /// Whether nobody has said what rules it follows.
     #[must_use]
     pub fn is_new(&self) -> bool {
-        self.options == 0
+        self.pace.options == 0
     }
 
     /// The number of the protocol whose rules it follows, unless these are of the latest options.
     #[must_use]
     #[inline]
     pub fn outdated(&self, options: u32) -> Option<u8> {
-        (self.options != options).then_some(self.protocol)
+        (self.pace.options != options).then_some(self.pace.protocol)
     }
 
     /// The rules that hold from here on. Of what one turn publishes members get a quarter of what
@@ -166,9 +176,8 @@ impl Room {
             self.topic.unset_lane(bound);
         }
         let share = (bound / 4).clamp(DELIVERY_BYTES_MIN, DELIVERY_BYTES_MAX);
-        self.delivery_max = share as u32;
-        self.batch_micros = u32::try_from(batch_delay.as_micros()).unwrap_or(u32::MAX);
-        (self.options, self.protocol) = (options, protocol);
+        let batch_micros = u32::try_from(batch_delay.as_micros()).unwrap_or(u32::MAX);
+        self.pace = Pace { batch_micros, delivery_max: share as u32, options, protocol };
     }
 
     /// Bytes of memory of what waits for a delivery to begin.
@@ -284,10 +293,10 @@ impl Room {
     /// Seals what was published here.
     pub(super) fn seal(&mut self, lists: &mut Lists) -> Option<Arc<Encoded>> {
         let mut frames = self.pending.take()?;
-        if frames.has_excepts() || self.topic.has_lane() {
+        if frames.has_excepts() || self.topic.lane().is_some() {
             let frames = Arc::get_mut(&mut frames).expect("pending frames are given to nobody");
             frames.sort_excepts();
-            self.topic.put_lane(frames);
+            frames.set_lane(self.topic.lane().cloned());
         }
         self.seals = self.seals.wrapping_add(1);
         self.sealed.push(Arc::clone(&frames), lists);
@@ -322,7 +331,7 @@ impl Room {
         self.begun_in = turn;
         self.current = std::mem::take(&mut self.sealed);
         if !self.mail.is_empty() {
-            let max = self.delivery_max as usize;
+            let max = self.pace.delivery_max as usize;
             let room = max.saturating_sub(self.current.weight());
             let mut first = self.mail.take_first(room, lists);
             first.move_to(&mut self.current, lists);

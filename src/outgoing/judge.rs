@@ -172,7 +172,7 @@ fn judge_one(frames: &mut Arc<Encoded>, form: &mut Form, bound: usize, cuts: &mu
         }
         Policy::Latest => frames.messages() - 1,
         Policy::DropOldest if frames.memory() <= bound => 0,
-        Policy::DropOldest => frames.tail_within(bound).unwrap_or(frames.messages() - 1),
+        Policy::DropOldest => frames.tail_within(bound).unwrap_or_else(|| frames.messages() - 1),
     };
     if first > 0 {
         judged.note_dropped(policy, &lane, first);
