@@ -60,6 +60,7 @@ mod pages;
 mod peer;
 mod pinning;
 mod pipelining;
+mod policies;
 mod prometheus;
 mod protocols;
 mod proxies;
