@@ -295,14 +295,14 @@ impl Hub {
         self.queue.begin_turn();
     }
 
-    /// The rooms where something gathers that other workers may wait for; then batches that are
-    /// due leave.
+    /// Where something gathers that other workers wait for; then batches that are due leave.
+    #[inline]
     pub fn next_unposted(&mut self) -> Option<RoomId> {
-        if let Some(room) = self.queue.next_unposted() {
-            return Some(room).filter(|room| self.rooms.contains(room.0 as usize));
+        let Self { queue, rooms, fanouts, interest, .. } = self;
+        if let Some(room) = queue.next_unposted() {
+            return Some(room).filter(|room| rooms.contains(room.0 as usize));
         }
-        let now = self.fanouts.micros(&self.interest);
-        self.queue.release(now, &mut self.rooms);
+        queue.release(|| fanouts.micros(interest), rooms);
         None
     }
 

@@ -84,12 +84,21 @@ impl Queue {
     }
 
     /// The rooms where something gathers that nobody has sealed.
+    #[inline]
     pub(super) fn next_unposted(&mut self) -> Option<RoomId> {
         self.unposted.pop()
     }
 
     /// The batches that are due by now leave.
-    pub(super) fn release(&mut self, now: u64, rooms: &mut Slab<Room>) {
+    #[inline]
+    pub(super) fn release(&mut self, now: impl FnOnce() -> u64, rooms: &mut Slab<Room>) {
+        if !self.batches.is_empty() {
+            self.release_due(now(), rooms);
+        }
+    }
+
+    #[inline(never)]
+    fn release_due(&mut self, now: u64, rooms: &mut Slab<Room>) {
         while let Some(Reverse((due, id))) = self.batches.peek().copied() {
             if due > now {
                 break;

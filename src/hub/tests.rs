@@ -362,7 +362,7 @@ impl World {
             }
         }
         if self.rng.below(3) == 0 {
-            self.hub.queue.release(u64::MAX, &mut self.hub.rooms);
+            self.hub.queue.release(|| u64::MAX, &mut self.hub.rooms);
         }
         let Some(room) = self.hub.next_due() else { return };
         if !self.hub.at(room).is_under_way() {
