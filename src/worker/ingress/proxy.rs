@@ -59,7 +59,7 @@ pub(crate) fn header_step<W: Wake, L: Protocols>(
 
 /// Whom a header has named counts as if it had connected itself.
 fn admit_source<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
-    let is_client = !core.parts.is_trusted(core.parts.admission.clients.who(conn.index));
+    let is_client = !is_trusted(&core.parts, core.parts.admission.clients.who(conn.index));
     if is_client && let Some(why) = limits::admit(core, conn) {
         refusals::refuse_late(core, conn, why);
     }
@@ -86,12 +86,10 @@ pub(crate) fn admit_named<W: Wake, L: Protocols>(
 ) -> Option<Refusal> {
     let clients = &core.parts.admission.clients;
     let client = clients.who(conn.index);
-    let is_named = clients.sender(conn.index) != client && !core.parts.is_trusted(client);
+    let is_named = clients.sender(conn.index) != client && !is_trusted(&core.parts, client);
     if is_named { limits::admit(core, conn) } else { None }
 }
 
-impl<W: Wake, L: Protocols> Parts<W, L> {
-    fn is_trusted(&self, client: Client) -> bool {
-        client.is_in(&self.config().trusted_proxies)
-    }
+fn is_trusted<W: Wake, L: Protocols>(parts: &Parts<W, L>, client: Client) -> bool {
+    client.is_in(&parts.config().trusted_proxies)
 }

@@ -10,7 +10,7 @@ use crate::websocket::Session;
 use crate::wire::Kind;
 use crate::worker::connection::flag;
 use crate::worker::life::cohorts::UntilPing;
-use crate::worker::limits::Client;
+use crate::worker::limits::ClientImage;
 
 /// The form of images; what has another form is of another version of the server.
 const FORMAT: u32 = 3;
@@ -54,10 +54,8 @@ pub struct Image {
     pub kept: Vec<(Kind, ByteBuf)>,
     /// The topic that it has published to, if it waits until that is delivered.
     pub waits_for: Option<String>,
-    /// Who the client is, as far as that is known.
-    pub client: Client,
-    /// The proxy that a request has come from which has named the client.
-    pub proxy: Option<Client>,
+    /// Who the client is.
+    pub client: ClientImage,
 }
 
 /// What carries what is said.
@@ -185,6 +183,7 @@ mod tests {
     use super::*;
     use crate::protocol::room::Member;
     use crate::websocket::Scratch;
+    use crate::worker::limits::Client;
 
     fn idle() -> Image {
         let link = LinkImage::WebSocket(Session::new(None));
@@ -206,9 +205,12 @@ mod tests {
             pong: None,
             kept: Vec::new(),
             waits_for: None,
-            client: Client::Unknown,
-            proxy: None,
+            client: ClientImage::default(),
         }
+    }
+
+    fn named(proxy: Option<Client>) -> ClientImage {
+        ClientImage { client: Client::Host([192, 0, 2, 7].into()), proxy }
     }
 
     fn with(link: LinkImage, flags: u32) -> Image {
@@ -238,14 +240,14 @@ mod tests {
             pong: Some((ByteBuf::from(b"pong".to_vec()), 2)),
             kept: vec![(Kind::Text, ByteBuf::from(b"kept".to_vec()))],
             waits_for: Some("elsewhere".into()),
-            client: Client::Host([192, 0, 2, 7].into()),
+            client: named(None),
             ..idle()
         };
         [
             idle(),
             Image { link: LinkImage::WebSocket(session()), ..busy },
             with(LinkImage::Http(Some(b"GET / HT".to_vec())), flag::COUNTED),
-            Image { proxy: Some(Client::Unix), ..with(LinkImage::Http(None), 0) },
+            Image { client: named(Some(Client::Unix)), ..with(LinkImage::Http(None), 0) },
             with(LinkImage::Preamble(b"PROXY TCP4".to_vec()), flag::COUNTED),
             with(LinkImage::Lingering(5, Some(1)), flag::FINISH | flag::FINISHED),
         ]

@@ -47,7 +47,7 @@ pub(crate) fn write_out<W: Wake, L: Protocols>(
     let waits_for = leave_lists(&mut core.parts, conn, &connection);
     let parts = &mut core.parts;
     discharge(parts, &connection);
-    let (client, proxy) = parts.admission.clients.take(conn.index);
+    let client = parts.admission.clients.take(conn.index);
     let timers = &parts.life.timers;
     let distance = |tick: Tick| (tick != 0).then(|| timers.distance(tick, now));
     let (deadline, ping) = (distance(connection.deadline), ping_image(&connection, timers, now));
@@ -81,7 +81,6 @@ pub(crate) fn write_out<W: Wake, L: Protocols>(
         kept,
         waits_for,
         client,
-        proxy,
     };
     Ok(image.to_bytes())
 }
@@ -213,7 +212,7 @@ pub(crate) fn read_back<W: Wake, L: Protocols>(
     (connection.link, connection.spoken) = (link, spoken);
     connection.set(image.flags & flag::WRITTEN);
     core.table.insert(conn, connection);
-    core.parts.admission.clients.restore(conn.index, (image.client, image.proxy));
+    core.parts.admission.clients.restore(conn.index, image.client);
     join_rooms(core, conn, &image.topics);
     join_cohort(core, conn, &image, now);
     let Core { table, parts } = core;

@@ -22,6 +22,15 @@ pub enum Client {
     Host(IpAddr),
 }
 
+/// Who the client of a connection is, as it is written out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientImage {
+    /// The client, as far as that is known.
+    pub client: Client,
+    /// The proxy, where a request that came from one has named the client.
+    pub proxy: Option<Client>,
+}
+
 /// Clients by slot, 16 bytes each; nothing while no option needs them.
 #[derive(Debug, Default)]
 pub(crate) struct Clients {
@@ -124,16 +133,16 @@ impl Clients {
         self.proxies.remove(&slot);
     }
 
-    /// The slot is empty: gives who it was, and the proxy before.
-    pub(crate) fn take(&mut self, slot: u32) -> (Client, Option<Client>) {
+    /// The slot is empty: gives who it was.
+    pub(crate) fn take(&mut self, slot: u32) -> ClientImage {
         let client = self.who(slot);
         let proxy = self.proxies.remove(&slot);
         self.put(slot, Client::Unknown);
-        (client, proxy)
+        ClientImage { client, proxy }
     }
 
     /// Notes again what was taken of a slot.
-    pub(crate) fn restore(&mut self, slot: u32, (client, proxy): (Client, Option<Client>)) {
+    pub(crate) fn restore(&mut self, slot: u32, ClientImage { client, proxy }: ClientImage) {
         self.set(slot, client);
         self.proxies.extend(proxy.map(|proxy| (slot, proxy)));
     }

@@ -4,8 +4,8 @@
 
 pub(crate) mod clients;
 
-pub use clients::Client;
 pub(crate) use clients::Clients;
+pub use clients::{Client, ClientImage};
 
 use crate::driver::Wake;
 use crate::id::ConnId;
