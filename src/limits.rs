@@ -10,6 +10,9 @@ pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Fields of a request head. More is answered with 431.
 pub const HEAD_FIELDS_MAX: usize = 128;
 
+/// Bytes of a header of the PROXY protocol. A longer one is answered with 400.
+pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
+
 /// Bytes of the body of a request that is held for those outside. A longer one is answered with
 /// 413.
 pub const API_BODY_BYTES_MAX: usize = 1 << 20;

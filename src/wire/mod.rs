@@ -1,4 +1,5 @@
-//! Bytes to values and back: frames, masks, UTF-8, close codes, compression, the HTTP head.
+//! Bytes to values and back: frames, masks, UTF-8, close codes, compression, the HTTP head, PROXY
+//! headers.
 //!
 //! Everything here is a function of its arguments. It never does I/O, never reads a clock and never
 //! keeps anything about a connection.
@@ -13,6 +14,7 @@ pub mod frame;
 pub mod head;
 pub mod lane;
 pub mod mask;
+pub mod proxy;
 pub mod utf8;
 #[allow(unsafe_code, reason = "the compiler does not know which processor it will be")]
 mod vectors;

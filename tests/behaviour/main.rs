@@ -40,6 +40,7 @@ mod embedders;
 mod examples;
 mod first_contact;
 mod forbidden;
+mod forwarded;
 mod handshake;
 mod heartbeat;
 mod held_requests;

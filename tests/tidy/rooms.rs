@@ -279,8 +279,15 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
 
 /// What is written out for people and programs, or for another process of ours.
 /// What a protocol knows of a connection is.
-const SERDE_ROOMS: [&str; 5] =
-    ["src/doctor/", "src/protocol/", "src/wire/", "src/websocket/", "src/worker/life/"];
+const SERDE_ROOMS: [&str; 6] = [
+    "src/doctor/",
+    "src/protocol/",
+    "src/wire/",
+    "src/websocket/",
+    "src/worker/life/",
+    // Who the client is stands in a connection's image.
+    "src/worker/limits/clients.rs",
+];
 
 /// Modules by floor; those on one floor do not name each other, but for the lowest.
 const FLOORS: &[(usize, &[&str])] = &[

@@ -11,8 +11,9 @@ use crate::worker::connection::{Connection, flag};
 use crate::worker::core::Core;
 use crate::worker::egress::pongs;
 use crate::worker::ingress::visit::{Outcome, Visit};
-use crate::worker::ingress::{parked, refusals, requests, staged};
+use crate::worker::ingress::{parked, proxy, refusals, requests, staged};
 use crate::worker::life::{closing, ending, goodbye, unfinished};
+use crate::worker::limits::Client;
 
 /// Whether to look for more in the same bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ pub(crate) fn accepted<W: Wake, L: Protocols>(
     conn: ConnId,
     peer: Option<Peer>,
 ) {
-    core.parts.admission.clients.set(conn.index, peer.and_then(Peer::ip));
+    core.parts.admission.clients.set(conn.index, Client::of(peer));
     core.parts.counters.accepted.add(1);
     let admission = &core.parts.admission;
     let has_room = core.table.len() - admission.refusals < admission.connections_max;
@@ -61,7 +62,10 @@ pub(crate) fn accepted<W: Wake, L: Protocols>(
     };
     core.table.insert(conn, connection);
     match refusal {
-        None => core.arm(conn, core.parts.config().handshake_timeout),
+        None => {
+            proxy::begin(core, conn);
+            core.arm(conn, core.parts.config().handshake_timeout);
+        }
         Some(why) => refusals::refuse(core, conn, why),
     }
 }

@@ -6,6 +6,7 @@ use crate::id::ConnId;
 use crate::limits::{REFUSALS_MAX, RETRY_AFTER_SECONDS};
 use crate::protocol::Protocols;
 use crate::stats::Refusal;
+use crate::worker::connection::flag;
 use crate::worker::core::{Core, Parts};
 use crate::worker::ingress::requests;
 use crate::worker::life::ending;
@@ -15,13 +16,28 @@ use crate::worker::notices::{Notice, Untold};
 pub(crate) fn refuse<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, why: Refusal) {
     core.parts.admission.refusals += 1;
     let response = unavailable(why);
-    note(&core.parts, &response, None);
+    note(&core.parts, conn, &response, None);
     if core.parts.admission.refusals > REFUSALS_MAX {
         core.parts.counters.dropped.add(1);
         return ending::close_soon(core, conn);
     }
     core.parts.counters.refused.add(1);
     requests::respond(core, conn, response, false);
+}
+
+/// As `refuse`, of a connection that was let in before its client was known: another may have its
+/// place.
+pub(crate) fn refuse_late<W: Wake, L: Protocols>(
+    core: &mut Core<W, L>,
+    conn: ConnId,
+    why: Refusal,
+) {
+    let Some(connection) = core.table.get_mut(conn) else { return };
+    if connection.has(flag::COUNTED) {
+        connection.clear(flag::COUNTED);
+        core.parts.shared.discharge();
+    }
+    refuse(core, conn, why);
 }
 
 /// Why nobody is let in, and when to try again.
@@ -52,6 +68,7 @@ pub(crate) fn nothing_here<L: Protocols>(setups: &L::Setups, asked: &str) -> Res
 /// Counts a response that refuses something, and tells the operator of it now and then.
 pub(crate) fn note<W: Wake, L: Protocols>(
     parts: &Parts<W, L>,
+    conn: ConnId,
     response: &Response,
     request: Option<&Request<'_>>,
 ) {
@@ -62,16 +79,18 @@ pub(crate) fn note<W: Wake, L: Protocols>(
     if is_news {
         let now = parts.clock.now;
         parts.shared.notices.tell(Notice::Refused(why), now, |untold| {
-            write(why, response, request, untold);
+            let of = request.map(of_request).unwrap_or_default();
+            let client = parts.admission.clients.who(conn.index).known();
+            let client = client.map(|client| format!(" of {client}")).unwrap_or_default();
+            write(why, response, &format!("{of}{client}"), untold);
         });
     }
 }
 
-fn write(why: Refusal, response: &Response, request: Option<&Request<'_>>, untold: Untold) {
+fn write(why: Refusal, response: &Response, of: &str, untold: Untold) {
     let status = response.status as u16;
     let words = response.words().trim_end().replace('\n', "; ");
     let remedy = remedy(why);
-    let of = request.map(of_request).unwrap_or_default();
     match why {
         Refusal::Draining | Refusal::Handshake | Refusal::BadRequest => {
             tracing::info!("refused with {status}{of}: {words}{remedy}{untold}");
@@ -97,7 +116,9 @@ fn remedy(why: Refusal) -> &'static str {
         Refusal::IpConnectRate => "; `limits.per_ip.connect_rate` says how fast they may come",
         Refusal::RoomLimit => "; `limits.rooms` says how many there may be",
         Refusal::ProxyHeader => {
-            "; `proxy_protocol` says whether `trusted_proxies` send headers of the PROXY protocol"
+            "; connections of `trusted_proxies`, and no others, begin with a PROXY header where \
+             `proxy_protocol` is true: name the proxy there, or let it send one (HAProxy: \
+             send-proxy-v2)"
         }
         Refusal::Draining
         | Refusal::Origin

@@ -166,7 +166,7 @@ fn describe<D: Driver, L: Protocols>(
         return None;
     }
     parts.budget.pay(PEER_COST);
-    let peer = worker.driver.peer(conn);
+    let peer = worker.driver.peer(conn).map(|peer| parts.admission.clients.shown(conn.index, peer));
     if let Some(host) = wanted.address
         && !peer.is_some_and(|peer| peer.is_of(host))
     {
@@ -199,7 +199,9 @@ fn close_if_meant<D: Driver, L: Protocols>(
         Whom::Topic(topic) => worker.core.parts.hub.find(connection.edges, topic).is_some(),
         Whom::Host(host) => {
             worker.core.parts.budget.pay(PEER_COST);
-            worker.driver.peer(conn).is_some_and(|peer| peer.is_of(*host))
+            let clients = &worker.core.parts.admission.clients;
+            let peer = worker.driver.peer(conn).map(|peer| clients.shown(conn.index, peer));
+            peer.is_some_and(|peer| peer.is_of(*host))
         }
     };
     if !is_meant {

@@ -189,6 +189,7 @@ pub(crate) fn closed<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId)
     } else {
         core.parts.admission.refusals -= 1;
     }
+    core.parts.admission.clients.take(conn.index);
 }
 
 /// The deadline of a connection has passed: it is suspected, unless the deadline was of

@@ -8,7 +8,7 @@ use std::time::Instant;
 use serde_bytes::ByteBuf;
 
 use crate::driver::{Outgoing, Wake};
-use crate::http;
+use crate::http::{self, Begun};
 use crate::hub::{Before, EdgeId};
 use crate::id::ConnId;
 use crate::protocol::{Persist, Protocols};
@@ -47,6 +47,7 @@ pub(crate) fn write_out<W: Wake, L: Protocols>(
     let waits_for = leave_lists(&mut core.parts, conn, &connection);
     let parts = &mut core.parts;
     discharge(parts, &connection);
+    let client = parts.admission.clients.take(conn.index);
     let timers = &parts.life.timers;
     let distance = |tick: Tick| (tick != 0).then(|| timers.distance(tick, now));
     let (deadline, ping) = (distance(connection.deadline), ping_image(&connection, timers, now));
@@ -79,6 +80,7 @@ pub(crate) fn write_out<W: Wake, L: Protocols>(
         pong,
         kept,
         waits_for,
+        client,
     };
     Ok(image.to_bytes())
 }
@@ -171,7 +173,11 @@ fn ping_image<S>(connection: &Connection<S>, timers: &Timers, now: Instant) -> P
 
 fn link_image(link: Link, timers: &Timers, now: Instant) -> LinkImage {
     match link {
-        Link::Http(http) => LinkImage::Http(http.into_partial()),
+        Link::Http(http) => match http.into_begun() {
+            Begun::Nothing => LinkImage::Http(None),
+            Begun::Head(head) => LinkImage::Http(Some(head)),
+            Begun::Preamble(bytes) => LinkImage::Preamble(bytes),
+        },
         Link::WebSocket(mut session) => {
             session.settle();
             LinkImage::WebSocket(session)
@@ -206,6 +212,7 @@ pub(crate) fn read_back<W: Wake, L: Protocols>(
     (connection.link, connection.spoken) = (link, spoken);
     connection.set(image.flags & flag::WRITTEN);
     core.table.insert(conn, connection);
+    core.parts.admission.clients.restore(conn.index, image.client);
     join_rooms(core, conn, &image.topics);
     join_cohort(core, conn, &image, now);
     let Core { table, parts } = core;
@@ -231,15 +238,18 @@ fn read_spoken<S: Persist>(mut bytes: &[u8]) -> Result<S, ImageError> {
 
 fn read_link(link: LinkImage, timers: &Timers, now: Instant) -> Result<Link, ImageError> {
     Ok(match link {
-        LinkImage::Http(partial) => {
-            Link::Http(http::Connection::of_partial(partial).ok_or(ImageError::Damaged)?)
-        }
+        LinkImage::Http(partial) => read_http(partial.map_or(Begun::Nothing, Begun::Head))?,
+        LinkImage::Preamble(bytes) => read_http(Begun::Preamble(bytes))?,
         LinkImage::WebSocket(session) => Link::WebSocket(session),
         LinkImage::Lingering(discarded, until) => {
             let until = until.map_or(0, |distance| timers.tick_at(now, distance));
             Link::Lingering(Linger { discarded, until })
         }
     })
+}
+
+fn read_http(begun: Begun) -> Result<Link, ImageError> {
+    http::Connection::of_begun(begun).map(Link::Http).ok_or(ImageError::Damaged)
 }
 
 fn admit<W: Wake, L: Protocols>(core: &mut Core<W, L>, flags: u32) -> Result<(), ImageError> {

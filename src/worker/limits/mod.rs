@@ -5,3 +5,15 @@
 pub(crate) mod clients;
 
 pub(crate) use clients::Clients;
+pub use clients::{Client, ClientImage};
+
+use crate::driver::Wake;
+use crate::id::ConnId;
+use crate::protocol::Protocols;
+use crate::stats::Refusal;
+use crate::worker::core::Core;
+
+/// Counts the client of a connection, once that is known; or says over which limit it is.
+pub(crate) fn admit<W: Wake, L: Protocols>(_: &mut Core<W, L>, _: ConnId) -> Option<Refusal> {
+    None
+}
