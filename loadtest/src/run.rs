@@ -334,7 +334,7 @@ impl Run {
             report::server_log::tell(&mut self.report, &log);
             self.report.problems.extend(problem);
         }
-        self.report.series = report::series::all(&self.sampler.samples);
+        self.report.series.extend(report::series::all(&self.sampler.samples));
         self.report.is_ok = self.report.problems.is_empty();
         print!("{}", report::table::render(&self.report));
         if let Some(output) = self.outputs.json {

@@ -368,7 +368,9 @@ impl Net {
         }
         let why = match link.hearing {
             Hearing::Always => why,
-            Hearing::Deaf | Hearing::HungUp | Hearing::Again => why.map(|_| "ended by the server while not reading"),
+            Hearing::Deaf | Hearing::HungUp | Hearing::Again => {
+                why.map(|_| "ended by the server while not reading")
+            }
         };
         let was_open = matches!(state, State::Open | State::Closing);
         self.graves.push(Grave { key, id: link.id, was_open });

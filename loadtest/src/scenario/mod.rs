@@ -10,3 +10,4 @@ pub(crate) mod schedule;
 pub(crate) mod slow;
 pub(crate) mod soak;
 mod stamped;
+pub(crate) mod storm;

@@ -141,10 +141,9 @@ impl Found<'_> {
                 (slow.with_gaps, "that did not read got messages behind others that were dropped"),
                 (closed - of_policy, "that did not read were closed with another code than 1008"),
             ],
-            Policy::DropOldest | Policy::Latest => [
-                (ended, "that did not read were ended, which the policy keeps"),
-                (0, ""),
-            ],
+            Policy::DropOldest | Policy::Latest => {
+                [(ended, "that did not read were ended, which the policy keeps"), (0, "")]
+            }
         };
         let always = [
             (slow.disordered, "messages came twice or out of order to those that did not read"),
