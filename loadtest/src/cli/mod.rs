@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, Args, Parser, Subcommand};
 
 use crate::preset::PresetArgs;
+use crate::scenario::abuse::AbuseArgs;
 use crate::scenario::broadcast::BroadcastArgs;
 use crate::scenario::chat::ChatArgs;
 use crate::scenario::churn::ChurnArgs;
@@ -41,6 +42,8 @@ pub(crate) enum Command {
     Churn(ChurnArgs),
     /// A share of the receivers never reads; what happens to them and to the others
     Slow(SlowArgs),
+    /// A hostile mix beside honest clients, who must lose nothing
+    Abuse(AbuseArgs),
     /// The server is restarted: who leaves when, and who comes back when
     Storm(StormArgs),
     /// A mix of all that for a long time

@@ -9,7 +9,7 @@ mod frames;
 mod link;
 mod net;
 mod ramp;
-mod sources;
+pub(crate) mod sources;
 pub(crate) mod table;
 pub(crate) mod tally;
 mod thread;
