@@ -232,7 +232,7 @@ impl Crowd {
             self.read(slot);
             if let Slot::Taken(peer) = &self.slots[slot] {
                 sources::make_close_reset(&peer.socket);
-                self.end(slot, End::AtTheEnd);
+                self.end(slot, End::RunOver);
             }
         }
         self.tallies

@@ -18,7 +18,7 @@ pub(super) enum End {
     /// Reset by us, as its script says.
     ByUs,
     /// The server kept it until the run was over.
-    AtTheEnd,
+    RunOver,
 }
 
 /// Whether it goes on.

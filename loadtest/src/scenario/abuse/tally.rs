@@ -35,7 +35,7 @@ impl Tally {
             End::NotConnected => &mut self.not_connected,
             End::ByServer => &mut self.by_server,
             End::ByUs => &mut self.by_us,
-            End::AtTheEnd => &mut self.at_the_end,
+            End::RunOver => &mut self.at_the_end,
         };
         *count += 1;
     }

@@ -23,6 +23,8 @@ pub(super) struct Memory {
 
 /// All that was found.
 pub(super) struct Found<'a> {
+    /// Whether messages left by the clock.
+    pub(super) is_paced: bool,
     pub(super) policy: Policy,
     pub(super) slow: &'a Outcome,
     pub(super) others: &'a subscriber::Outcome,
@@ -105,7 +107,10 @@ impl Found<'_> {
         section.cost("out_of_order", "out of order", all.faults.out_of_order as f64, "");
         section.cost("mangled", "with other bytes", all.mangled as f64, "");
         section.cost("incomplete", "not with all in time", incomplete as f64, "");
-        let from = "open loop: from the intended send time of the schedule";
+        let from = match self.is_paced {
+            true => "open loop: from the intended send time of the schedule",
+            false => "back to back: from the send, which waits for the last that reads",
+        };
         let names =
             [("all_read", "delivery, all reading"), ("some_read", "delivery, some not reading")];
         for (name, latencies) in names.into_iter().zip(&all.latencies) {

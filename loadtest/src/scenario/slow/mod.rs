@@ -18,7 +18,7 @@ use crate::run::{Run, SETTLE_TIME};
 use crate::template::Template;
 use crate::wire;
 use findings::{Found, Memory};
-use loadtest::units::{parse_nonzero_duration, parse_rate, parse_share};
+use loadtest::units::{parse_count, parse_nonzero_duration, parse_rate, parse_share};
 use stalled::{Order, Outcome, Stalled};
 
 /// Publishes by the clock, in turns without and with clients that read nothing from their upgrade
@@ -37,13 +37,17 @@ pub(crate) struct SlowArgs {
     #[arg(long, value_name = "SHARE", value_parser = parse_share, default_value = "10%")]
     share: f64,
 
-    /// Messages per second, by the clock
+    /// Messages per second, by the clock; 0 is back to back: when all that read have the one before
     #[arg(long, value_name = "RATE", value_parser = parse_rate, default_value = "50")]
     rate: f64,
 
     /// Bytes of a payload; 20 at least
     #[arg(long, value_name = "SIZE", value_parser = parse_payload, default_value = "16KiB")]
     size: usize,
+
+    /// Messages of a turn, at most
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    messages: Option<u64>,
 
     /// How long each turn takes
     #[arg(long, value_name = "DUR", value_parser = parse_nonzero_duration, default_value = "5s")]
@@ -90,9 +94,6 @@ const SOME_READ: usize = 1;
 
 /// Runs the scenario; gives whether all was as the policy wants it.
 pub(crate) fn run(args: &SlowArgs) -> Result<bool, String> {
-    if args.rate <= 0.0 {
-        return Err("--rate 0 would wait for those that do not read; a rate is needed".into());
-    }
     let slow = (args.common.loader.connections as f64 * args.share).round() as u64;
     let count = args.common.loader.connections - slow;
     if count == 0 {
@@ -104,7 +105,9 @@ pub(crate) fn run(args: &SlowArgs) -> Result<bool, String> {
     let mut room = Room::new(&run, count, 1, &shape, false)?;
     let filled = room.fill(&mut run, count, &none)?;
     let mut silent = Silent::start(&run, &room, slow)?;
-    let what = Publishing { messages: u64::MAX, rate: Some(args.rate), time: args.duration };
+    let rate = Some(args.rate).filter(|rate| *rate > 0.0);
+    let messages = args.messages.unwrap_or(u64::MAX);
+    let what = Publishing { messages, rate, time: args.duration };
     let mut parts: [Vec<Published>; 2] = Default::default();
     let mut highest = None;
     for _ in 0..args.rounds {
@@ -126,7 +129,15 @@ pub(crate) fn run(args: &SlowArgs) -> Result<bool, String> {
     run.report.parameter("payload_bytes", shape.size as f64);
     run.report.parameter("policy", f64::from(args.policy as u8));
     let memory = Memory { before: filled.server_bytes(), highest, after: rest.server_bytes };
-    let found = Found { policy: args.policy, slow: &slow, others: &others, parts: &parts, memory };
+    let is_paced = rate.is_some();
+    let found = Found {
+        is_paced,
+        policy: args.policy,
+        slow: &slow,
+        others: &others,
+        parts: &parts,
+        memory,
+    };
     findings::connections(&mut run.report, (&tally, &of_slow), (count, open), filled.opening_s);
     found.report(&mut run.report);
     run.finish()
