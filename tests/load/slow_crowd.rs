@@ -1,5 +1,5 @@
-//! A tenth of a room never reads: the others get everything, in order, and the server's memory stays
-//! within its budget.
+//! A tenth of a room never reads: the others get everything, in order, and the server's memory
+//! stays within its budget.
 //!
 //! Messages leave back to back, each when all who read have the one before, so that no loud host
 //! makes one of these slow.
@@ -12,8 +12,7 @@ use crate::support::{PATIENCE, report, spawn};
 on_both!(a_tenth_of_a_thousand_never_reads_and_the_others_get_everything);
 on_both_in_full!(a_tenth_of_ten_thousand_never_reads_and_the_others_get_everything);
 
-/// What the server may allocate, and what of it may be resident beside that: its program, stacks and
-/// rings.
+/// What the server may allocate, and what may be resident beside that: its program, stacks, rings.
 const BUDGET: &str = "96MiB";
 const RESIDENT_KIB_MAX: u64 = (96 + 48) << 10;
 

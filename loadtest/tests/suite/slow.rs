@@ -111,7 +111,8 @@ fn room_of_two(drops: fn(usize) -> bool, then: fn(&mut Socket)) -> String {
         thread::spawn(move || {
             let stream = connect(&listener);
             coming.store(true, Ordering::Release);
-            sender.send(accept(stream).expect("the loader shakes hands"))
+            // Who takes it waits for it.
+            let _ = sender.send(accept(stream).expect("the loader shakes hands"));
         });
         let (mut slow, mut number) = (None, 0);
         while let Ok(message) = reading.read() {

@@ -19,7 +19,7 @@ use super::echo::{self, Echo, Form, Order, Pace};
 use crate::clock::{nanoseconds, seconds};
 use crate::engine::{Command, Crew, Seeds};
 use crate::options::{Common, parse_payload};
-use crate::run::{Run, SETTLE_TIME};
+use crate::run::Run;
 use crate::target::{Target, Url};
 use crate::wire;
 use findings::{Found, Honest, Memory};
@@ -29,11 +29,12 @@ use loadtest::units::{parse_header, parse_memory, parse_nonzero_duration, parse_
 use metrics::Operator;
 use script::Script;
 
-/// Honest clients, --connections, are in a room with a steady broadcast, and a quarter of them echo.
-/// Beside them come slow handshakes, half frames, frames that are too long, messages in fragments
-/// of a byte, texts that are none, deflate bombs, floods of pings and of requests, connects from one
-/// and from many addresses, random bytes, resets, and PROXY headers of strangers. Nothing of the
-/// honest ones may be lost. Throng's /room/loadtest, /room/abuse and /echo are the places.
+/// Of --connections, honest clients, three quarters are in a room with a steady broadcast, and the
+/// others echo. Beside them come slow handshakes, half frames, frames that are too long, messages
+/// in fragments of a byte, texts that are none, deflate bombs, floods of pings and of requests,
+/// connects from one and from many addresses, random bytes, resets, and PROXY headers of strangers.
+/// Nothing of the honest ones may be lost. Throng's /room/loadtest, /room/abuse and /echo are the
+/// places.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct AbuseArgs {
     /// How long the abuse goes on
@@ -98,7 +99,7 @@ pub(crate) fn run(args: &AbuseArgs) -> Result<bool, String> {
     // It is tried before anything is measured.
     let mut counts = vec![operator.as_ref().map(Operator::read_first).transpose()?];
     let mut honest = open(args, &mut run)?;
-    let before = run.settled_memory(&honest.room.crew, SETTLE_TIME)?.server_bytes;
+    let before = run.settled_server_bytes(&honest.room.crew)?;
     let now = run.clock.now_ns();
     honest.echoing.tell_all(|_| Command::Order(Order::Measure(now)));
     let publishing = |time| Publishing { messages: u64::MAX, rate: Some(args.rate), time };
@@ -110,7 +111,7 @@ pub(crate) fn run(args: &AbuseArgs) -> Result<bool, String> {
     let hostile = hostile.stop()?;
     let samples = run.sampler.samples.iter().filter(|sample| sample.at_s >= from_s);
     let highest = samples.filter_map(|sample| sample.server_bytes).max();
-    let after = run.settled_memory(&honest.room.crew, SETTLE_TIME)?.server_bytes;
+    let after = run.settled_server_bytes(&honest.room.crew)?;
     let memory = Memory { before, highest, after, most: args.memory_max };
     let honest = honest.finish(args, &mut run)?;
     parameters(args, &mut run);

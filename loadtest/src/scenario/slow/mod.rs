@@ -14,7 +14,7 @@ use super::broadcast::room::{Published, Publishing, Room};
 use crate::engine::tally::Tally;
 use crate::engine::{Command, Crew, Seeds};
 use crate::options::{Common, parse_payload};
-use crate::run::{Run, SETTLE_TIME};
+use crate::run::Run;
 use crate::template::Template;
 use crate::wire;
 use findings::{Found, Memory};
@@ -119,7 +119,7 @@ pub(crate) fn run(args: &SlowArgs) -> Result<bool, String> {
         highest = highest.max(samples.filter_map(|sample| sample.server_bytes).max());
         silent.read_out(&mut run)?;
     }
-    let rest = run.settled_memory(&room.crew, SETTLE_TIME)?;
+    let after = run.settled_server_bytes(&room.crew)?;
     let open = room.crew.live().open;
     let (tally, others) = room.finish()?;
     let (of_slow, slow) = silent.finish()?;
@@ -128,7 +128,7 @@ pub(crate) fn run(args: &SlowArgs) -> Result<bool, String> {
     }
     run.report.parameter("payload_bytes", shape.size as f64);
     run.report.parameter("policy", f64::from(args.policy as u8));
-    let memory = Memory { before: filled.server_bytes(), highest, after: rest.server_bytes };
+    let memory = Memory { before: filled.server_bytes(), highest, after };
     let is_paced = rate.is_some();
     let found = Found {
         is_paced,
