@@ -123,6 +123,9 @@ pub const GATHERED_BYTES_MAX: usize = 4 << 20;
 /// a single longer run: members must have time to take one before the next waits behind it.
 pub const DELIVERY_BYTES_MAX: usize = 512 << 10;
 
+/// The least of that bound, where little may wait for subscribers: it is a quarter of what may.
+pub const DELIVERY_BYTES_MIN: usize = 16 << 10;
+
 /// Runs from other workers up to this size are copied together when several gather: each costs
 /// every member an entry in its queue.
 pub const MERGED_RUN_BYTES_MAX: usize = 4096;

@@ -155,7 +155,7 @@ impl Context<'_> {
     /// that joins of a few topics take: not for every message.
     #[must_use]
     pub fn topic_info(&self, topic: &str) -> Option<TopicInfo> {
-        self.hub.topic_info(topic)
+        self.hub.interest().info(topic)
     }
 
     /// Publishes a message to all who are subscribed to what this connection is subscribed to,

@@ -11,6 +11,7 @@ pub mod encoded;
 pub mod extension;
 pub mod frame;
 pub mod head;
+pub mod lane;
 pub mod mask;
 pub mod utf8;
 #[allow(unsafe_code, reason = "the compiler does not know which processor it will be")]
@@ -19,3 +20,4 @@ mod vectors;
 pub use close::{CloseCode, Violation};
 pub use encoded::{Deflated, Encoded, Form};
 pub use frame::{Header, Kind, Opcode};
+pub use lane::Lane;

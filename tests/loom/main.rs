@@ -18,6 +18,14 @@ mod id {
     pub(crate) use throng::id::WorkerId;
 }
 
+mod config {
+    pub(crate) use throng::config::Policy;
+}
+
+mod wire {
+    pub(crate) use throng::wire::Lane;
+}
+
 mod sync {
     pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
     pub(crate) use loom::sync::{Mutex, MutexGuard};

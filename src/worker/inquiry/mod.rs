@@ -119,6 +119,8 @@ pub struct ConnectionInfo {
     pub queued_bytes: usize,
     /// Whether a send is under way.
     pub is_sending: bool,
+    /// Messages that were dropped because it did not keep up.
+    pub dropped: u64,
 }
 
 /// A question on its way to a worker. Dropped unanswered where the worker has stopped, or where 64

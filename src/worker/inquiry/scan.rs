@@ -172,7 +172,7 @@ fn describe<D: Driver, L: Protocols>(
     {
         return None;
     }
-    let Parts { hub, mail, said, .. } = parts;
+    let Parts { hub, mail, said, out, .. } = parts;
     let names = hub.edges(connection.edges).filter_map(|edge| hub.name(hub.room_of(edge)));
     let names = names.filter(|name| !name.starts_with(HIDDEN)).take(TOPICS_SHOWN_MAX);
     Some(ConnectionInfo {
@@ -183,6 +183,7 @@ fn describe<D: Driver, L: Protocols>(
         topics: names.map(str::to_owned).collect(),
         queued_bytes: connection.memory() + said.asks.memory(conn),
         is_sending: connection.has(flag::SENDING),
+        dropped: out.dropped.get(&conn.index).copied().unwrap_or(0),
     })
 }
 

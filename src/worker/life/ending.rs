@@ -181,6 +181,9 @@ pub(crate) fn detach<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId)
 pub(crate) fn closed<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
     let connection = core.table.remove(conn);
     core.parts.counters.closed.add(1);
+    if !core.parts.out.dropped.is_empty() {
+        core.parts.out.dropped.remove(&conn.index);
+    }
     if connection.has(flag::COUNTED) {
         core.parts.shared.discharge();
     } else {

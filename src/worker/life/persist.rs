@@ -15,8 +15,8 @@ use crate::protocol::{Persist, Protocols};
 use crate::wire::{Kind, buffer};
 use crate::worker::connection::{Connection, Linger, Link, Ping, flag};
 use crate::worker::core::{Core, Parts};
-use crate::worker::egress::deliver;
 use crate::worker::egress::pongs::Pong;
+use crate::worker::egress::{deliver, rules};
 use crate::worker::ingress::stash::Stash;
 use crate::worker::life::cohorts::UntilPing;
 use crate::worker::life::ending;
@@ -37,7 +37,7 @@ pub(crate) fn write_out<W: Wake, L: Protocols>(
     if holds || core.parts.said.asks.is_asking(conn) {
         return Err(NotNow::Asking);
     }
-    core.parts.hub.hold_rooms();
+    core.parts.hub.held.hold();
     bring_up_to_date(core, conn);
     let pong = take_pong(core, conn);
     let topics = leave_rooms(core, conn);
@@ -88,7 +88,7 @@ fn bring_up_to_date<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) 
     let mut next = core.table.get_mut(conn).and_then(|connection| connection.first_edge());
     while let Some(edge) = next {
         deliver::append_runs_under_way(core, conn, edge);
-        next = core.parts.hub.next_edge(edge);
+        next = core.parts.hub.edges(edge).nth(1);
     }
 }
 
@@ -260,7 +260,8 @@ fn join_rooms<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, topics
     let Link::WebSocket(session) = &connection.link else { return };
     let mut head = EdgeId::NONE;
     for topic in topics.iter().rev() {
-        parts.hub.join(topic, conn.index, session.window_bits(), &mut head);
+        let edge = parts.hub.join(topic, conn.index, session.window_bits(), &mut head);
+        rules::note_join(parts, edge, connection.spoken.as_ref());
     }
     connection.edges = head;
 }
