@@ -71,8 +71,7 @@ impl Peer {
             return (0, Flow::Ended(End::ByUs));
         }
         let most = match script.pace {
-            Pace::Fast if self.at < self.first.len() => usize::MAX,
-            Pace::Fast => allowance,
+            Pace::Fast => self.first.len().saturating_sub(self.at) + allowance,
             Pace::ByteEvery(interval) => self.bytes_due(interval, now),
         };
         self.send(script, most)
