@@ -47,6 +47,8 @@ pub struct Interest {
     hasher: RandomState,
     /// How many workers there are.
     workers: usize,
+    /// Entries that are not [`HIDDEN`]: who looks at it without a lock may be a moment late.
+    count: AtomicU64,
     /// What [`Interest::micros`] counts from.
     began: OnceLock<Instant>,
 }
@@ -98,7 +100,8 @@ impl Interest {
     #[must_use]
     pub fn new(workers: usize) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::new(Shard::default())).collect();
-        Self { shards, hasher: RandomState::new(), workers, began: OnceLock::new() }
+        let (hasher, count) = (RandomState::new(), AtomicU64::new(0));
+        Self { shards, hasher, workers, count, began: OnceLock::new() }
     }
 
     /// The first member of a topic comes to a worker, which gets what is published from here on;
@@ -110,6 +113,7 @@ impl Interest {
         let topic = known.unwrap_or_else(|| {
             let topic = Arc::new(TopicEntry::new(name, self.workers));
             shard.insert(ByName(Arc::clone(&topic)));
+            self.count.fetch_add(u64::from(!name.starts_with(HIDDEN)), Ordering::Relaxed);
             topic
         });
         topic.workers.set(worker);
@@ -128,6 +132,7 @@ impl Interest {
         if topic.workers.is_empty() {
             let was_there = shard.remove(&*topic.name);
             assert!(was_there, "an entry with a bit is in the map");
+            self.count.fetch_sub(u64::from(!topic.name.starts_with(HIDDEN)), Ordering::Relaxed);
             if shard.capacity() / 4 > shard.len() || shard.is_empty() {
                 let room = shard.len() * 2;
                 shard.shrink_to(room);
@@ -142,6 +147,18 @@ impl Interest {
         let shard = self.shard(name);
         let ByName(topic) = shard.get(name)?;
         Some((Arc::clone(topic), topic.arrivals(), topic.workers.iter().collect()))
+    }
+
+    /// Topics that have members, but for those that are [`HIDDEN`].
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed) as usize
+    }
+
+    /// Whether a topic has members.
+    #[must_use]
+    pub fn is_there(&self, name: &str) -> bool {
+        self.shard(name).contains(name)
     }
 
     /// What is to be told of a topic that has members.

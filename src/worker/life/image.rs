@@ -10,9 +10,10 @@ use crate::websocket::Session;
 use crate::wire::Kind;
 use crate::worker::connection::flag;
 use crate::worker::life::cohorts::UntilPing;
+use crate::worker::limits::LimitsImage;
 
 /// The form of images; what has another form is of another version of the server.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// Bytes of the sum at the end of an image.
 const SUM_BYTES: usize = 4;
@@ -53,6 +54,8 @@ pub struct Image {
     pub kept: Vec<(Kind, ByteBuf)>,
     /// The topic that it has published to, if it waits until that is delivered.
     pub waits_for: Option<String>,
+    /// What is measured of it where that is limited.
+    pub limits: Option<LimitsImage>,
 }
 
 /// What carries what is said.
@@ -199,6 +202,7 @@ mod tests {
             pong: None,
             kept: Vec::new(),
             waits_for: None,
+            limits: None,
         }
     }
 
@@ -229,6 +233,13 @@ mod tests {
             pong: Some((ByteBuf::from(b"pong".to_vec()), 2)),
             kept: vec![(Kind::Text, ByteBuf::from(b"kept".to_vec()))],
             waits_for: Some("elsewhere".into()),
+            limits: Some(LimitsImage {
+                client: "2001:db8::7".parse().ok(),
+                is_counted: true,
+                ahead: (1 << 30, 1 << 40),
+                paused: Some(77),
+                ends: Some(1 << 50),
+            }),
             ..idle()
         };
         [
@@ -280,7 +291,7 @@ mod tests {
         bytes.extend(sum(&bytes).to_le_bytes());
         let error = Image::from_bytes(&bytes).expect_err("it is another format");
         assert_eq!(error, ImageError::Format(9));
-        assert_eq!(error.to_string(), "an image of format 9, where 2 is read");
+        assert_eq!(error.to_string(), "an image of format 9, where 3 is read");
     }
 
     /// As one that means to: the sum is right. What is read can be gone on with.
