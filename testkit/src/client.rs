@@ -9,7 +9,7 @@ mod frames;
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::thread;
@@ -146,6 +146,22 @@ impl Client {
         if domain != Domain::UNIX {
             socket.set_tcp_nodelay(true)?;
         }
+        Ok(Self { socket, bytes: Vec::new(), taken: 0 })
+    }
+
+    /// Connects from that address of this host, which need not be set up if it is routed here.
+    ///
+    /// # Errors
+    ///
+    /// What bind(2) or connect(2) says.
+    pub fn connect_from(source: IpAddr, address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        if source.is_ipv6() {
+            socket.set_freebind_v6(true)?;
+        }
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+        socket.connect(&address.into())?;
+        socket.set_tcp_nodelay(true)?;
         Ok(Self { socket, bytes: Vec::new(), taken: 0 })
     }
 

@@ -278,6 +278,12 @@ impl<'a, W: Wake, L: Protocols> Visit<'a, W, L> {
         let (pauses, has_input) = (parts.config().limits.over == Over::Pause, !input.is_empty());
         // A message that has begun may end, however large it is. Pings in its middle count.
         let what = match &connection.link {
+            // The word that ends it is no message too many.
+            Link::WebSocket(session)
+                if session.unfinished().is_none() && frame::begins_close(input) =>
+            {
+                return None;
+            }
             Link::WebSocket(session) if session.is_open() && has_input => {
                 What { messages: true, bytes: pauses || session.unfinished().is_none() }
             }
