@@ -70,7 +70,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(3);
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// A pause of who sends much is over within a rest.
-const PACED_ROUND: Duration = Duration::from_millis(3);
+const PACED_ROUND: Duration = Duration::from_millis(20);
 
 /// On some seeds. It is as long as a leap of the time.
 const PONG_TIMEOUT: Duration = Duration::from_millis(300);

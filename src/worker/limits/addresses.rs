@@ -31,7 +31,7 @@ use crate::stats::Refusal;
 #[derive(Debug)]
 pub(crate) struct Addresses {
     /// In sets of [`WAYS`]: an address has its place in one of these.
-    entries: Box<[Entry]>,
+    pub(super) entries: Box<[Entry]>,
     /// Nobody outside knows which addresses share a set.
     hasher: RandomState,
     /// What moments count from.
@@ -39,20 +39,20 @@ pub(crate) struct Addresses {
 }
 
 #[derive(Debug)]
-struct Entry {
+pub(super) struct Entry {
     /// The address; 0 is none.
     key: AtomicU64,
     /// [`State`].
-    word: AtomicU64,
+    pub(super) word: AtomicU64,
 }
 
 /// What an entry says of its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct State {
+pub(super) struct State {
     /// Connections that are open.
-    open: u64,
+    pub(super) open: u64,
     /// When those that came are paid for, in microseconds; it goes round in twelve days.
-    paid: u64,
+    pub(super) paid: u64,
 }
 
 /// Where a connection is counted: the number of the entry.
@@ -71,7 +71,7 @@ pub(crate) enum Admitted {
 }
 
 /// Entries that an address may stand in: they fill two lines of the cache.
-const WAYS: usize = 8;
+pub(super) const WAYS: usize = 8;
 
 /// Entries at least, and at most: 16 MiB.
 const ENTRIES: (usize, usize) = (1024, 1 << 20);
@@ -79,11 +79,11 @@ const ENTRIES: (usize, usize) = (1024, 1 << 20);
 const OPEN_BITS: u32 = 24;
 
 /// In place of the open connections, while an address takes the entry over.
-const TAKEN: u64 = (1 << OPEN_BITS) - 1;
+pub(super) const TAKEN: u64 = (1 << OPEN_BITS) - 1;
 
-const PAID_MASK: u64 = (1 << (u64::BITS - OPEN_BITS)) - 1;
+pub(super) const PAID_MASK: u64 = (1 << (u64::BITS - OPEN_BITS)) - 1;
 
-const SECOND: u64 = 1_000_000;
+pub(super) const SECOND: u64 = 1_000_000;
 
 /// Nobody is further ahead than a second, another one of a rate that was reloaded, and what the
 /// clocks of two workers differ: what seems to be has gone round.
@@ -96,7 +96,7 @@ impl Addresses {
         Self::of_sets(wanted.next_power_of_two() / WAYS)
     }
 
-    fn of_sets(sets: usize) -> Self {
+    pub(super) fn of_sets(sets: usize) -> Self {
         let entry = || Entry { key: AtomicU64::new(0), word: AtomicU64::new(0) };
         let entries = (0..sets * WAYS).map(|_| entry()).collect();
         Self { entries, hasher: RandomState::new(), began: OnceLock::new() }
@@ -194,7 +194,7 @@ impl Addresses {
 
     /// Connections of an address that are counted: for tests.
     #[cfg(test)]
-    fn open(&self, client: IpAddr) -> u64 {
+    pub(super) fn open(&self, client: IpAddr) -> u64 {
         let key = key(client);
         let of = self.set_of(key).filter(|at| self.entries[*at].key.load(Ordering::Acquire) == key);
         of.map(|at| State::of(self.entries[at].word.load(Ordering::Acquire)).open).sum()
@@ -202,16 +202,16 @@ impl Addresses {
 }
 
 impl State {
-    fn of(word: u64) -> Self {
+    pub(super) fn of(word: u64) -> Self {
         Self { open: word & TAKEN, paid: word >> OPEN_BITS }
     }
 
-    fn word(self) -> u64 {
+    pub(super) fn word(self) -> u64 {
         self.paid << OPEN_BITS | self.open
     }
 
     /// How far from now it is until all that came is paid for.
-    fn ahead(self, now: u64) -> u64 {
+    pub(super) fn ahead(self, now: u64) -> u64 {
         let ahead = self.paid.wrapping_sub(now) & PAID_MASK;
         if ahead > AHEAD_MAX { 0 } else { ahead }
     }
@@ -241,7 +241,3 @@ fn key(client: IpAddr) -> u64 {
         IpAddr::V6(v6) => ((v6.to_bits() >> 64) as u64).max(1),
     }
 }
-
-#[cfg(test)]
-#[path = "addresses_tests.rs"]
-mod tests;

@@ -1,9 +1,13 @@
-use std::net::{Ipv4Addr, Ipv6Addr};
-use std::sync::atomic::AtomicI64;
-use std::time::Duration;
+//! Counts of addresses, by one thread and by many.
 
-use super::*;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::addresses::{Addresses, Admitted, PAID_MASK, Place, SECOND, State, TAKEN, WAYS};
+use crate::config::PerIp;
 use crate::driver::{Driver, sim};
+use crate::stats::Refusal;
 
 const FREE: PerIp = PerIp { connections: None, connect_rate: None };
 

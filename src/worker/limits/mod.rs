@@ -3,6 +3,8 @@
 //! It says who is over a limit, and never sends anything itself.
 
 mod addresses;
+#[cfg(test)]
+mod addresses_tests;
 mod ages;
 pub(crate) mod clients;
 mod image;
