@@ -149,16 +149,13 @@ impl Interest {
         Some((Arc::clone(topic), topic.arrivals(), topic.workers.iter().collect()))
     }
 
-    /// Topics that have members, but for those that are [`HIDDEN`].
+    /// Whether a topic is there, or may be opened beside so many that are about to be: there may be
+    /// so many in all, but for those that are [`HIDDEN`]. Only who is at the bound takes a lock.
     #[must_use]
-    pub fn count(&self) -> usize {
-        self.count.load(Ordering::Relaxed) as usize
-    }
-
-    /// Whether a topic has members.
-    #[must_use]
-    pub fn is_there(&self, name: &str) -> bool {
-        self.shard(name).contains(name)
+    pub fn may_enter(&self, name: &str, max: Option<usize>, coming: usize) -> bool {
+        let has_room =
+            |max| (self.count.load(Ordering::Relaxed) as usize).saturating_add(coming) < max;
+        name.starts_with(HIDDEN) || max.is_none_or(has_room) || self.shard(name).contains(name)
     }
 
     /// What is to be told of a topic that has members.

@@ -302,21 +302,10 @@ impl Hub {
         self.edges.at(edge).topic
     }
 
-    /// Whether a topic is there, on whatever worker, or may be opened beside so many that are about
-    /// to be: there may be so many in all. Those that are [`HIDDEN`] do not count.
+    /// The topics of all workers.
     #[must_use]
-    pub fn may_enter(&self, name: &str, max: Option<usize>, coming: usize) -> bool {
-        let Some(max) = max else { return true };
-        name.starts_with(HIDDEN)
-            || self.interest.count() + coming < max
-            || self.room(name).is_some()
-            || self.interest.is_there(name)
-    }
-
-    /// What all workers know of a topic.
-    #[must_use]
-    pub fn topic_info(&self, name: &str) -> Option<TopicInfo> {
-        self.interest.info(name)
+    pub fn interest(&self) -> &Interest {
+        &self.interest
     }
 
     /// The next room with something to deliver, taken out of the queue.

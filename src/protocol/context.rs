@@ -137,7 +137,7 @@ impl Context<'_> {
         let count = self.hub.count(self.conn.index, self.edges) + steps;
         let may = topic.len() <= TOPIC_BYTES_MAX
             && count < self.limits.rooms_per_connection
-            && self.hub.may_enter(topic, self.limits.rooms, self.staged.subscribes());
+            && self.hub.interest().may_enter(topic, self.limits.rooms, self.staged.subscribes());
         if may {
             self.staged.0.push(Step::Subscribe(topic.to_owned()));
         }
@@ -166,7 +166,7 @@ impl Context<'_> {
     /// that joins of a few topics take: not for every message.
     #[must_use]
     pub fn topic_info(&self, topic: &str) -> Option<TopicInfo> {
-        self.hub.topic_info(topic)
+        self.hub.interest().info(topic)
     }
 
     /// Publishes a message to all who are subscribed to what this connection is subscribed to,

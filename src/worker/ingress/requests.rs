@@ -109,8 +109,8 @@ fn route<'a, W: Wake, L: Protocols>(
     match route {
         Some(Route::WebSocket(opening)) => {
             let handshake = http::upgrade(request, config, opening.subprotocols)?;
-            let rooms = config.limits.rooms;
-            if opening.topic.as_deref().is_some_and(|it| !core.parts.hub.may_enter(it, rooms, 0)) {
+            let (rooms, topics) = (config.limits.rooms, &core.parts.shared.interest);
+            if opening.topic.as_deref().is_some_and(|it| !topics.may_enter(it, rooms, 0)) {
                 return Err(refusals::unavailable(Refusal::RoomLimit));
             }
             Ok(Answered::Upgrade(handshake, opening))
