@@ -210,8 +210,6 @@ pub(super) struct Parts<W, L: Protocols> {
     pub(super) memory: Memory,
     pub(super) clock: Clock,
     pub(super) admission: Admission,
-    /// What single connections have taken, where that is limited.
-    pub(super) limits: Limits,
     /// What those outside have asked.
     pub(super) scans: Scans,
 }
@@ -245,6 +243,8 @@ pub(super) struct Admission {
     pub(super) held: Places,
     /// Who is connected, as far as options need to know.
     pub(super) clients: Clients,
+    /// What each has taken, as far as that is limited.
+    pub(super) limits: Limits,
     /// Nobody is let in any more.
     pub(super) stopping: Option<Stopping>,
 }
@@ -308,10 +308,10 @@ impl<W: Wake, L: Protocols> Core<W, L> {
                 refusals: 0,
                 held: Places::default(),
                 clients: Clients::default(),
+                limits: Limits::new(&shared.config.limits, now),
                 stopping: None,
                 access: Access::default(),
             },
-            limits: Limits::new(&shared.config.limits, now),
             scans: Scans::default(),
             settings,
             shared,
@@ -391,7 +391,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         consider(parts.said.asks.has_unsent().then_some(TIMER_TICK));
         consider(parts.life.asked.next_look(now));
         consider(parts.life.wakes.until_next(now));
-        consider(parts.limits.until_next(now));
+        consider(parts.admission.limits.until_next(now));
         consider(parts.memory.shedding.next_look(now));
         nearest
     }

@@ -267,7 +267,7 @@ impl<'a, W: Wake, L: Protocols> Visit<'a, W, L> {
     /// Whether what connections send is measured.
     #[inline]
     fn is_paced(&self) -> bool {
-        self.parts.limits.pace.is_some()
+        self.parts.admission.limits.pace.is_some()
     }
 
     /// Who has sent more than it may is paused until that is paid for, or is to be closed. Who was
@@ -293,7 +293,8 @@ impl<'a, W: Wake, L: Protocols> Visit<'a, W, L> {
             }
             _ => return None,
         };
-        let over = parts.limits.pace.as_ref()?.judge(conn.index, what, parts.clock.now)?;
+        let over =
+            parts.admission.limits.pace.as_ref()?.judge(conn.index, what, parts.clock.now)?;
         if !pauses {
             return Some(Outcome::TooFast(over.limit));
         }

@@ -216,7 +216,7 @@ pub(crate) fn overdue<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId
         (Link::Lingering(_) | Link::Closed, _) => close_soon(core, conn),
         // We do not let it go on.
         _ if connection.has(flag::HELD | flag::WAITING) => reprieve(core, conn),
-        _ if core.parts.limits.has_paused(conn) => {
+        _ if core.parts.admission.limits.has_paused(conn) => {
             core.arm(conn, core.parts.config().handshake_timeout);
         }
         // What it had to say in time was read, and that was not it; or it is not read because

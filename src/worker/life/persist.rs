@@ -407,6 +407,6 @@ pub(crate) fn is_known<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnI
     let has_times =
         life.wakes.has(conn) || life.times_send(conn.index) || life.cohorts.has(conn.index);
     let has_record = table.get_mut(conn).is_some() || parts.hub.has(conn.index);
-    let is_measured = parts.limits.knows(conn);
+    let is_measured = parts.admission.limits.knows(conn);
     is_listed || is_asking || has_times || has_record || is_measured
 }

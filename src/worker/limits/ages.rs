@@ -128,7 +128,7 @@ fn jitter(conn: ConnId, age: Duration) -> Duration {
 
 /// Closes those who are as old as they may become.
 pub(super) fn end_old<W: Wake, L: Protocols>(core: &mut Core<W, L>) {
-    while let Some(conn) = core.parts.limits.ages.next(core.parts.clock.now) {
+    while let Some(conn) = core.parts.admission.limits.ages.next(core.parts.clock.now) {
         core.parts.budget.pay(TIMER_COST);
         if core.table.get_mut(conn).is_some_and(|connection| connection.is_open()) {
             core.parts.budget.pay(CLOSE_COST);
@@ -144,8 +144,8 @@ pub(super) fn end_old<W: Wake, L: Protocols>(core: &mut Core<W, L>) {
 /// Of connections that have gone entries are left for as long as these might have lived.
 pub(super) fn weed<W: Wake, L: Protocols>(core: &mut Core<W, L>) {
     let Core { table, parts } = core;
-    let Parts { limits, budget, .. } = parts;
-    let Some(Inner { timers, at, .. }) = limits.ages.inner.as_deref_mut() else { return };
+    let Parts { admission, budget, .. } = parts;
+    let Some(Inner { timers, at, .. }) = admission.limits.ages.inner.as_deref_mut() else { return };
     let kept = 2 * table.len() + ENTRIES_KEPT;
     while timers.len() > kept && !budget.is_spent() {
         let looked =

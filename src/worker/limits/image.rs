@@ -33,7 +33,7 @@ pub(crate) fn take<W: Wake, L: Protocols>(
     conn: ConnId,
     now: Instant,
 ) -> Option<LimitsImage> {
-    let measured = &mut parts.limits;
+    let measured = &mut parts.admission.limits;
     let image = LimitsImage {
         client: parts.admission.clients.get(conn.index),
         is_counted: measured.is_counted(conn),
@@ -59,15 +59,15 @@ pub(crate) fn put<W: Wake, L: Protocols>(
         // Without limits nobody is refused.
         let _ = limits::count(parts, conn, PerIp::default());
     }
-    if let Some(pace) = &mut parts.limits.pace
+    if let Some(pace) = &mut parts.admission.limits.pace
         && ahead != (0, 0)
     {
         pace.set_ahead(conn.index, ahead, now);
     }
     if let Some(distance) = paused {
-        parts.limits.paused.put(conn, (distance, 0), now);
+        parts.admission.limits.paused.put(conn, (distance, 0), now);
     }
     if let Some(distance) = ends {
-        parts.limits.ages.put(conn, distance, now);
+        parts.admission.limits.ages.put(conn, distance, now);
     }
 }

@@ -108,7 +108,7 @@ fn count<W: Wake, L: Protocols>(
         }
         Admitted::Over(why) => return Some(why),
     };
-    let (counted, slot) = (&mut parts.limits.counted, conn.index as usize);
+    let (counted, slot) = (&mut parts.admission.limits.counted, conn.index as usize);
     if slot >= counted.len() {
         counted.resize(slot + 1, None);
     }
@@ -117,7 +117,7 @@ fn count<W: Wake, L: Protocols>(
 }
 
 fn release<W: Wake, L: Protocols>(parts: &mut Parts<W, L>, conn: ConnId) {
-    let counted = parts.limits.counted.get_mut(conn.index as usize);
+    let counted = parts.admission.limits.counted.get_mut(conn.index as usize);
     if let Some(place) = counted.and_then(Option::take) {
         parts.shared.addresses().release(place);
     }
@@ -131,25 +131,25 @@ pub(crate) fn pay<W: Wake, L: Protocols>(
     messages: usize,
     bytes: usize,
 ) {
-    if let Some(pace) = &mut parts.limits.pace {
+    if let Some(pace) = &mut parts.admission.limits.pace {
         pace.pay(conn.index, messages, bytes, parts.clock.now);
     }
 }
 
 /// A connection is paused until then, unless it is already: nothing more is to be handled of it.
 pub(crate) fn pause<W: Wake, L: Protocols>(parts: &mut Parts<W, L>, conn: ConnId, wait: Duration) {
-    if !parts.limits.has_paused(conn) {
+    if !parts.admission.limits.has_paused(conn) {
         parts.counters.rate_paused.add(1);
     }
-    parts.limits.paused.set(conn, wait, 0, parts.clock.now);
+    parts.admission.limits.paused.set(conn, wait, 0, parts.clock.now);
 }
 
 /// A connection is gone: its address has one less, and nothing of it is measured any more.
 pub(crate) fn forget<W: Wake, L: Protocols>(parts: &mut Parts<W, L>, conn: ConnId) {
     release(parts, conn);
-    parts.limits.paused.forget(conn);
-    parts.limits.ages.forget(conn.index);
-    if let Some(pace) = &mut parts.limits.pace {
+    parts.admission.limits.paused.forget(conn);
+    parts.admission.limits.ages.forget(conn.index);
+    if let Some(pace) = &mut parts.admission.limits.pace {
         pace.forget(conn.index);
     }
 }
@@ -158,7 +158,7 @@ pub(crate) fn forget<W: Wake, L: Protocols>(parts: &mut Parts<W, L>, conn: ConnI
 pub(crate) fn opened<W: Wake, L: Protocols>(parts: &mut Parts<W, L>, conn: ConnId) {
     let age = parts.config().limits.connection_max_age;
     if !age.is_zero() {
-        parts.limits.ages.begin(conn, age, parts.clock.now);
+        parts.admission.limits.ages.begin(conn, age, parts.clock.now);
     }
 }
 
@@ -176,15 +176,15 @@ pub(crate) fn weed<W: Wake, L: Protocols>(core: &mut Core<W, L>) {
 /// Other options hold.
 pub(crate) fn reload<W: Wake, L: Protocols>(core: &mut Core<W, L>) {
     let limits = &core.parts.settings.config.limits;
-    let pace = core.parts.limits.pace.take();
-    core.parts.limits.pace = Pace::of(limits, pace, core.parts.clock.now);
+    let pace = core.parts.admission.limits.pace.take();
+    core.parts.admission.limits.pace = Pace::of(limits, pace, core.parts.clock.now);
     pace::resume_all(core);
 }
 
 /// A connection that is paused goes on, whatever it has sent: it is to be ended.
 pub(crate) fn let_go_on<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
-    if core.parts.limits.has_paused(conn) {
-        core.parts.limits.paused.forget(conn);
+    if core.parts.admission.limits.has_paused(conn) {
+        core.parts.admission.limits.paused.forget(conn);
         pace::resume(core, conn);
     }
 }

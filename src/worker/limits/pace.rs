@@ -152,7 +152,7 @@ fn price(count: usize, rate: u32) -> u64 {
 
 /// Those who may send more go on, each in its turn.
 pub(super) fn resume_due<W: Wake, L: Protocols>(core: &mut Core<W, L>) {
-    while let Some((conn, _)) = core.parts.limits.paused.next(core.parts.clock.now) {
+    while let Some((conn, _)) = core.parts.admission.limits.paused.next(core.parts.clock.now) {
         core.parts.budget.pay(TIMER_COST);
         resume(core, conn);
         if core.parts.is_spent() {
@@ -163,7 +163,7 @@ pub(super) fn resume_due<W: Wake, L: Protocols>(core: &mut Core<W, L>) {
 
 /// All go on: whoever is still over what holds now is paused again.
 pub(super) fn resume_all<W: Wake, L: Protocols>(core: &mut Core<W, L>) {
-    for conn in core.parts.limits.paused.take_all() {
+    for conn in core.parts.admission.limits.paused.take_all() {
         resume(core, conn);
     }
 }
