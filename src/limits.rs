@@ -223,12 +223,15 @@ pub const EXPANSION_BYTES_MAX: usize = 4096;
 /// containers often allow 2^30 descriptors. With more the tables grow, which copies them.
 pub const RESERVED_CONNECTIONS_MAX: usize = 1 << 20;
 
-/// Connections over the limit that may be told so with a 503 at the same time, per worker.
+/// Connections over a limit that may be told so (503, 429) at the same time, per worker.
 /// Those beyond are closed without an answer.
 pub const REFUSALS_MAX: usize = 32;
 
 /// What a client that got a 503 is asked to wait, in seconds.
 pub const RETRY_AFTER_SECONDS: u32 = 5;
+
+/// The same where somebody has come or asked too fast: a second later some may.
+pub const RATE_RETRY_SECONDS: u32 = 1;
 
 /// Cohorts that share one moment of pinging, at most.
 pub const PING_COHORTS_MAX: usize = 256;

@@ -49,6 +49,8 @@ pub struct Interest {
     hasher: RandomState,
     /// How many workers there are.
     workers: usize,
+    /// Entries that are not [`HIDDEN`]: who looks at it without a lock may be a moment late.
+    count: AtomicU64,
     /// What [`Interest::micros`] counts from.
     began: OnceLock<Instant>,
 }
@@ -105,7 +107,8 @@ impl Interest {
     #[must_use]
     pub fn new(workers: usize) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::new(Shard::default())).collect();
-        Self { shards, hasher: RandomState::new(), workers, began: OnceLock::new() }
+        let (hasher, count) = (RandomState::new(), AtomicU64::new(0));
+        Self { shards, hasher, workers, count, began: OnceLock::new() }
     }
 
     /// The first member of a topic comes to a worker, which gets what is published from here on;
@@ -117,6 +120,7 @@ impl Interest {
         let topic = known.unwrap_or_else(|| {
             let topic = Arc::new(TopicEntry::new(name, self.workers));
             shard.insert(ByName(Arc::clone(&topic)));
+            self.count.fetch_add(u64::from(!name.starts_with(HIDDEN)), Ordering::Relaxed);
             topic
         });
         topic.workers.set(worker);
@@ -135,6 +139,7 @@ impl Interest {
         if topic.workers.is_empty() {
             let was_there = shard.remove(&*topic.name);
             assert!(was_there, "an entry with a bit is in the map");
+            self.count.fetch_sub(u64::from(!topic.name.starts_with(HIDDEN)), Ordering::Relaxed);
             if shard.capacity() / 4 > shard.len() || shard.is_empty() {
                 let room = shard.len() * 2;
                 shard.shrink_to(room);
@@ -149,6 +154,15 @@ impl Interest {
         let shard = self.shard(name);
         let ByName(topic) = shard.get(name)?;
         Some((Arc::clone(topic), topic.arrivals(), topic.workers.iter().collect()))
+    }
+
+    /// Whether a topic is there, or may be opened beside so many that are about to be: there may be
+    /// so many in all, but for those that are [`HIDDEN`]. Only who is at the bound takes a lock.
+    #[must_use]
+    pub fn may_enter(&self, name: &str, max: Option<usize>, coming: usize) -> bool {
+        let has_room =
+            |max| (self.count.load(Ordering::Relaxed) as usize).saturating_add(coming) < max;
+        name.starts_with(HIDDEN) || max.is_none_or(has_room) || self.shard(name).contains(name)
     }
 
     /// What is to be told of a topic that has members.

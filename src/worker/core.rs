@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::budget::Budget;
@@ -25,7 +25,7 @@ use crate::worker::ingress::access::Access;
 use crate::worker::ingress::held::Stalls;
 use crate::worker::inquiry::Scans;
 use crate::worker::life::{Life, persist};
-use crate::worker::limits::Clients;
+use crate::worker::limits::{self, Addresses, Clients, Limits};
 use crate::worker::mail::{Mail, Posted};
 use crate::worker::memory::Memory;
 use crate::worker::notices::Notices;
@@ -53,6 +53,8 @@ pub struct Shared<L: Protocols = Builtin> {
     pub(super) setups: Arc<L::Setups>,
     /// What was told of it lately.
     pub(super) notices: Notices,
+    /// How many connections each address has, once that is limited.
+    addresses: OnceLock<Addresses>,
 }
 
 impl Shared<Builtin> {
@@ -74,7 +76,8 @@ impl<L: Protocols> Shared<L> {
         connections_max: usize,
         setups: Arc<L::Setups>,
     ) -> Self {
-        Self {
+        let counts_addresses = config.limits.counts_addresses();
+        let shared = Self {
             connections: AtomicUsize::new(0),
             connections_max: AtomicUsize::new(connections_max),
             memory_budget: AtomicUsize::new(config.memory.unwrap_or(usize::MAX)),
@@ -85,7 +88,18 @@ impl<L: Protocols> Shared<L> {
             setups,
             interest: Arc::new(Interest::new(workers)),
             notices: Notices::default(),
+            addresses: OnceLock::new(),
+        };
+        if counts_addresses {
+            shared.addresses();
         }
+        shared
+    }
+
+    /// How many connections each address has: it is made before the options hold that need it.
+    pub(super) fn addresses(&self) -> &Addresses {
+        let max = || self.connections_max.load(Ordering::Relaxed);
+        self.addresses.get_or_init(|| Addresses::for_connections(max()))
     }
 
     /// Counts one more connection, if there may be one.
@@ -126,6 +140,9 @@ impl<L: Protocols> Shared<L> {
 
     /// Gives all workers other options: wake them afterwards.
     pub fn reload(&self, reload: Reload) {
+        if reload.config.limits.counts_addresses() {
+            self.addresses();
+        }
         *self.latest_reload() = Some(Arc::new(reload));
         self.reloads.count.fetch_add(1, Ordering::Release);
     }
@@ -226,6 +243,8 @@ pub(super) struct Admission {
     pub(super) held: Places,
     /// Who is connected, as far as options need to know.
     pub(super) clients: Clients,
+    /// What each has taken, as far as that is limited.
+    pub(super) limits: Limits,
     /// Nobody is let in any more.
     pub(super) stopping: Option<Stopping>,
 }
@@ -294,6 +313,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
                 refusals: 0,
                 held: Places::default(),
                 clients: Clients::default(),
+                limits: Limits::new(&shared.config.limits, now),
                 stopping: None,
                 access: Access::default(),
             },
@@ -312,6 +332,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         self.parts.hub.begin_turn(now);
         if self.parts.shared.reloads.count.load(Ordering::Acquire) != self.parts.settings.count {
             self.parts.reload();
+            limits::reload(self);
         }
         self.parts.budget.begin();
         self.parts.pongs.runs = 0;
@@ -376,6 +397,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         consider(parts.said.asks.has_unsent().then_some(TIMER_TICK));
         consider(parts.life.asked.next_look(now));
         consider(parts.life.wakes.until_next(now));
+        consider(parts.admission.limits.until_next(now));
         consider(parts.memory.shedding.next_look(now));
         nearest
     }

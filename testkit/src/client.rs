@@ -128,7 +128,7 @@ impl Client {
         Self::connect_with(address, None)
     }
 
-    /// Connects from an address of this host.
+    /// Connects from an address of this host, which need not be set up if it is routed here.
     ///
     /// # Errors
     ///
@@ -160,6 +160,9 @@ impl Client {
             socket.set_recv_buffer_size(bytes)?;
         }
         if let Some(source) = source {
+            if source.is_ipv6() {
+                socket.set_freebind_v6(true)?;
+            }
             socket.bind(&SocketAddr::new(source, 0).into())?;
         }
         socket.connect(&name)?;

@@ -24,6 +24,7 @@ macro_rules! on_both {
 }
 
 mod addresses;
+mod ages;
 mod amplification;
 mod backpressure;
 mod captured;
@@ -56,9 +57,11 @@ mod monitor;
 mod operator;
 mod options;
 mod outside;
+mod pace;
 mod packaging;
 mod pages;
 mod peer;
+mod per_ip;
 mod pinning;
 mod pipelining;
 mod policies;
@@ -74,6 +77,7 @@ mod requests;
 mod responses;
 mod restart;
 mod room_events;
+mod room_limits;
 mod rooms;
 mod scraped;
 mod signals;

@@ -61,7 +61,7 @@ pub(crate) fn header_step<W: Wake, L: Protocols>(
 fn admit_source<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
     let is_client = !is_trusted(&core.parts, core.parts.admission.clients.who(conn.index));
     if is_client && let Some(why) = limits::admit(core, conn) {
-        refusals::refuse_late(core, conn, why);
+        refusals::refuse(core, conn, why);
     }
 }
 

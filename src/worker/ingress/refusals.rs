@@ -3,17 +3,25 @@
 use crate::driver::Wake;
 use crate::http::{Request, Response, Status};
 use crate::id::ConnId;
-use crate::limits::{REFUSALS_MAX, RETRY_AFTER_SECONDS};
+use crate::limits::{RATE_RETRY_SECONDS, REFUSALS_MAX, RETRY_AFTER_SECONDS};
 use crate::protocol::Protocols;
 use crate::stats::Refusal;
 use crate::worker::connection::flag;
 use crate::worker::core::{Core, Parts};
 use crate::worker::ingress::requests;
 use crate::worker::life::ending;
+use crate::worker::limits::Limit;
 use crate::worker::notices::{Notice, Untold};
 
-/// One connection too many or too late: 503, unless many are being told already.
+/// One connection too many or too late: 503, or 429 where its own address has too many, unless many
+/// are being told already. It does not count among the connections any more, if it did.
 pub(crate) fn refuse<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, why: Refusal) {
+    if let Some(connection) = core.table.get_mut(conn)
+        && connection.has(flag::COUNTED)
+    {
+        connection.clear(flag::COUNTED);
+        core.parts.shared.discharge();
+    }
     core.parts.admission.refusals += 1;
     let response = unavailable(why);
     note(&core.parts, conn, &response, None);
@@ -25,30 +33,36 @@ pub(crate) fn refuse<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId,
     requests::respond(core, conn, response, false);
 }
 
-/// As `refuse`, of a connection that was let in before its client was known: another may have its
-/// place.
-pub(crate) fn refuse_late<W: Wake, L: Protocols>(
-    core: &mut Core<W, L>,
-    conn: ConnId,
-    why: Refusal,
-) {
-    let Some(connection) = core.table.get_mut(conn) else { return };
-    if connection.has(flag::COUNTED) {
-        connection.clear(flag::COUNTED);
-        core.parts.shared.discharge();
-    }
-    refuse(core, conn, why);
+/// Why somebody is not let in, and when to try again.
+pub(crate) fn unavailable(why: Refusal) -> Response {
+    let (status, text, seconds) = match why {
+        Refusal::Draining => {
+            (Status::ServiceUnavailable, "the server is stopping\n", RETRY_AFTER_SECONDS)
+        }
+        Refusal::RoomLimit => {
+            (Status::ServiceUnavailable, "no room may be opened now\n", RETRY_AFTER_SECONDS)
+        }
+        Refusal::IpConnections => {
+            let text = "your address has as many connections as it may\n";
+            (Status::TooManyRequests, text, RETRY_AFTER_SECONDS)
+        }
+        Refusal::IpConnectRate => {
+            let text = "connections of your address come faster than they may\n";
+            (Status::TooManyRequests, text, RATE_RETRY_SECONDS)
+        }
+        _ => {
+            let text = "no room for more connections now\n";
+            (Status::ServiceUnavailable, text, RETRY_AFTER_SECONDS)
+        }
+    };
+    Response::text(status, text).field("Retry-After", &seconds.to_string()).refusing(why).closing()
 }
 
-/// Why nobody is let in, and when to try again.
-pub(crate) fn unavailable(why: Refusal) -> Response {
-    let text = match why {
-        Refusal::Draining => "the server is stopping\n",
-        _ => "no room for more connections now\n",
-    };
-    Response::text(Status::ServiceUnavailable, text)
-        .field("Retry-After", &RETRY_AFTER_SECONDS.to_string())
-        .refusing(why)
+/// A connection whose requests are more than it may send.
+pub(crate) fn too_fast(limit: Limit) -> Response {
+    Response::text(Status::TooManyRequests, format!("{limit}\n"))
+        .field("Retry-After", &RATE_RETRY_SECONDS.to_string())
+        .refusing(Refusal::RateLimit)
         .closing()
 }
 
@@ -114,6 +128,10 @@ fn remedy(why: Refusal) -> &'static str {
         }
         Refusal::IpConnections => "; `limits.per_ip.connections` says how many there may be",
         Refusal::IpConnectRate => "; `limits.per_ip.connect_rate` says how fast they may come",
+        Refusal::RateLimit => {
+            "; `limits.messages_per_second` and `limits.bytes_per_second` say how much may come, \
+             and `limits.over` is close"
+        }
         Refusal::RoomLimit => "; `limits.rooms` says how many there may be",
         Refusal::ProxyHeader => {
             "; connections of `trusted_proxies`, and no others, begin with a PROXY header where \

@@ -14,6 +14,7 @@ use crate::worker::ingress::ingest::Then;
 use crate::worker::ingress::visit::Visit;
 use crate::worker::ingress::{access, held_requests, proxy, refusals, staged};
 use crate::worker::life::ending;
+use crate::worker::limits;
 
 pub(crate) fn http_step<W: Wake, L: Protocols>(
     core: &mut Core<W, L>,
@@ -32,6 +33,7 @@ pub(crate) fn http_step<W: Wake, L: Protocols>(
         Ok(arrived) => arrived,
         Err(error) => {
             core.parts.budget.pay(REQUEST_COST);
+            limits::pay(&mut core.parts, conn, 1, 0);
             refuse_bytes(core, conn, http::refusal(error));
             return Then::Next;
         }
@@ -45,6 +47,7 @@ pub(crate) fn http_step<W: Wake, L: Protocols>(
         return Then::Stop;
     };
     core.parts.budget.pay(REQUEST_COST);
+    limits::pay(&mut core.parts, conn, 1, 0);
     match http::request(head) {
         Ok(request) => answer(core, conn, &request),
         Err(response) => refuse_bytes(core, conn, response),
@@ -125,6 +128,10 @@ fn route<'a, W: Wake, L: Protocols>(
     match route {
         Some(Route::WebSocket(opening)) => {
             let handshake = http::upgrade(request, config, opening.subprotocols)?;
+            let (rooms, topics) = (config.limits.rooms, &core.parts.shared.interest);
+            if opening.topic.as_deref().is_some_and(|it| !topics.may_enter(it, rooms, 0)) {
+                return Err(refusals::unavailable(Refusal::RoomLimit));
+            }
             Ok(Answered::Upgrade(handshake, opening))
         }
         Some(Route::Response(response)) => Err(response),
@@ -180,6 +187,7 @@ fn open<W: Wake, L: Protocols>(
     connection.set_place(place);
     connection.clear(flag::RESPONDED);
     life.end_send(conn, connection);
+    limits::opened(&mut core.parts, conn);
     if let Some(topic) = &opening.topic {
         membership::subscribe(core, conn, topic);
     }

@@ -10,7 +10,7 @@ use crate::websocket::Session;
 use crate::wire::Kind;
 use crate::worker::connection::flag;
 use crate::worker::life::cohorts::UntilPing;
-use crate::worker::limits::ClientImage;
+use crate::worker::limits::LimitsImage;
 
 /// The form of images; what has another form is of another version of the server.
 const FORMAT: u32 = 3;
@@ -54,8 +54,8 @@ pub struct Image {
     pub kept: Vec<(Kind, ByteBuf)>,
     /// The topic that it has published to, if it waits until that is delivered.
     pub waits_for: Option<String>,
-    /// Who the client is.
-    pub client: ClientImage,
+    /// What is measured of it where that is limited.
+    pub limits: Option<LimitsImage>,
 }
 
 /// What carries what is said.
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
     use crate::protocol::room::Member;
     use crate::websocket::Scratch;
-    use crate::worker::limits::Client;
+    use crate::worker::limits::{Client, ClientImage};
 
     fn idle() -> Image {
         let link = LinkImage::WebSocket(Session::new(None));
@@ -205,7 +205,7 @@ mod tests {
             pong: None,
             kept: Vec::new(),
             waits_for: None,
-            client: ClientImage::default(),
+            limits: None,
         }
     }
 
@@ -240,14 +240,23 @@ mod tests {
             pong: Some((ByteBuf::from(b"pong".to_vec()), 2)),
             kept: vec![(Kind::Text, ByteBuf::from(b"kept".to_vec()))],
             waits_for: Some("elsewhere".into()),
-            client: named(None),
+            limits: Some(LimitsImage {
+                client: named(None),
+                is_counted: true,
+                dropped: 9,
+                ahead: (1 << 30, 1 << 40),
+                paused: Some(77),
+                ends: Some(1 << 50),
+            }),
             ..idle()
         };
+        let client = named(Some(Client::Unix));
+        let proxied = Some(LimitsImage { client, ..LimitsImage::default() });
         [
             idle(),
             Image { link: LinkImage::WebSocket(session()), ..busy },
             with(LinkImage::Http(Some(b"GET / HT".to_vec())), flag::COUNTED),
-            Image { client: named(Some(Client::Unix)), ..with(LinkImage::Http(None), 0) },
+            Image { limits: proxied, ..with(LinkImage::Http(None), 0) },
             with(LinkImage::Preamble(b"PROXY TCP4".to_vec()), flag::COUNTED),
             with(LinkImage::Lingering(5, Some(1)), flag::FINISH | flag::FINISHED),
         ]

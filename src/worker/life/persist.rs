@@ -22,6 +22,7 @@ use crate::worker::life::cohorts::UntilPing;
 use crate::worker::life::ending;
 use crate::worker::life::image::{Image, ImageError, LinkImage, NotNow, PingImage};
 use crate::worker::life::timers::{Tick, Timers};
+use crate::worker::limits;
 
 /// Takes a connection out of everything that this worker has.
 pub(crate) fn write_out<W: Wake, L: Protocols>(
@@ -47,7 +48,7 @@ pub(crate) fn write_out<W: Wake, L: Protocols>(
     let waits_for = leave_lists(&mut core.parts, conn, &connection);
     let parts = &mut core.parts;
     discharge(parts, &connection);
-    let client = parts.admission.clients.take(conn.index);
+    let limits = limits::take(parts, conn, now);
     let timers = &parts.life.timers;
     let distance = |tick: Tick| (tick != 0).then(|| timers.distance(tick, now));
     let (deadline, ping) = (distance(connection.deadline), ping_image(&connection, timers, now));
@@ -80,7 +81,7 @@ pub(crate) fn write_out<W: Wake, L: Protocols>(
         pong,
         kept,
         waits_for,
-        client,
+        limits,
     };
     Ok(image.to_bytes())
 }
@@ -212,7 +213,6 @@ pub(crate) fn read_back<W: Wake, L: Protocols>(
     (connection.link, connection.spoken) = (link, spoken);
     connection.set(image.flags & flag::WRITTEN);
     core.table.insert(conn, connection);
-    core.parts.admission.clients.restore(conn.index, image.client);
     join_rooms(core, conn, &image.topics);
     join_cohort(core, conn, &image, now);
     let Core { table, parts } = core;
@@ -227,6 +227,7 @@ pub(crate) fn read_back<W: Wake, L: Protocols>(
     }
     set_times(parts, conn, connection, &image, now);
     stand_in_lists(parts, conn, connection, &image);
+    limits::put(parts, conn, image.limits.take(), now);
     wait_with_pong(core, conn, image.pong.take());
     Ok(())
 }
@@ -414,5 +415,6 @@ pub(crate) fn is_known<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnI
     let has_times =
         life.wakes.has(conn) || life.times_send(conn.index) || life.cohorts.has(conn.index);
     let has_record = table.get_mut(conn).is_some() || parts.hub.has(conn.index);
-    is_listed || is_asking || has_times || has_record
+    let is_measured = parts.admission.limits.knows(conn);
+    is_listed || is_asking || has_times || has_record || is_measured
 }
