@@ -34,7 +34,11 @@ impl Part {
     pub(crate) fn take_out_of(self, image: &mut Image) {
         match (self, &mut image.link) {
             (Self::Queue, _) => image.queue.clear(),
-            (Self::Pause, _) => image.limits = None,
+            (Self::Pause, _) => {
+                if let Some(limits) = &mut image.limits {
+                    limits.paused = None;
+                }
+            }
             (Self::Stash, _) => image.stash.clear(),
             (Self::Request, LinkImage::Http(partial)) => *partial = None,
             (Self::Message, LinkImage::WebSocket(session)) => {
