@@ -16,8 +16,8 @@ for backend in epoll io_uring; do
         for delay in 0 5 20 50 100; do
             printf '[[rooms]]\nmatch = "*"\nbatch_delay = "%sms"\n' "$delay" > "$folder/$delay.toml"
             target/release/loadtest broadcast --connections 500 --publishers 4 --rate 200 \
-            rule="match = \"*\"\nbatch_delay = \"${delay}ms\""
-            printf "[[rooms]]\n$rule\n" > "$folder/$delay.toml"
+                --duration 6s --cpus 1 --server-cpus 0 \
+                --json "$folder/$backend-$delay-$round.json" \
                 --url ws://127.0.0.1:9390/room/a \
                 --spawn "target/release/throng --config $folder/$delay.toml --operator off \
                     --workers 1 --listen 127.0.0.1:9390 --backend $backend" \
