@@ -6,17 +6,20 @@ use crate::id::ConnId;
 use crate::limits::{REFUSALS_MAX, RETRY_AFTER_SECONDS};
 use crate::protocol::Protocols;
 use crate::stats::Refusal;
+use crate::worker::connection::flag;
 use crate::worker::core::{Core, Parts};
 use crate::worker::ingress::requests;
-use crate::worker::life::ending;
+use crate::worker::life::{ending, goodbye};
 use crate::worker::notices::{Notice, Untold};
 
-/// One connection too many or too late: 503, unless many are being told already.
+/// One connection too many or too late: 503. Of those for which there is no room only a few are told
+/// at a time.
 pub(crate) fn refuse<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, why: Refusal) {
-    core.parts.admission.refusals += 1;
-    let response = unavailable(why);
+    let has_room = core.table.get_mut(conn).is_some_and(|it| it.has(flag::COUNTED));
+    core.parts.admission.refusals += usize::from(!has_room);
+    let response = unavailable(&core.parts, conn, why);
     note(&core.parts, &response, None);
-    if core.parts.admission.refusals > REFUSALS_MAX {
+    if !has_room && core.parts.admission.refusals > REFUSALS_MAX {
         core.parts.counters.dropped.add(1);
         return ending::close_soon(core, conn);
     }
@@ -25,13 +28,19 @@ pub(crate) fn refuse<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId,
 }
 
 /// Why nobody is let in, and when to try again.
-pub(crate) fn unavailable(why: Refusal) -> Response {
-    let text = match why {
-        Refusal::Draining => "the server is stopping\n",
-        _ => "no room for more connections now\n",
+pub(crate) fn unavailable<W: Wake, L: Protocols>(
+    parts: &Parts<W, L>,
+    conn: ConnId,
+    why: Refusal,
+) -> Response {
+    let (text, seconds) = match why {
+        Refusal::Draining => {
+            ("the server is stopping\n", goodbye::retry_after(parts.config(), conn.index))
+        }
+        _ => ("no room for more connections now\n", RETRY_AFTER_SECONDS),
     };
     Response::text(Status::ServiceUnavailable, text)
-        .field("Retry-After", &RETRY_AFTER_SECONDS.to_string())
+        .field("Retry-After", &seconds.to_string())
         .refusing(why)
         .closing()
 }

@@ -64,7 +64,7 @@ enum Answered<'a, S> {
 
 fn answer<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, request: &Request<'_>) {
     let every = core.parts.config().access_log;
-    match route(core, request).unwrap_or_else(Answered::Response) {
+    match route(core, conn, request).unwrap_or_else(Answered::Response) {
         Answered::Upgrade(handshake, opening) => {
             core.parts.admission.access.note(every, request, Status::SwitchingProtocols as u16);
             open(core, conn, request, &handshake, opening);
@@ -82,10 +82,11 @@ fn answer<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, request: &
 
 fn route<'a, W: Wake, L: Protocols>(
     core: &Core<W, L>,
+    conn: ConnId,
     request: &Request<'a>,
 ) -> Result<Answered<'a, L::Spoken>, Response> {
-    if core.parts.admission.stopping.is_some() {
-        return Err(refusals::unavailable(Refusal::Draining));
+    if core.parts.admission.stopping.is_closing() {
+        return Err(refusals::unavailable(&core.parts, conn, Refusal::Draining));
     }
     let config = core.parts.config();
     // Only HTTP/1.0 may leave Host out; no browser speaks it, so nothing is rebound.
