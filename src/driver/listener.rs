@@ -3,6 +3,8 @@
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use socket2::Socket;
 
@@ -12,7 +14,7 @@ use crate::limits::LAST_ACCEPTS_MAX;
 #[derive(Debug)]
 pub struct Listener {
     socket: Socket,
-    is_kept: bool,
+    is_kept: Arc<AtomicBool>,
 }
 
 /// One listener of one driver.
@@ -23,14 +25,14 @@ impl Listener {
     /// Takes a socket that is bound, listens and does not block.
     #[must_use]
     pub fn new(socket: Socket) -> Self {
-        Self { socket, is_kept: false }
+        Self { socket, is_kept: Arc::default() }
     }
 
-    /// The same, which somebody else keeps open: connects wait for another process when this one
-    /// has closed it.
+    /// The same, which somebody else keeps open if that says so when it is closed here: connects
+    /// wait for another process then.
     #[must_use]
-    pub fn kept(self) -> Self {
-        Self { is_kept: true, ..self }
+    pub fn kept(self, is_kept: Arc<AtomicBool>) -> Self {
+        Self { is_kept, ..self }
     }
 
     pub(super) fn socket(&self) -> &Socket {
@@ -46,7 +48,7 @@ impl Listener {
     /// still be busy with an accept that has to be cancelled.
     pub(super) fn empty(&self) -> Vec<OwnedFd> {
         let mut last = Vec::new();
-        if self.is_kept {
+        if self.is_kept.load(Ordering::Acquire) {
             return last;
         }
         self.accept_into(&mut last);

@@ -18,7 +18,7 @@ pub mod uring;
 mod waker;
 
 pub use crate::outgoing::{Buffer, Outgoing, Part, Parts};
-pub use clock::now;
+pub use clock::{monotonic_time, now};
 pub use listener::{Listener, ListenerId};
 pub use peer::{HostAddress, Peer};
 pub use waker::EventWaker;
