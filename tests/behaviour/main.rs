@@ -23,6 +23,7 @@ macro_rules! on_both {
     };
 }
 
+mod activation;
 mod addresses;
 mod amplification;
 mod backpressure;
@@ -34,6 +35,7 @@ mod config;
 mod containers;
 mod counter;
 mod doctor;
+mod drain;
 mod echo;
 mod embedded;
 mod embedders;
