@@ -13,8 +13,8 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::capacity::{self, Room, Tables};
 use super::activation::Inherited;
+use super::capacity::{self, Room, Tables};
 use super::handle::Control;
 use super::listeners::{Bound, Share};
 use super::monitor::{Bounds, Facts, Monitor, View};

@@ -49,7 +49,9 @@ impl Drop for UnixPath {
     /// Removes it, unless a newer server has put its own there, or the listener outlives us.
     fn drop(&mut self) {
         let is_kept = self.is_kept.load(Ordering::Acquire);
-        if !is_kept && fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.ino() == self.inode) {
+        if !is_kept
+            && fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.ino() == self.inode)
+        {
             // Somebody else may have removed it just now.
             let _ = fs::remove_file(&self.path);
         }

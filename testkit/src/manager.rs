@@ -70,7 +70,14 @@ impl Manager {
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let mut into = [IoSliceMut::new(&mut bytes)];
         let flags = RecvFlags::CMSG_CLOEXEC;
-        let length = recvmsg(&self.socket, &mut into, &mut ancillary, flags).ok()?.bytes;
+        let received = loop {
+            match recvmsg(&self.socket, &mut into, &mut ancillary, flags) {
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => return None,
+                received => break received,
+            }
+        };
+        let length = received.expect("the socket is ours").bytes;
         let mut descriptors = Vec::new();
         for message in ancillary.drain() {
             if let RecvAncillaryMessage::ScmRights(rights) = message {

@@ -98,9 +98,8 @@ fn nobody_who_connects_during_a_restart_is_refused_or_reset(backend: Backend) {
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         let clients = addresses.iter().chain(&addresses);
-        let clients: Vec<_> = clients
-            .map(|address| scope.spawn(|| connect_until(&is_over, address)))
-            .collect();
+        let clients: Vec<_> =
+            clients.map(|address| scope.spawn(|| connect_until(&is_over, address))).collect();
         for (workers, listeners) in [("2", 3), ("1", 3), ("3", 4), ("2", 4)] {
             thread::sleep(ms(100));
             running.signal(Signal::SIGTERM);
@@ -109,7 +108,11 @@ fn nobody_who_connects_during_a_restart_is_refused_or_reset(backend: Backend) {
             // A moment in which there is nobody but the manager.
             thread::sleep(ms(50));
             running = start(server(workers), &manager, 16, &mut store);
-            assert_eq!(store.len(), listeners, "{workers}: those that are there are not sent again");
+            assert_eq!(
+                store.len(),
+                listeners,
+                "{workers}: those that are there are not sent again"
+            );
         }
         thread::sleep(ms(100));
         is_over.store(true, Ordering::Relaxed);

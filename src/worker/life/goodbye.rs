@@ -9,11 +9,12 @@ use crate::limits::{
     CLOSE_TIMEOUT, DRAIN_RATE_MIN, GOODBYES_PER_TURN, SEND_COST, TIMER_COST, TIMER_TICK,
 };
 use crate::protocol::Protocols;
-use crate::stats::Ending;
+use crate::stats::{Ending, Refusal};
 use crate::wire::CloseCode;
 use crate::worker::Worker;
 use crate::worker::connection::{Link, flag};
 use crate::worker::core::Core;
+use crate::worker::ingress::{refusals, requests};
 use crate::worker::life::{closing, ending, reasons};
 
 /// How far a worker has come with the end of the server.
@@ -209,7 +210,8 @@ fn tell<W: Wake, L: Protocols>(core: &mut Core<W, L>, index: u32) -> bool {
 }
 
 /// Ends a connection between requests. In the middle of one, the answer to it says that the
-/// server stops; one that is stalled may have more, and is told when it goes on.
+/// server stops; one that is stalled may have more, and is told when it goes on. One that has just
+/// come has a request on its way, and would be reset for that.
 pub(crate) fn tell_http<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
     let Some(connection) = core.table.get_mut(conn) else { return };
     let Link::Http(http) = &connection.link else { return };
@@ -219,6 +221,10 @@ pub(crate) fn tell_http<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: Conn
     // One that was paused may have sent more, and would be reset for that.
     if connection.queue.is_some() || connection.has(flag::SENDING | flag::PAUSED) {
         ending::finish(core, conn);
+    } else if !connection.has(flag::RESPONDED) {
+        let response = refusals::unavailable(&core.parts, conn, Refusal::Draining);
+        refusals::note(&core.parts, &response, None);
+        requests::respond(core, conn, response, false);
     } else {
         ending::close_soon(core, conn);
     }
@@ -278,7 +284,8 @@ mod tests {
 
     #[test]
     fn clients_are_asked_to_wait_for_the_end_or_not_at_all() {
-        let config = |drain, drain_reconnect| Config { drain, drain_reconnect, ..Config::default() };
+        let config =
+            |drain, drain_reconnect| Config { drain, drain_reconnect, ..Config::default() };
         let restart = |millis| config(Duration::from_millis(millis), Reconnect::Restart);
         assert_eq!(retry_after(&restart(10_000), 7), 15);
         assert_eq!(retry_after(&restart(10_001), 7), 16);
