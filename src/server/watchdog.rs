@@ -1,5 +1,5 @@
-//! The service manager's watchdog (WatchdogSec= of a unit): it is told that the server lives as long
-//! as every worker does.
+//! The service manager's watchdog (WatchdogSec= of a unit): it is told that the server lives as
+//! long as every worker does.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,5 +1,5 @@
-//! Listeners that outlive a process: this plays the service manager, with a store of descriptors, and
-//! clients that connect all the time while one process takes the place of another.
+//! Listeners that outlive a process: this plays the service manager, with a store of descriptors,
+//! and clients that connect all the time while one process takes the place of another.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -12,8 +12,8 @@ use crate::worker::ingress::requests;
 use crate::worker::life::{ending, goodbye};
 use crate::worker::notices::{Notice, Untold};
 
-/// One connection too many or too late: 503. Of those for which there is no room only a few are told
-/// at a time.
+/// One connection too many or too late: 503. Of those for which there is no room only a few are
+/// told at a time.
 pub(crate) fn refuse<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, why: Refusal) {
     let has_room = core.table.get_mut(conn).is_some_and(|it| it.has(flag::COUNTED));
     core.parts.admission.refusals += usize::from(!has_room);

@@ -66,8 +66,8 @@ impl Spread {
         told.and_then(|told| u32::try_from(told).ok()).unwrap_or(u32::MAX)
     }
 
-    /// Sets when the next is due. Those of a tick are told together: a wake for each would cost more
-    /// than it.
+    /// Sets when the next is due. Those of a tick are told together: a wake for each would cost
+    /// more than it.
     fn rest(&mut self, now: Instant) {
         if self.told >= self.due(now) {
             self.look_at = (self.since + self.pace * self.told).max(now + TIMER_TICK);
