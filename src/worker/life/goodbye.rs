@@ -173,9 +173,10 @@ fn tell_some<W: Wake, L: Protocols>(core: &mut Core<W, L>, mut spread: Spread) {
 /// When the time is up it is so for all, whatever they still have to say.
 fn close_some<W: Wake, L: Protocols>(core: &mut Core<W, L>, mut closed: u32) {
     let end = core.table.end();
-    for index in closed..end.min(closed.saturating_add(GOODBYES_PER_TURN as u32)) {
-        close_at(core, index);
-        closed = index + 1;
+    let last = end.min(closed.saturating_add(GOODBYES_PER_TURN as u32));
+    while closed < last {
+        close_at(core, closed);
+        closed += 1;
         core.parts.budget.pay(TIMER_COST + SEND_COST);
         if core.parts.is_spent() {
             break;
