@@ -28,7 +28,7 @@ const PAYLOAD: usize = 4000;
 const DELIVERED: usize = 4 + PAYLOAD;
 
 const NORMAL: &[u8] = b"\x88\x02\x03\xe8";
-const GOING_AWAY: &[u8] = b"\x88\x21\x03\xe9server stops; retry-after=3605s";
+const GOING_AWAY: &[u8] = b"\x88\x1e\x03\xe9server stops; retry-after=1s";
 
 const PAGE: &[u8] = b"GET /chat.js HTTP/1.1\r\nHost: sim\r\n\r\n";
 

@@ -42,6 +42,8 @@ pub(crate) struct Spread {
     since: Instant,
     /// From one connection to the next.
     pace: Duration,
+    /// From the first to the last.
+    whole: Duration,
     /// Connections in slots below were told.
     upto: u32,
     /// How many these were.
@@ -56,7 +58,8 @@ impl Spread {
         let slowest = Duration::from_secs(workers as u64) / DRAIN_RATE_MIN;
         let connections = u32::try_from(connections).unwrap_or(u32::MAX).max(1);
         let pace = slowest.min(drain / connections);
-        Self { since: now, pace, upto: 0, told: 0, look_at: now }
+        let whole = pace * connections;
+        Self { since: now, pace, whole, upto: 0, told: 0, look_at: now }
     }
 
     /// How many are to be told by now.
@@ -106,17 +109,25 @@ impl Stopping {
     }
 }
 
-/// What a client of a server that stops is asked to wait, in seconds. Where all are told at once
-/// each slot has its own moment.
-pub(crate) fn retry_after(config: &Config, index: u32) -> u32 {
+/// What a client of a server that stops is asked to wait, in whole seconds: until all were told,
+/// and until the last answers, but where all go within a second, so that they are few. Where all
+/// are told at once each slot has its own moment.
+pub(crate) fn retry_after(config: &Config, stopping: &Stopping, index: u32) -> u32 {
     const SLOTS_AT_ONCE: u32 = 10;
     if config.drain_reconnect == Reconnect::Now {
         return 0;
     }
-    let ends = config.drain.saturating_add(CLOSE_TIMEOUT);
-    let seconds = ends.as_secs() + u64::from(ends.subsec_nanos() > 0);
-    let own = if config.drain.is_zero() { 1 + index % SLOTS_AT_ONCE } else { 0 };
-    u32::try_from(seconds).unwrap_or(u32::MAX).saturating_add(own)
+    if config.drain.is_zero() {
+        return 1 + index % SLOTS_AT_ONCE;
+    }
+    let spread = match stopping {
+        Stopping::Serving | Stopping::Leaving(_) => config.drain,
+        Stopping::Closing(spread) => spread.whole,
+        Stopping::Ending { .. } => Duration::ZERO,
+    };
+    let are_few = spread <= Duration::from_secs(1);
+    let ends = spread.saturating_add(if are_few { Duration::ZERO } else { CLOSE_TIMEOUT });
+    u32::try_from(ends.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1)
 }
 
 /// One step of stopping, if the server stops.
@@ -197,11 +208,12 @@ fn tell<W: Wake, L: Protocols>(core: &mut Core<W, L>, index: u32) -> bool {
     match &connection.link {
         Link::WebSocket(_) => {
             let config = core.parts.config();
+            let wait = retry_after(config, &core.parts.admission.stopping, index);
             let code = match config.drain_code {
                 DrainCode::GoingAway => CloseCode::GOING_AWAY,
                 DrainCode::ServiceRestart => CloseCode::SERVICE_RESTART,
             };
-            let reason = format!("server stops; retry-after={}s", retry_after(config, index));
+            let reason = format!("server stops; retry-after={wait}s");
             closing::begin_close(core, conn, Ending::Shutdown, code, &reason);
         }
         Link::Http(_) => tell_http(core, conn),
@@ -287,13 +299,19 @@ mod tests {
     fn clients_are_asked_to_wait_for_the_end_or_not_at_all() {
         let config =
             |drain, drain_reconnect| Config { drain, drain_reconnect, ..Config::default() };
+        let wait = |config: &Config, connections, index| {
+            let spread = Spread::new(driver::now(), config.drain, connections, 1);
+            retry_after(config, &Stopping::Closing(spread), index)
+        };
         let restart = |millis| config(Duration::from_millis(millis), Reconnect::Restart);
-        assert_eq!(retry_after(&restart(10_000), 7), 15);
-        assert_eq!(retry_after(&restart(10_001), 7), 16);
-        assert_eq!(retry_after(&config(secs(10), Reconnect::Now), 7), 0);
-        let slots: Vec<u32> = (0..20).map(|index| retry_after(&restart(0), index)).collect();
-        assert_eq!((slots.iter().min(), slots.iter().max()), (Some(&6), Some(&15)));
+        assert_eq!(wait(&restart(10_000), 100_000, 7), 15);
+        assert_eq!(wait(&restart(10_001), 100_000, 7), 16);
+        assert_eq!(wait(&restart(10_000), 3, 7), 1, "few are gone in a moment");
+        assert_eq!(wait(&config(secs(10), Reconnect::Now), 100_000, 7), 0);
+        let slots: Vec<u32> = (0..20).map(|index| wait(&restart(0), 20, index)).collect();
+        assert_eq!((slots.iter().min(), slots.iter().max()), (Some(&1), Some(&10)));
         assert_eq!(slots.iter().filter(|slot| **slot == 9).count(), 2, "spread evenly");
-        assert_eq!(retry_after(&config(Duration::MAX, Reconnect::Restart), 0), u32::MAX);
+        let ever = config(Duration::MAX, Reconnect::Restart);
+        assert_eq!(retry_after(&ever, &Stopping::Leaving(driver::now()), 0), u32::MAX);
     }
 }
