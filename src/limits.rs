@@ -10,6 +10,9 @@ pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Fields of a request head. More is answered with 431.
 pub const HEAD_FIELDS_MAX: usize = 128;
 
+/// Bytes of a header of the PROXY protocol. A longer one is answered with 400.
+pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
+
 /// Bytes of the body of a request that is held for those outside. A longer one is answered with
 /// 413.
 pub const API_BODY_BYTES_MAX: usize = 1 << 20;
@@ -123,6 +126,9 @@ pub const GATHERED_BYTES_MAX: usize = 4 << 20;
 /// a single longer run: members must have time to take one before the next waits behind it.
 pub const DELIVERY_BYTES_MAX: usize = 512 << 10;
 
+/// The least of that bound, where little may wait for subscribers: it is a quarter of what may.
+pub const DELIVERY_BYTES_MIN: usize = 16 << 10;
+
 /// Runs from other workers up to this size are copied together when several gather: each costs
 /// every member an entry in its queue.
 pub const MERGED_RUN_BYTES_MAX: usize = 4096;
@@ -217,12 +223,15 @@ pub const EXPANSION_BYTES_MAX: usize = 4096;
 /// containers often allow 2^30 descriptors. With more the tables grow, which copies them.
 pub const RESERVED_CONNECTIONS_MAX: usize = 1 << 20;
 
-/// Connections over the limit that may be told so with a 503 at the same time, per worker.
+/// Connections over a limit that may be told so (503, 429) at the same time, per worker.
 /// Those beyond are closed without an answer.
 pub const REFUSALS_MAX: usize = 32;
 
 /// What a client that got a 503 is asked to wait, in seconds.
 pub const RETRY_AFTER_SECONDS: u32 = 5;
+
+/// The same where somebody has come or asked too fast: a second later some may.
+pub const RATE_RETRY_SECONDS: u32 = 1;
 
 /// Cohorts that share one moment of pinging, at most.
 pub const PING_COHORTS_MAX: usize = 256;

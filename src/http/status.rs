@@ -32,6 +32,8 @@ pub enum Status {
     MisdirectedRequest = 421,
     /// The path speaks WebSocket, of version 13.
     UpgradeRequired = 426,
+    /// More than one client may take.
+    TooManyRequests = 429,
     /// The head is too large.
     FieldsTooLarge = 431,
     /// A fault of ours.
@@ -46,7 +48,7 @@ pub enum Status {
 
 impl Status {
     /// Those that an answer may have.
-    const OF_ANSWERS: [Self; 14] = [
+    const OF_ANSWERS: [Self; 15] = [
         Self::Ok,
         Self::NoContent,
         Self::BadRequest,
@@ -58,6 +60,7 @@ impl Status {
         Self::ContentTooLarge,
         Self::UnsupportedMediaType,
         Self::MisdirectedRequest,
+        Self::TooManyRequests,
         Self::InternalServerError,
         Self::NotImplemented,
         Self::ServiceUnavailable,
@@ -85,6 +88,7 @@ impl Status {
             Self::UnsupportedMediaType => "Unsupported Media Type",
             Self::MisdirectedRequest => "Misdirected Request",
             Self::UpgradeRequired => "Upgrade Required",
+            Self::TooManyRequests => "Too Many Requests",
             Self::FieldsTooLarge => "Request Header Fields Too Large",
             Self::InternalServerError => "Internal Server Error",
             Self::NotImplemented => "Not Implemented",

@@ -31,7 +31,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use super::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering};
+use crate::config::Policy;
 use crate::id::WorkerId;
+use crate::wire::Lane;
 
 /// Joins of different topics rarely wait for each other.
 const SHARDS: usize = 64;
@@ -47,6 +49,8 @@ pub struct Interest {
     hasher: RandomState,
     /// How many workers there are.
     workers: usize,
+    /// Entries that are not [`HIDDEN`]: who looks at it without a lock may be a moment late.
+    count: AtomicU64,
     /// What [`Interest::micros`] counts from.
     began: OnceLock<Instant>,
 }
@@ -66,6 +70,9 @@ pub struct TopicEntry {
     members: AtomicU32,
     /// The latest fan-out: when it was published, in the upper half, and how long it took.
     fanout: AtomicU64,
+    /// What may be done with its runs where they wait, once that was another thing than the
+    /// default.
+    lane: OnceLock<Arc<Lane>>,
 }
 
 /// What is told of a topic to those outside.
@@ -78,6 +85,8 @@ pub struct TopicInfo {
     /// Microseconds from the latest publish until the sends of all members were handed to the
     /// kernel, but for those who did not keep up; nothing before the first.
     pub fanout_micros: Option<u32>,
+    /// Messages that were dropped for subscribers that did not keep up, of each so many.
+    pub dropped: u64,
 }
 
 /// One for each worker: nearly always a word, which is no larger than the list.
@@ -98,7 +107,8 @@ impl Interest {
     #[must_use]
     pub fn new(workers: usize) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::new(Shard::default())).collect();
-        Self { shards, hasher: RandomState::new(), workers, began: OnceLock::new() }
+        let (hasher, count) = (RandomState::new(), AtomicU64::new(0));
+        Self { shards, hasher, workers, count, began: OnceLock::new() }
     }
 
     /// The first member of a topic comes to a worker, which gets what is published from here on;
@@ -110,6 +120,7 @@ impl Interest {
         let topic = known.unwrap_or_else(|| {
             let topic = Arc::new(TopicEntry::new(name, self.workers));
             shard.insert(ByName(Arc::clone(&topic)));
+            self.count.fetch_add(u64::from(!name.starts_with(HIDDEN)), Ordering::Relaxed);
             topic
         });
         topic.workers.set(worker);
@@ -128,6 +139,7 @@ impl Interest {
         if topic.workers.is_empty() {
             let was_there = shard.remove(&*topic.name);
             assert!(was_there, "an entry with a bit is in the map");
+            self.count.fetch_sub(u64::from(!topic.name.starts_with(HIDDEN)), Ordering::Relaxed);
             if shard.capacity() / 4 > shard.len() || shard.is_empty() {
                 let room = shard.len() * 2;
                 shard.shrink_to(room);
@@ -142,6 +154,15 @@ impl Interest {
         let shard = self.shard(name);
         let ByName(topic) = shard.get(name)?;
         Some((Arc::clone(topic), topic.arrivals(), topic.workers.iter().collect()))
+    }
+
+    /// Whether a topic is there, or may be opened beside so many that are about to be: there may be
+    /// so many in all, but for those that are [`HIDDEN`]. Only who is at the bound takes a lock.
+    #[must_use]
+    pub fn may_enter(&self, name: &str, max: Option<usize>, coming: usize) -> bool {
+        let has_room =
+            |max| (self.count.load(Ordering::Relaxed) as usize).saturating_add(coming) < max;
+        name.starts_with(HIDDEN) || max.is_none_or(has_room) || self.shard(name).contains(name)
     }
 
     /// What is to be told of a topic that has members.
@@ -185,6 +206,7 @@ impl TopicEntry {
             deflating: AtomicU32::new(0),
             members: AtomicU32::new(0),
             fanout: AtomicU64::new(0),
+            lane: OnceLock::new(),
         }
     }
 
@@ -203,6 +225,25 @@ impl TopicEntry {
     /// The workers that have members, but for one that has some.
     pub fn others(&self, own: WorkerId) -> impl Iterator<Item = WorkerId> {
         self.workers.iter().filter(move |worker| *worker != own)
+    }
+
+    /// Subscribers that do not keep up are treated so from here on.
+    pub(super) fn set_lane(&self, policy: Policy, bound: usize) {
+        self.lane.get_or_init(|| Arc::new(Lane::new(policy, bound))).set(policy, bound);
+    }
+
+    /// As everybody, with this bound.
+    pub(super) fn unset_lane(&self, bound: usize) {
+        if let Some(lane) = self.lane.get() {
+            lane.set(Policy::Disconnect, bound);
+        }
+    }
+
+    /// That of its runs, if it has, or had, another policy or bound than the default.
+    #[must_use]
+    #[inline]
+    pub fn lane(&self) -> Option<&Arc<Lane>> {
+        self.lane.get()
     }
 
     /// A member comes.
@@ -240,6 +281,7 @@ impl TopicEntry {
             name: self.name.to_string(),
             members: self.members.load(Ordering::Relaxed),
             fanout_micros: (took > 0).then_some(took),
+            dropped: self.lane.get().map_or(0, |lane| lane.dropped()),
         }
     }
 

@@ -15,8 +15,8 @@ fn workers_of(interest: &Interest, name: &str) -> Vec<WorkerId> {
 
 #[test]
 fn an_entry_is_small() {
-    // With the counts of its `Arc` it is 72 bytes, which the allocator has a size for.
-    assert_eq!(size_of::<TopicEntry>(), 56);
+    // With the counts of its `Arc` it is 88 bytes, which the allocator has a size for.
+    assert_eq!(size_of::<TopicEntry>(), 72);
 }
 
 #[test]
@@ -48,4 +48,22 @@ fn every_worker_has_a_bit_of_its_own() {
     assert_eq!(others, workers((0..200).filter(|id| *id != 70)));
     (0..200).step_by(2).for_each(|id| interest.leave(&topic, WorkerId(id)));
     assert_eq!(workers_of(&interest, "a"), workers((1..200).step_by(2)));
+}
+
+#[test]
+fn where_there_are_as_many_topics_as_may_be_one_that_is_there_is_entered() {
+    let interest = Interest::new(2);
+    let [first, second] = [0, 1].map(WorkerId);
+    let (a, _) = interest.join("a", first);
+    interest.join("a", second);
+    let (hidden, _) = interest.join("\u{1}hidden", first);
+    let may = |name, max, coming| interest.may_enter(name, Some(max), coming);
+    assert!(may("b", 2, 0) && !may("b", 2, 1) && !may("b", 1, 0));
+    assert!(may("a", 1, 7) && may("\u{1}other", 1, 7), "it opens none that counts");
+    assert!(interest.may_enter("b", None, 7));
+    interest.leave(&hidden, first);
+    interest.leave(&a, first);
+    assert!(!may("b", 1, 0), "another worker has members");
+    interest.leave(&a, second);
+    assert!(may("b", 1, 0));
 }

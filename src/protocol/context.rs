@@ -4,9 +4,10 @@ use std::any::Any;
 use std::time::Duration;
 
 use super::asks::{Asks, Ticket};
+use crate::config::Limits;
 use crate::hub::{EdgeId, Hub, RoomId, TopicInfo};
 use crate::id::ConnId;
-use crate::limits::{SUBSCRIPTIONS_MAX, TOPIC_BYTES_MAX};
+use crate::limits::TOPIC_BYTES_MAX;
 use crate::outgoing::{Outgoing, Pool};
 use crate::stats::Counters;
 use crate::websocket::{Compressor, put_message};
@@ -26,6 +27,8 @@ pub struct Context<'a> {
     pub(crate) staged: &'a mut Staged,
     pub(crate) asks: &'a mut Asks,
     pub(crate) counters: &'a Counters,
+    /// What it may take.
+    pub(crate) limits: &'a Limits,
     /// What the call has cost beside the message itself, in units of a turn's budget.
     pub(crate) cost: usize,
     /// Where it has published last by the name of a topic.
@@ -70,6 +73,11 @@ impl Staged {
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// How many subscriptions are to begin.
+    fn subscribes(&self) -> usize {
+        self.0.iter().filter(|step| matches!(step, Step::Subscribe(_))).count()
     }
 
     /// Takes all of it, in order; [`Staged::give_back`] the list when it is done.
@@ -121,12 +129,15 @@ impl Context<'_> {
 
     /// Subscribes this connection to a topic, which is there as long as anybody is subscribed to
     /// it. It gets nothing that was published before, unless that waits for a delivery that is
-    /// under way. False, and nothing is done, if it has [`SUBSCRIPTIONS_MAX`] or the name is longer
-    /// than [`TOPIC_BYTES_MAX`].
+    /// under way. False, and nothing is done, if it has as many as [`Limits::rooms_per_connection`]
+    /// says, if this would be one topic more than [`Limits::rooms`], or if the name is longer than
+    /// [`TOPIC_BYTES_MAX`].
     pub fn subscribe(&mut self, topic: &str) -> bool {
         let steps = self.staged.0.len();
-        let has_room = self.hub.count(self.conn.index, self.edges) + steps < SUBSCRIPTIONS_MAX;
-        let may = has_room && topic.len() <= TOPIC_BYTES_MAX;
+        let count = self.hub.count(self.conn.index, self.edges) + steps;
+        let may = topic.len() <= TOPIC_BYTES_MAX
+            && count < self.limits.rooms_per_connection
+            && self.hub.interest().may_enter(topic, self.limits.rooms, self.staged.subscribes());
         if may {
             self.staged.0.push(Step::Subscribe(topic.to_owned()));
         }
@@ -155,7 +166,7 @@ impl Context<'_> {
     /// that joins of a few topics take: not for every message.
     #[must_use]
     pub fn topic_info(&self, topic: &str) -> Option<TopicInfo> {
-        self.hub.topic_info(topic)
+        self.hub.interest().info(topic)
     }
 
     /// Publishes a message to all who are subscribed to what this connection is subscribed to,

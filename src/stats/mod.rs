@@ -70,9 +70,9 @@ counters! {
     accepted,
     /// Connections that are gone.
     closed,
-    /// Connections over the limit that were answered with 503.
+    /// Connections over a limit that were answered with 503 or 429.
     refused,
-    /// Connections over the limit that were closed without an answer.
+    /// Connections over a limit that were closed without an answer.
     dropped,
     /// Upgrades to WebSocket.
     upgraded,

@@ -1,5 +1,7 @@
 //! Why somebody was refused, and why connections end.
 
+use std::marker::PhantomData;
+
 use super::Count;
 
 macro_rules! reasons {
@@ -46,6 +48,8 @@ reasons! {
     IpConnections = "ip_connections",
     /// Connections of one address come faster than they may: 429.
     IpConnectRate = "ip_connect_rate",
+    /// More requests, or more bytes of them, than a connection may send: 429.
+    RateLimit = "rate_limit",
     /// There are as many rooms as there may be: 503.
     RoomLimit = "room_limit",
     /// A header of the PROXY protocol that is bad, missing, or not expected: 400.
@@ -85,23 +89,23 @@ reasons! {
     MaxAge = "max_age",
 }
 
-/// A count for each reason.
+/// A count for each reason of a kind.
 #[derive(Debug)]
-pub struct ByReason<const N: usize>([Count; N]);
+pub struct ByReason<R, const N: usize>([Count; N], PhantomData<R>);
 
-impl<const N: usize> Default for ByReason<N> {
+impl<R, const N: usize> Default for ByReason<R, N> {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| Count::default()))
+        Self(std::array::from_fn(|_| Count::default()), PhantomData)
     }
 }
 
 /// Counts of refusals.
-pub type Refusals = ByReason<{ Refusal::ALL.len() }>;
+pub type Refusals = ByReason<Refusal, { Refusal::ALL.len() }>;
 
 /// Counts of ends.
-pub type Endings = ByReason<{ Ending::ALL.len() }>;
+pub type Endings = ByReason<Ending, { Ending::ALL.len() }>;
 
-impl<const N: usize> ByReason<N> {
+impl<R, const N: usize> ByReason<R, N> {
     pub(super) fn at(&self, reason: usize) -> &Count {
         &self.0[reason]
     }

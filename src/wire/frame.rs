@@ -136,6 +136,13 @@ impl Header {
     }
 }
 
+/// Whether a frame that begins with these bytes is a close frame.
+#[must_use]
+pub fn begins_close(bytes: &[u8]) -> bool {
+    const OPCODE: u8 = 0x0f;
+    bytes.first().is_some_and(|first| first & OPCODE == Opcode::Close as u8)
+}
+
 /// What a message is whose first frame is its last, and not compressed; by the first byte alone.
 #[inline]
 #[must_use]

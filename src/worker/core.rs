@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::budget::Budget;
@@ -26,7 +26,7 @@ use crate::worker::ingress::held::Stalls;
 use crate::worker::inquiry::Scans;
 use crate::worker::life::goodbye::Stopping;
 use crate::worker::life::{Life, persist};
-use crate::worker::limits::Clients;
+use crate::worker::limits::{self, Addresses, Clients, Limits};
 use crate::worker::mail::{Mail, Posted};
 use crate::worker::memory::Memory;
 use crate::worker::notices::Notices;
@@ -56,6 +56,8 @@ pub struct Shared<L: Protocols = Builtin> {
     pub(super) setups: Arc<L::Setups>,
     /// What was told of it lately.
     pub(super) notices: Notices,
+    /// How many connections each address has, once that is limited.
+    addresses: OnceLock<Addresses>,
 }
 
 impl Shared<Builtin> {
@@ -77,7 +79,8 @@ impl<L: Protocols> Shared<L> {
         connections_max: usize,
         setups: Arc<L::Setups>,
     ) -> Self {
-        Self {
+        let counts_addresses = config.limits.counts_addresses();
+        let shared = Self {
             connections: AtomicUsize::new(0),
             connections_max: AtomicUsize::new(connections_max),
             memory_budget: AtomicUsize::new(config.memory.unwrap_or(usize::MAX)),
@@ -89,7 +92,18 @@ impl<L: Protocols> Shared<L> {
             setups,
             interest: Arc::new(Interest::new(workers)),
             notices: Notices::default(),
+            addresses: OnceLock::new(),
+        };
+        if counts_addresses {
+            shared.addresses();
         }
+        shared
+    }
+
+    /// How many connections each address has: it is made before the options hold that need it.
+    pub(super) fn addresses(&self) -> &Addresses {
+        let max = || self.connections_max.load(Ordering::Relaxed);
+        self.addresses.get_or_init(|| Addresses::for_connections(max()))
     }
 
     /// Counts one more connection, if there may be one.
@@ -130,6 +144,9 @@ impl<L: Protocols> Shared<L> {
 
     /// Gives all workers other options: wake them afterwards.
     pub fn reload(&self, reload: Reload) {
+        if reload.config.limits.counts_addresses() {
+            self.addresses();
+        }
         *self.latest_reload() = Some(Arc::new(reload));
         self.reloads.count.fetch_add(1, Ordering::Release);
     }
@@ -230,6 +247,8 @@ pub(super) struct Admission {
     pub(super) held: Places,
     /// Who is connected, as far as options need to know.
     pub(super) clients: Clients,
+    /// What each has taken, as far as that is limited.
+    pub(super) limits: Limits,
     /// How far it has come with the end of the server.
     pub(super) stopping: Stopping,
 }
@@ -247,6 +266,11 @@ pub(super) struct Settings<L: Protocols> {
 }
 
 impl<L: Protocols> Settings<L> {
+    /// The number of these options, from 1 on: for rooms that follow them.
+    pub(super) fn number(&self) -> u32 {
+        (self.count as u32).wrapping_add(1).max(1)
+    }
+
     fn new(count: u64, config: Arc<Config>, setups: Arc<L::Setups>) -> Self {
         let Config { limits, trusted_proxies, access_log, .. } = &*config;
         let needs_peers =
@@ -282,6 +306,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
                 refusals: 0,
                 held: Places::default(),
                 clients: Clients::default(),
+                limits: Limits::new(&shared.config.limits, now),
                 stopping: Stopping::default(),
                 access: Access::default(),
             },
@@ -297,13 +322,14 @@ impl<W: Wake, L: Protocols> Core<W, L> {
     /// Begins a turn.
     pub(super) fn begin_turn(&mut self, now: Instant) {
         self.parts.clock.now = now;
-        self.parts.hub.fanouts.set_time(now);
+        self.parts.hub.begin_turn(now);
         if self.parts.shared.reloads.count.load(Ordering::Acquire) != self.parts.settings.count {
             self.parts.reload();
+            limits::reload(self);
         }
         self.parts.budget.begin();
         self.parts.pongs.runs = 0;
-        if self.parts.hub.holds_rooms() {
+        if self.parts.hub.held.is_held() {
             persist::close_held_rooms(self);
         }
         if self.table.len() == 0 {
@@ -349,6 +375,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
                 nearest = nearest.min(span);
             }
         };
+        consider(parts.hub.until_batch(now));
         consider(parts.scans.has_work().then_some(Duration::ZERO));
         consider(parts.memory.trimming.at.map(|at| at.saturating_duration_since(now)));
         consider(parts.admission.stopping.until_next(now));
@@ -361,6 +388,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         consider(parts.said.asks.has_unsent().then_some(TIMER_TICK));
         consider(parts.life.asked.next_look(now));
         consider(parts.life.wakes.until_next(now));
+        consider(parts.admission.limits.until_next(now));
         consider(parts.memory.shedding.next_look(now));
         nearest
     }

@@ -138,7 +138,7 @@ fn a_flag_wins_over_a_variable_and_that_over_the_file() {
 }
 
 /// Every option but tables and the key: its key, its flag, and a value that is no default.
-const VALUES: [(&str, &str, &str); 29] = [
+const VALUES: [(&str, &str, &str); 42] = [
     ("listen", "--listen", ":1,unix:/a"),
     ("unix.mode", "--unix-mode", "0660"),
     ("unix.group", "--unix-group", "33"),
@@ -152,6 +152,19 @@ const VALUES: [(&str, &str, &str); 29] = [
     ("max_backlog", "--max-backlog", "2MiB"),
     ("memory", "--memory", "1GiB"),
     ("compression", "--compression", "off"),
+    ("trusted_proxies", "--trusted-proxies", "10.0.0.0/8"),
+    ("proxy_protocol", "", "false"),
+    ("limits.per_ip.connections", "", "100"),
+    ("limits.per_ip.connect_rate", "", "20"),
+    ("limits.messages_per_second", "", "50"),
+    ("limits.bytes_per_second", "", "64KiB"),
+    ("limits.over", "", "close"),
+    ("limits.rooms", "", "100000"),
+    ("limits.rooms_per_connection", "", "7"),
+    ("limits.connection_max_age", "", "1h"),
+    ("drain_delay", "--drain-delay", "5s"),
+    ("drain_code", "", "1012"),
+    ("drain_reconnect", "", "restart"),
     ("ping_interval", "--ping-interval", "1m"),
     ("pong_timeout", "--pong-timeout", "1m"),
     ("send_timeout", "--send-timeout", "1m"),

@@ -1,6 +1,6 @@
 //! The flags between workers under every interleaving: no mail is left with a sleeping worker, none
 //! is held back by one while there is room for it, and what is published goes to all who have
-//! joined, without a hole.
+//! joined, without a hole. And the table of addresses, whose entries change hands.
 
 mod atomic {
     pub(crate) use loom::sync::atomic::{AtomicBool, Ordering, fence};
@@ -18,6 +18,14 @@ mod id {
     pub(crate) use throng::id::WorkerId;
 }
 
+mod config {
+    pub(crate) use throng::config::{PerIp, Policy};
+}
+
+mod wire {
+    pub(crate) use throng::wire::Lane;
+}
+
 mod sync {
     pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
     pub(crate) use loom::sync::{Mutex, MutexGuard};
@@ -27,6 +35,15 @@ mod sync {
 #[expect(unreachable_pub, dead_code, reason = "the module is public where it belongs")]
 mod interest;
 
+mod stats {
+    pub(crate) use throng::stats::Refusal;
+}
+
+#[path = "../../src/worker/limits/addresses.rs"]
+#[expect(dead_code, reason = "the module is used where it belongs")]
+mod addresses;
+
+mod counts;
 mod topics;
 
 use std::sync::Arc;

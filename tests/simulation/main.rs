@@ -18,6 +18,7 @@ mod world;
 mod wrap;
 
 use faults::Fault;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use throng::stats::Counts;
@@ -77,6 +78,24 @@ fn nobody_notices_that_connections_are_written_out_and_read_back() {
             if seed.is_multiple_of(2) { Rewrites::all() } else { Rewrites::some(seed) };
         run_world(world, seed)
     });
+}
+
+/// Where clients are paused for what they send nothing is lost either, nor out of order; and on
+/// half of the seeds they are written out and read back meanwhile.
+#[test]
+fn who_is_paused_for_what_it_sends_loses_nothing() {
+    let paused = Cell::new(0);
+    check_seeds(100, |seed| {
+        let mut world = World::paced(seed);
+        if seed % 4 > 1 {
+            world.rewrites =
+                if seed.is_multiple_of(3) { Rewrites::all() } else { Rewrites::some(seed) };
+        }
+        let done = run_world(world, seed)?;
+        paused.set(paused.get() + done.0.rate_paused);
+        Ok(done)
+    });
+    assert!(paused.get() > 100, "{} pauses only", paused.get());
 }
 
 fn check_seeds(usual: u64, run: impl Fn(u64) -> Result<Done, String>) {

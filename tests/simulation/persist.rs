@@ -10,7 +10,7 @@ use throng::worker::{Image, LinkImage, PingImage, UntilPing};
 use crate::ends::{SEEDS, STEP, Server, secs};
 use crate::faults::Fault;
 use crate::is_found;
-use crate::world::Rewrites;
+use crate::world::{Rewrites, World};
 
 /// A part of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +27,18 @@ pub(crate) enum Part {
     UntilPing,
     Unfinished,
     Linger,
+    Pause,
 }
 
 impl Part {
     pub(crate) fn take_out_of(self, image: &mut Image) {
         match (self, &mut image.link) {
             (Self::Queue, _) => image.queue.clear(),
+            (Self::Pause, _) => {
+                if let Some(limits) = &mut image.limits {
+                    limits.paused = None;
+                }
+            }
             (Self::Stash, _) => image.stash.clear(),
             (Self::Request, LinkImage::Http(partial)) => *partial = None,
             (Self::Message, LinkImage::WebSocket(session)) => {
@@ -88,6 +94,17 @@ fn messages_that_have_waited_for_an_answer_are_missed() {
 #[test]
 fn the_moment_of_a_protocol_is_missed() {
     assert!(is_found(Fault::LostPart(Part::Wake), &["waits for ever"]));
+}
+
+#[test]
+fn the_end_of_a_pause_is_missed() {
+    let mut broken = (0..100).filter_map(|seed| {
+        let mut world = World::paced(seed);
+        world.rewrites = Rewrites::all_without(Part::Pause);
+        world.run().err()
+    });
+    let words = ["is stuck", "misses a pong", "heard up to", "were not handled"];
+    assert!(broken.any(|what| words.iter().any(|word| what.contains(word))));
 }
 
 /// Who is ended in time.

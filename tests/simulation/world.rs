@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use throng::config::Config;
+use throng::config::{Config, Delivery, Limits, RoomRule, RoomRules};
 use throng::driver::sim::{Net, Rng, SimDriver, SimWaker};
 use throng::driver::{Driver, Wake};
 use throng::limits::TURN_BUDGET;
+use throng::protocol::room;
 use throng::stats::{Counters, Counts};
 use throng::worker::{Shared, Worker, mailboxes_and_control};
 
@@ -44,6 +45,8 @@ pub(crate) struct World {
     pub(crate) rewrites: Rewrites,
     /// Of twelve clients, how many speak the script.
     actors_in_twelve: usize,
+    /// What passes with each round of coming to rest: who is paused for what it has sent goes on.
+    round: Duration,
 }
 
 const STEPS: usize = 1500;
@@ -64,14 +67,42 @@ const BUDGETS: [u32; 3] = [3_000, 100_000, TURN_BUDGET];
 const ITEM_COST: u64 = 250_000;
 const PHASES: u64 = 4;
 
+const PING_INTERVAL: Duration = Duration::from_secs(3);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A pause of who sends much is over within a rest.
+const PACED_ROUND: Duration = Duration::from_millis(20);
+
 /// On some seeds. It is as long as a leap of the time.
 const PONG_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// What a worker of a container with 2^30 descriptors may hold: not what it reserves.
 const ALLOWED: usize = 1 << 30;
 
+/// Rooms in which messages gather for so long.
+fn rooms_of(batch_delay: Duration) -> room::Setup {
+    let delivery = Delivery { batch_delay, ..Delivery::default() };
+    let rules = RoomRules::new(vec![RoomRule { delivery, ..RoomRule::default() }]);
+    room::Setup { rules: rules.expect("it is a good one"), ..room::Setup::default() }
+}
+
 impl World {
     pub(crate) fn new(seed: u64, fault: Fault) -> Self {
+        Self::with_limits(seed, fault, Limits::default())
+    }
+
+    /// What clients send is measured, and those who send much are paused again and again. They are
+    /// not pinged, or they would never come to rest.
+    pub(crate) fn paced(seed: u64) -> Self {
+        let limits = Limits {
+            messages_per_second: Some(if seed.is_multiple_of(2) { 8 } else { 1000 }),
+            bytes_per_second: Some(200_000),
+            ..Limits::default()
+        };
+        Self { round: PACED_ROUND, ..Self::with_limits(seed, Fault::None, limits) }
+    }
+
+    fn with_limits(seed: u64, fault: Fault, limits: Limits) -> Self {
         let net = Net::new(seed);
         let mut rng = Rng::new(seed ^ 0x5eed);
         let count = if fault == Fault::None { 1 + rng.below(4) } else { 2 };
@@ -91,12 +122,16 @@ impl World {
         let (mail, control) = mailboxes_and_control(&wakers, control, 1 + rng.below(3));
         let pad = Pad::default();
         pad.ledger().fault = fault;
-        let setups = Setups { script: pad.clone(), ..Setups::default() };
+        let is_batched = fault == Fault::None && seed % 3 == 1;
+        let batch_delay = Duration::from_millis(if is_batched { 7 } else { 0 });
+        let setups =
+            Setups { script: pad.clone(), room: rooms_of(batch_delay), ..Setups::default() };
         let config = Config {
             max_backlog: [500, 5_000, 1 << 20][rng.below(3)],
             mailbox_capacity: 4,
             turn_budget: BUDGETS[rng.below(3)],
-            ping_interval: Duration::from_secs(3),
+            ping_interval: if limits.measures_senders() { HOUR } else { PING_INTERVAL },
+            limits,
             pong_timeout: if rng.one_in(3) { PONG_TIMEOUT } else { Duration::ZERO },
             ..Config::default()
         };
@@ -129,6 +164,7 @@ impl World {
             copies: Vec::new(),
             rewrites: Rewrites::of(seed, fault),
             actors_in_twelve,
+            round: Duration::ZERO,
         }
     }
 
@@ -137,8 +173,10 @@ impl World {
             self.step()?;
         }
         self.come_to_rest(REST)?;
+        self.let_batches_leave()?;
         self.check_deliveries()?;
         self.let_time_pass()?;
+        self.let_batches_leave()?;
         self.check_deliveries()?;
         self.check_visitors()?;
         self.stop()?;
@@ -295,7 +333,7 @@ impl World {
     /// Moves everybody until nothing moves any more for so many rounds.
     fn come_to_rest(&mut self, rounds: usize) -> Result<(), String> {
         let mut quiet = 0;
-        for _ in 0..STEPS_TO_REST {
+        for _ in 0..STEPS_TO_REST + self.paced_steps() {
             let mut moved = false;
             for at in 0..self.clients.len() {
                 moved |= self.watch(at, Client::act)?;
@@ -306,6 +344,7 @@ impl World {
             for at in 0..self.workers.len() {
                 self.turn(at)?;
             }
+            self.advance(self.round);
             self.outside.collect();
             moved |= self.outside.act() || !self.outside.is_at_rest();
             quiet = if moved { 0 } else { quiet + 1 };
@@ -314,6 +353,11 @@ impl World {
             }
         }
         Err("no rest".into())
+    }
+
+    /// What was sent at once may take a minute where it is measured.
+    fn paced_steps(&self) -> usize {
+        if self.round.is_zero() { 0 } else { (HOUR / 60).div_duration_f64(self.round) as usize }
     }
 
     /// Until nobody waits for an answer or a moment any more.
@@ -331,6 +375,18 @@ impl World {
             self.come_to_rest(REST_BETWEEN)?;
         }
         self.check_answers()
+    }
+
+    /// Until nothing that was published gathers any more.
+    fn let_batches_leave(&mut self) -> Result<(), String> {
+        for _ in 0..LEAPS_TO_REST {
+            if self.workers.iter().all(|worker| worker.leftovers()[1] == 0) {
+                break;
+            }
+            self.leap()?;
+            self.come_to_rest(REST_BETWEEN)?;
+        }
+        self.come_to_rest(REST)
     }
 
     fn stop(&mut self) -> Result<(), String> {

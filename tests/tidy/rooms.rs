@@ -196,7 +196,9 @@ pub(crate) static CHECKS: &[Check] = &[
     Check {
         what: "only server starts threads, and the program one that writes its log",
         run: |source| {
-            let rooms = ["src/server/", "cli/src/log.rs"];
+            // What all workers share without a lock is tried by several threads at once.
+            let tests = "src/worker/limits/addresses_tests.rs";
+            let rooms = ["src/server/", "cli/src/log.rs", tests];
             outside(source, &rooms, &["std::thread", "thread::spawn"])
         },
         bad: &[
@@ -281,8 +283,16 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
 
 /// What is written out for people and programs, or for another process of ours.
 /// What a protocol knows of a connection is.
-const SERDE_ROOMS: [&str; 5] =
-    ["src/doctor/", "src/protocol/", "src/wire/", "src/websocket/", "src/worker/life/"];
+const SERDE_ROOMS: [&str; 7] = [
+    "src/doctor/",
+    "src/protocol/",
+    "src/wire/",
+    "src/websocket/",
+    "src/worker/life/",
+    // Who the client is stands in a connection's image.
+    "src/worker/limits/clients.rs",
+    "src/worker/limits/image.rs",
+];
 
 /// Modules by floor; those on one floor do not name each other, but for the lowest.
 const FLOORS: &[(usize, &[&str])] = &[

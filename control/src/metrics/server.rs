@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use throng::stats::{Ending, Refusal};
+use throng::stats::{Counters, Ending, Refusal};
 
 use super::definition::{Definition, Kind, total};
 
@@ -104,6 +104,30 @@ pub(super) static SERVER: &[Definition] = &[
         help: "Receivers that did not keep up, by what came of it.",
         read: |view, values| {
             values.push(&["disconnected"], total(view, |counters| counters.closed_slow.get()))
+        },
+    },
+    Definition {
+        name: "throng_messages_dropped_total",
+        kind: Kind::Counter,
+        labels: &["policy"],
+        unit: "messages",
+        help: "Messages that a receiver did not get because it did not keep up, by the \
+               policy of the topic.",
+        read: |view, values| {
+            let count = |of: fn(&Counters) -> u64| total(view, of);
+            values.push(&["drop_oldest"], count(|counters| counters.dropped_oldest.get()));
+            values.push(&["latest"], count(|counters| counters.dropped_latest.get()));
+        },
+    },
+    Definition {
+        name: "throng_addresses_untracked_total",
+        kind: Kind::Counter,
+        labels: &[],
+        unit: "connections",
+        help: "Connections that were let in and not counted for their address \
+               (`limits.per_ip`), as the table of addresses had no room.",
+        read: |view, values| {
+            values.single(Some(total(view, |counters| counters.addresses_untracked.get())));
         },
     },
     Definition {

@@ -252,6 +252,14 @@ pub(super) static WORKERS: &[Definition] = &[
         read: |view, values| counted(view, values, |counters| counters.paused.get()),
     },
     Definition {
+        name: "throng_rate_pauses_total",
+        kind: Kind::Counter,
+        labels: &["worker"],
+        unit: "pauses",
+        help: "Times that a connection was paused for sending more than `limits` allow.",
+        read: |view, values| counted(view, values, |counters| counters.rate_paused.get()),
+    },
+    Definition {
         name: "throng_overshoot_messages_total",
         kind: Kind::Counter,
         labels: &["worker"],

@@ -11,8 +11,9 @@ use crate::worker::connection::{Connection, flag};
 use crate::worker::core::Core;
 use crate::worker::egress::pongs;
 use crate::worker::ingress::visit::{Outcome, Visit};
-use crate::worker::ingress::{parked, refusals, requests, staged};
+use crate::worker::ingress::{parked, proxy, refusals, requests, staged};
 use crate::worker::life::{closing, ending, goodbye, unfinished};
+use crate::worker::limits::{self, Client};
 
 /// Whether to look for more in the same bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,14 +36,16 @@ pub(crate) enum After {
     Reply(Range<usize>),
 }
 
-/// A new connection: one too many is told so.
+/// A new connection: one too many is told so. Whom a trusted proxy brings is counted when it is
+/// known.
 #[inline(never)]
 pub(crate) fn accepted<W: Wake, L: Protocols>(
     core: &mut Core<W, L>,
     conn: ConnId,
     peer: Option<Peer>,
 ) {
-    core.parts.admission.clients.set(conn.index, peer.and_then(Peer::ip));
+    let client = Client::of(peer);
+    core.parts.admission.clients.set(conn.index, client);
     core.parts.counters.accepted.add(1);
     let admission = &core.parts.admission;
     let has_room = core.table.len() - admission.refusals < admission.connections_max;
@@ -61,8 +64,13 @@ pub(crate) fn accepted<W: Wake, L: Protocols>(
     // Whether there is room says who is told, and this what.
     let refusal = if is_closing { Some(Refusal::Draining) } else { refusal };
     core.table.insert(conn, connection);
+    let is_proxy = client.is_in(&core.parts.config().trusted_proxies);
+    let refusal = refusal.or_else(|| if is_proxy { None } else { limits::admit(core, conn) });
     match refusal {
-        None => core.arm(conn, core.parts.config().handshake_timeout),
+        None => {
+            proxy::begin(core, conn);
+            core.arm(conn, core.parts.config().handshake_timeout);
+        }
         Some(why) => refusals::refuse(core, conn, why),
     }
 }
@@ -163,12 +171,22 @@ fn carry_out<W: Wake, L: Protocols>(
 ) -> Then {
     match outcome {
         Outcome::Done => return Then::Stop,
-        Outcome::Request => return requests::http_step(core, conn, input),
+        Outcome::Request => {
+            let left = input.len();
+            let then = requests::http_step(core, conn, input);
+            limits::pay(&mut core.parts, conn, 0, left - input.len());
+            return then;
+        }
         Outcome::PingBehind(membership) => pongs::pong_behind(core, conn, membership),
         Outcome::Staged(flow) => staged::carry_out_staged(core, conn, flow),
         Outcome::Close(code) => closing::answer_close(core, conn, code),
         Outcome::Failed(violation) => {
             closing::fail(core, conn, violation);
+            return Then::Stop;
+        }
+        Outcome::TooFast(limit) => {
+            *input = &mut [];
+            closing::end_too_fast(core, conn, limit);
             return Then::Stop;
         }
         Outcome::Discard => {

@@ -3,22 +3,28 @@
 use crate::driver::Wake;
 use crate::http::{Request, Response, Status};
 use crate::id::ConnId;
-use crate::limits::{REFUSALS_MAX, RETRY_AFTER_SECONDS};
+use crate::limits::{RATE_RETRY_SECONDS, REFUSALS_MAX, RETRY_AFTER_SECONDS};
 use crate::protocol::Protocols;
 use crate::stats::Refusal;
 use crate::worker::connection::flag;
 use crate::worker::core::{Core, Parts};
 use crate::worker::ingress::requests;
 use crate::worker::life::{ending, goodbye};
+use crate::worker::limits::Limit;
 use crate::worker::notices::{Notice, Untold};
 
-/// One connection too many or too late: 503. Of those for which there is no room only a few are
-/// told at a time.
+/// One connection too many or too late: 503, or 429 where its own address has too many. Of those
+/// for which there is no room only a few are told at a time; none of them counts among the
+/// connections any more, if it did.
 pub(crate) fn refuse<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, why: Refusal) {
-    let has_room = core.table.get_mut(conn).is_some_and(|it| it.has(flag::COUNTED));
+    let is_counted = core.table.get_mut(conn).is_some_and(|it| it.has(flag::COUNTED));
+    let has_room = is_counted && why == Refusal::Draining;
+    if is_counted && !has_room {
+        discount(core, conn);
+    }
     core.parts.admission.refusals += usize::from(!has_room);
     let response = unavailable(&core.parts, conn, why);
-    note(&core.parts, &response, None);
+    note(&core.parts, conn, &response, None);
     if !has_room && core.parts.admission.refusals > REFUSALS_MAX {
         core.parts.counters.dropped.add(1);
         return ending::close_soon(core, conn);
@@ -27,21 +33,48 @@ pub(crate) fn refuse<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId,
     requests::respond(core, conn, response, false);
 }
 
-/// Why nobody is let in, and when to try again.
+fn discount<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
+    if let Some(connection) = core.table.get_mut(conn) {
+        connection.clear(flag::COUNTED);
+        core.parts.shared.discharge();
+    }
+}
+
+/// Why somebody is not let in, and when to try again.
 pub(crate) fn unavailable<W: Wake, L: Protocols>(
     parts: &Parts<W, L>,
     conn: ConnId,
     why: Refusal,
 ) -> Response {
-    let (text, seconds) = match why {
+    let (status, text, seconds) = match why {
         Refusal::Draining => {
-            ("the server is stopping\n", goodbye::retry_after(parts.config(), conn.index))
+            let seconds = goodbye::retry_after(parts.config(), conn.index);
+            (Status::ServiceUnavailable, "the server is stopping\n", seconds)
         }
-        _ => ("no room for more connections now\n", RETRY_AFTER_SECONDS),
+        Refusal::RoomLimit => {
+            (Status::ServiceUnavailable, "no room may be opened now\n", RETRY_AFTER_SECONDS)
+        }
+        Refusal::IpConnections => {
+            let text = "your address has as many connections as it may\n";
+            (Status::TooManyRequests, text, RETRY_AFTER_SECONDS)
+        }
+        Refusal::IpConnectRate => {
+            let text = "connections of your address come faster than they may\n";
+            (Status::TooManyRequests, text, RATE_RETRY_SECONDS)
+        }
+        _ => {
+            let text = "no room for more connections now\n";
+            (Status::ServiceUnavailable, text, RETRY_AFTER_SECONDS)
+        }
     };
-    Response::text(Status::ServiceUnavailable, text)
-        .field("Retry-After", &seconds.to_string())
-        .refusing(why)
+    Response::text(status, text).field("Retry-After", &seconds.to_string()).refusing(why).closing()
+}
+
+/// A connection whose requests are more than it may send.
+pub(crate) fn too_fast(limit: Limit) -> Response {
+    Response::text(Status::TooManyRequests, format!("{limit}\n"))
+        .field("Retry-After", &RATE_RETRY_SECONDS.to_string())
+        .refusing(Refusal::RateLimit)
         .closing()
 }
 
@@ -61,6 +94,7 @@ pub(crate) fn nothing_here<L: Protocols>(setups: &L::Setups, asked: &str) -> Res
 /// Counts a response that refuses something, and tells the operator of it now and then.
 pub(crate) fn note<W: Wake, L: Protocols>(
     parts: &Parts<W, L>,
+    conn: ConnId,
     response: &Response,
     request: Option<&Request<'_>>,
 ) {
@@ -71,16 +105,18 @@ pub(crate) fn note<W: Wake, L: Protocols>(
     if is_news {
         let now = parts.clock.now;
         parts.shared.notices.tell(Notice::Refused(why), now, |untold| {
-            write(why, response, request, untold);
+            let of = request.map(of_request).unwrap_or_default();
+            let client = parts.admission.clients.who(conn.index).known();
+            let client = client.map(|client| format!(" of {client}")).unwrap_or_default();
+            write(why, response, &format!("{of}{client}"), untold);
         });
     }
 }
 
-fn write(why: Refusal, response: &Response, request: Option<&Request<'_>>, untold: Untold) {
+fn write(why: Refusal, response: &Response, of: &str, untold: Untold) {
     let status = response.status as u16;
     let words = response.words().trim_end().replace('\n', "; ");
     let remedy = remedy(why);
-    let of = request.map(of_request).unwrap_or_default();
     match why {
         Refusal::Draining | Refusal::Handshake | Refusal::BadRequest => {
             tracing::info!("refused with {status}{of}: {words}{remedy}{untold}");
@@ -104,9 +140,15 @@ fn remedy(why: Refusal) -> &'static str {
         }
         Refusal::IpConnections => "; `limits.per_ip.connections` says how many there may be",
         Refusal::IpConnectRate => "; `limits.per_ip.connect_rate` says how fast they may come",
+        Refusal::RateLimit => {
+            "; `limits.messages_per_second` and `limits.bytes_per_second` say how much may come, \
+             and `limits.over` is close"
+        }
         Refusal::RoomLimit => "; `limits.rooms` says how many there may be",
         Refusal::ProxyHeader => {
-            "; `proxy_protocol` says whether `trusted_proxies` send headers of the PROXY protocol"
+            "; connections of `trusted_proxies`, and no others, begin with a PROXY header where \
+             `proxy_protocol` is true: name the proxy there, or let it send one (HAProxy: \
+             send-proxy-v2)"
         }
         Refusal::Draining
         | Refusal::Origin

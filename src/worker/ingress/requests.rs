@@ -12,8 +12,9 @@ use crate::worker::core::{Core, Parts};
 use crate::worker::egress::membership;
 use crate::worker::ingress::ingest::Then;
 use crate::worker::ingress::visit::Visit;
-use crate::worker::ingress::{held_requests, refusals, staged};
+use crate::worker::ingress::{access, held_requests, proxy, refusals, staged};
 use crate::worker::life::ending;
+use crate::worker::limits;
 
 pub(crate) fn http_step<W: Wake, L: Protocols>(
     core: &mut Core<W, L>,
@@ -22,6 +23,9 @@ pub(crate) fn http_step<W: Wake, L: Protocols>(
 ) -> Then {
     let Some(connection) = core.table.get_mut(conn) else { return Then::Stop };
     let Link::Http(http) = &mut connection.link else { return Then::Stop };
+    if http.preamble().is_some() {
+        return proxy::header_step(core, conn, input);
+    }
     if http.awaits_body() {
         return held_requests::body_step(core, conn, input);
     }
@@ -29,6 +33,7 @@ pub(crate) fn http_step<W: Wake, L: Protocols>(
         Ok(arrived) => arrived,
         Err(error) => {
             core.parts.budget.pay(REQUEST_COST);
+            limits::pay(&mut core.parts, conn, 1, 0);
             refuse_bytes(core, conn, http::refusal(error));
             return Then::Next;
         }
@@ -42,6 +47,7 @@ pub(crate) fn http_step<W: Wake, L: Protocols>(
         return Then::Stop;
     };
     core.parts.budget.pay(REQUEST_COST);
+    limits::pay(&mut core.parts, conn, 1, 0);
     match http::request(head) {
         Ok(request) => answer(core, conn, &request),
         Err(response) => refuse_bytes(core, conn, response),
@@ -50,8 +56,12 @@ pub(crate) fn http_step<W: Wake, L: Protocols>(
 }
 
 /// What came is no request.
-fn refuse_bytes<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, response: Response) {
-    refusals::note(&core.parts, &response, None);
+pub(crate) fn refuse_bytes<W: Wake, L: Protocols>(
+    core: &mut Core<W, L>,
+    conn: ConnId,
+    response: Response,
+) {
+    refusals::note(&core.parts, conn, &response, None);
     respond(core, conn, response, false);
 }
 
@@ -64,15 +74,27 @@ enum Answered<'a, S> {
 
 fn answer<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, request: &Request<'_>) {
     let every = core.parts.config().access_log;
-    match route(core, conn, request).unwrap_or_else(Answered::Response) {
+    proxy::name_client(&mut core.parts, conn, request);
+    let mut answered = route(core, conn, request).unwrap_or_else(Answered::Response);
+    if matches!(answered, Answered::Upgrade(..))
+        && let Some(why) = proxy::admit_named(core, conn)
+    {
+        // The proxy's next request may be another client's.
+        let mut response = refusals::unavailable(&core.parts, conn, why);
+        response.closes = false;
+        answered = Answered::Response(response);
+    }
+    match answered {
         Answered::Upgrade(handshake, opening) => {
-            core.parts.admission.access.note(every, request, Status::SwitchingProtocols as u16);
+            let status = Some(Status::SwitchingProtocols);
+            access::note(&mut core.parts.admission, every, conn, request, status);
             open(core, conn, request, &handshake, opening);
         }
         Answered::Held(bytes_max) => held_requests::hold(core, conn, request, bytes_max),
         Answered::Response(mut response) => {
-            core.parts.admission.access.note(every, request, response.status as u16);
-            refusals::note(&core.parts, &response, Some(request));
+            let status = Some(response.status);
+            access::note(&mut core.parts.admission, every, conn, request, status);
+            refusals::note(&core.parts, conn, &response, Some(request));
             // A body that is not read would be taken for the next request.
             response.closes |= request.is_last || request.body_bytes > 0;
             respond(core, conn, response, request.is_head());
@@ -107,6 +129,10 @@ fn route<'a, W: Wake, L: Protocols>(
     match route {
         Some(Route::WebSocket(opening)) => {
             let handshake = http::upgrade(request, config, opening.subprotocols)?;
+            let (rooms, topics) = (config.limits.rooms, &core.parts.shared.interest);
+            if opening.topic.as_deref().is_some_and(|it| !topics.may_enter(it, rooms, 0)) {
+                return Err(refusals::unavailable(&core.parts, conn, Refusal::RoomLimit));
+            }
             Ok(Answered::Upgrade(handshake, opening))
         }
         Some(Route::Response(response)) => Err(response),
@@ -152,7 +178,8 @@ fn open<W: Wake, L: Protocols>(
 ) {
     core.parts.counters.upgraded.add(1);
     core.append(conn, |out| handshake.encode(out));
-    let Parts { life, .. } = &mut core.parts;
+    let Parts { life, admission, .. } = &mut core.parts;
+    admission.clients.settle(conn.index);
     let place = life.cohorts.join(conn.index, life.pings.as_ref());
     let Some(connection) = core.table.get_mut(conn) else { return };
     connection.link = Link::WebSocket(Session::new(handshake.deflate));
@@ -161,6 +188,7 @@ fn open<W: Wake, L: Protocols>(
     connection.set_place(place);
     connection.clear(flag::RESPONDED);
     life.end_send(conn, connection);
+    limits::opened(&mut core.parts, conn);
     if let Some(topic) = &opening.topic {
         membership::subscribe(core, conn, topic);
     }

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use crate::config::Over;
 use crate::driver::Wake;
 use crate::http::Request;
 use crate::hub::{Before, EdgeId, RoomId};
@@ -19,6 +20,7 @@ use crate::worker::core::{Core, Parts};
 use crate::worker::egress::pongs::put_pong;
 use crate::worker::ingress::ingest::After;
 use crate::worker::ingress::stash::Stash;
+use crate::worker::limits::{self, Limit, What};
 
 /// See the module.
 #[derive(Debug)]
@@ -48,6 +50,7 @@ macro_rules! context {
             staged: &mut $parts.said.staged,
             asks: &mut $parts.said.asks,
             counters: &$parts.counters,
+            limits: &$parts.settings.config.limits,
             cost: 0,
             published: None,
             word: 0,
@@ -70,6 +73,8 @@ pub(crate) enum Outcome {
     Close(Option<CloseCode>),
     /// The peer broke the protocol.
     Failed(Violation),
+    /// It sends more than it may, and is to be closed for that.
+    TooFast(Limit),
     /// The connection has ended but for the peer's FIN.
     Discard,
 }
@@ -109,13 +114,26 @@ impl<'a, W: Wake, L: Protocols> Visit<'a, W, L> {
                     if is_over || self.must_stall() {
                         return Outcome::Done;
                     }
-                    if let Some(outcome) = self.step(input) {
+                    if self.is_paced()
+                        && let Some(outcome) = self.look_at_pace(input)
+                    {
+                        return outcome;
+                    }
+                    let left = input.len();
+                    let outcome = self.step(input);
+                    if self.is_paced() {
+                        self.pay_pace(outcome.as_ref(), left - input.len());
+                    }
+                    if let Some(outcome) = outcome {
                         return outcome;
                     }
                 }
                 Link::Http(_) => {
-                    let must_stall = self.must_requests_stall(input);
-                    return if must_stall { Outcome::Done } else { Outcome::Request };
+                    if self.must_requests_stall(input) {
+                        return Outcome::Done;
+                    }
+                    let outcome = if self.is_paced() { self.look_at_pace(input) } else { None };
+                    return outcome.unwrap_or(Outcome::Request);
                 }
                 Link::Lingering(_) => return Outcome::Discard,
                 Link::Closed => {
@@ -183,7 +201,9 @@ impl<'a, W: Wake, L: Protocols> Visit<'a, W, L> {
         let is_busy = self.connection.has(BUSY);
         let is_deflated = !is_never_deflated(bytes.len(), session.window_bits());
         let is_message = frame::kind_of_plain_message(bytes).is_some();
-        is_message && !is_busy && !is_deflated && self.connection.queue.is_none()
+        let may = is_message && !is_busy && !is_deflated && self.connection.queue.is_none();
+        // What is measured is looked at message by message.
+        may && !self.is_paced()
     }
 
     /// The quick way of an echo: where the replies stand, if they are all there is. Else they are
@@ -242,6 +262,53 @@ impl<'a, W: Wake, L: Protocols> Visit<'a, W, L> {
         }
         connection.set(flag::STALLED);
         true
+    }
+
+    /// Whether what connections send is measured.
+    #[inline]
+    fn is_paced(&self) -> bool {
+        self.parts.admission.limits.pace.is_some()
+    }
+
+    /// Who has sent more than it may is paused until that is paid for, or is to be closed. Who was
+    /// told to go is not measured any more: its last word must come.
+    #[inline(never)]
+    fn look_at_pace(&mut self, input: &[u8]) -> Option<Outcome> {
+        let Self { conn, connection, parts } = self;
+        let (pauses, has_input) = (parts.config().limits.over == Over::Pause, !input.is_empty());
+        // A message that has begun may end, however large it is. Pings in its middle count.
+        let what = match &connection.link {
+            // The word that ends it is no message too many.
+            Link::WebSocket(session)
+                if session.unfinished().is_none() && frame::begins_close(input) =>
+            {
+                return None;
+            }
+            Link::WebSocket(session) if session.is_open() && has_input => {
+                What { messages: true, bytes: pauses || session.unfinished().is_none() }
+            }
+            Link::Http(http) if has_input => {
+                let begins = !http.is_partial() && !http.awaits_body();
+                What { messages: begins, bytes: pauses || begins }
+            }
+            _ => return None,
+        };
+        let over =
+            parts.admission.limits.pace.as_ref()?.judge(conn.index, what, parts.clock.now)?;
+        if !pauses {
+            return Some(Outcome::TooFast(over.limit));
+        }
+        limits::pause(parts, *conn, over.wait);
+        connection.set(flag::STALLED);
+        Some(Outcome::Done)
+    }
+
+    /// Pays for what a step has handled: a message, a ping or a pong, or a part of one.
+    #[inline(never)]
+    fn pay_pace(&mut self, outcome: Option<&Outcome>, bytes: usize) {
+        let is_message =
+            matches!(outcome, None | Some(Outcome::PingBehind(_) | Outcome::Staged(_)));
+        limits::pay(self.parts, self.conn, usize::from(is_message), bytes);
     }
 
     /// As `must_stall`, and a response that has not gone stops the next request.

@@ -9,7 +9,9 @@ use crate::wire::{CloseCode, Violation};
 use crate::worker::connection::{Link, flag};
 use crate::worker::core::Core;
 use crate::worker::egress::membership;
+use crate::worker::ingress::{refusals, requests};
 use crate::worker::life::{ending, reasons};
+use crate::worker::limits::{self, Limit};
 
 /// Both sides have said goodbye: the server closes TCP first (RFC 6455, 7.1.1).
 pub(crate) fn answer_close<W: Wake, L: Protocols>(
@@ -54,6 +56,21 @@ pub(crate) fn close_and_finish<W: Wake, L: Protocols>(
     ending::finish(core, conn);
 }
 
+/// Ends a connection that sends more than it may.
+pub(crate) fn end_too_fast<W: Wake, L: Protocols>(
+    core: &mut Core<W, L>,
+    conn: ConnId,
+    limit: Limit,
+) {
+    let Some(connection) = core.table.get_mut(conn) else { return };
+    if let Link::Http(_) = &connection.link {
+        let response = refusals::too_fast(limit);
+        refusals::note(&core.parts, conn, &response, None);
+        return requests::respond(core, conn, response, false);
+    }
+    close_and_finish(core, conn, Ending::RateLimit, CloseCode::POLICY, &limit.to_string());
+}
+
 /// Begins the closing handshake.
 pub(crate) fn begin_close<W: Wake, L: Protocols>(
     core: &mut Core<W, L>,
@@ -63,6 +80,7 @@ pub(crate) fn begin_close<W: Wake, L: Protocols>(
     reason: &str,
 ) {
     reasons::note(core, conn, why, code.get());
+    limits::let_go_on(core, conn);
     if let Some(connection) = core.table.get_mut(conn)
         && !connection.has(flag::CLOSE_WHEN_SENT)
     {

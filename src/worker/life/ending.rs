@@ -10,6 +10,7 @@ use crate::worker::core::Core;
 use crate::worker::egress::membership;
 use crate::worker::ingress::ingest;
 use crate::worker::life::{Life, Question, heartbeat, reasons};
+use crate::worker::limits;
 
 /// Who is held or waits for others goes on in its own time.
 const STALLED_BY_OTHERS: u32 = flag::HELD | flag::WAITING;
@@ -180,12 +181,17 @@ pub(crate) fn detach<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId)
 #[inline(never)]
 pub(crate) fn closed<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
     let connection = core.table.remove(conn);
+    limits::forget(&mut core.parts, conn);
     core.parts.counters.closed.add(1);
+    if !core.parts.out.dropped.is_empty() {
+        core.parts.out.dropped.remove(&conn.index);
+    }
     if connection.has(flag::COUNTED) {
         core.parts.shared.discharge();
     } else {
         core.parts.admission.refusals -= 1;
     }
+    core.parts.admission.clients.take(conn.index);
 }
 
 /// The deadline of a connection has passed: it is suspected, unless the deadline was of
@@ -214,6 +220,9 @@ pub(crate) fn overdue<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId
         (Link::Lingering(_) | Link::Closed, _) => close_soon(core, conn),
         // We do not let it go on.
         _ if connection.has(flag::HELD | flag::WAITING) => reprieve(core, conn),
+        _ if core.parts.admission.limits.has_paused(conn) => {
+            core.arm(conn, core.parts.config().handshake_timeout);
+        }
         // What it had to say in time was read, and that was not it; or it is not read because
         // it does not take what it has caused.
         _ if connection.has(flag::HEARD | flag::PAUSED) => condemn(core, conn),

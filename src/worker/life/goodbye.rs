@@ -224,7 +224,7 @@ pub(crate) fn tell_http<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: Conn
         ending::finish(core, conn);
     } else if !connection.has(flag::RESPONDED) {
         let response = refusals::unavailable(&core.parts, conn, Refusal::Draining);
-        refusals::note(&core.parts, &response, None);
+        refusals::note(&core.parts, conn, &response, None);
         requests::respond(core, conn, response, false);
     } else {
         ending::close_soon(core, conn);

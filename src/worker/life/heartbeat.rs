@@ -12,6 +12,7 @@ use crate::worker::core::{Core, Parts};
 use crate::worker::ingress::parked;
 use crate::worker::life::timers::Tick;
 use crate::worker::life::{Question, closing, ending, unfinished, wakes};
+use crate::worker::limits;
 
 /// Timers' entries that are not worth weeding.
 const ENTRIES_KEPT: usize = 1024;
@@ -37,6 +38,7 @@ pub(crate) fn expire<W: Wake, L: Protocols>(core: &mut Core<W, L>) {
     unfinished::look_at_unfinished(core);
     parked::look_at_questions(core);
     wakes::wake_protocols(core);
+    limits::expire(core);
 }
 
 fn is_due<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, tick: Tick) -> bool {
@@ -56,6 +58,7 @@ pub(crate) fn weed<W: Wake, L: Protocols>(core: &mut Core<W, L>) {
         });
         parts.budget.pay(TIMER_COST + looked * FRAME_COST);
     }
+    limits::weed(core);
 }
 
 fn send_pings<W: Wake, L: Protocols>(core: &mut Core<W, L>) {

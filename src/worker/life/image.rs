@@ -10,9 +10,10 @@ use crate::websocket::Session;
 use crate::wire::Kind;
 use crate::worker::connection::flag;
 use crate::worker::life::cohorts::UntilPing;
+use crate::worker::limits::LimitsImage;
 
 /// The form of images; what has another form is of another version of the server.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// Bytes of the sum at the end of an image.
 const SUM_BYTES: usize = 4;
@@ -53,6 +54,8 @@ pub struct Image {
     pub kept: Vec<(Kind, ByteBuf)>,
     /// The topic that it has published to, if it waits until that is delivered.
     pub waits_for: Option<String>,
+    /// What is measured of it where that is limited.
+    pub limits: Option<LimitsImage>,
 }
 
 /// What carries what is said.
@@ -64,6 +67,8 @@ pub enum LinkImage {
     WebSocket(Session),
     /// The end: bytes that were thrown away, and when it is over; that is not known before the FIN.
     Lingering(u32, Option<i64>),
+    /// A header of the PROXY protocol that is not whole, before all requests.
+    Preamble(#[serde(with = "serde_bytes")] Vec<u8>),
 }
 
 /// Where a heartbeat stands.
@@ -154,7 +159,7 @@ impl Image {
         let has = |flags| self.flags & flags != 0;
         let is_known = self.flags & !(flag::WRITTEN | flag::LISTED) == 0;
         let (may_speak, is_sound) = match &self.link {
-            LinkImage::Http(_) => (false, !has(flag::FINISH)),
+            LinkImage::Http(_) | LinkImage::Preamble(_) => (false, !has(flag::FINISH)),
             LinkImage::WebSocket(session) => (true, session.is_sound() && !has(flag::FINISH)),
             LinkImage::Lingering(..) => (false, has(flag::FINISH)),
         };
@@ -178,6 +183,7 @@ mod tests {
     use super::*;
     use crate::protocol::room::Member;
     use crate::websocket::Scratch;
+    use crate::worker::limits::{Client, ClientImage};
 
     fn idle() -> Image {
         let link = LinkImage::WebSocket(Session::new(None));
@@ -199,7 +205,12 @@ mod tests {
             pong: None,
             kept: Vec::new(),
             waits_for: None,
+            limits: None,
         }
+    }
+
+    fn named(proxy: Option<Client>) -> ClientImage {
+        ClientImage { client: Client::Host([192, 0, 2, 7].into()), proxy }
     }
 
     fn with(link: LinkImage, flags: u32) -> Image {
@@ -216,7 +227,7 @@ mod tests {
         session
     }
 
-    fn images() -> [Image; 5] {
+    fn images() -> [Image; 6] {
         let busy = Image {
             flags: flag::SENDING | flag::STALLED | flag::PAUSED | flag::WAITING,
             queue: vec![7; 300],
@@ -229,13 +240,24 @@ mod tests {
             pong: Some((ByteBuf::from(b"pong".to_vec()), 2)),
             kept: vec![(Kind::Text, ByteBuf::from(b"kept".to_vec()))],
             waits_for: Some("elsewhere".into()),
+            limits: Some(LimitsImage {
+                client: named(None),
+                is_counted: true,
+                dropped: 9,
+                ahead: (1 << 30, 1 << 40),
+                paused: Some(77),
+                ends: Some(1 << 50),
+            }),
             ..idle()
         };
+        let client = named(Some(Client::Unix));
+        let proxied = Some(LimitsImage { client, ..LimitsImage::default() });
         [
             idle(),
             Image { link: LinkImage::WebSocket(session()), ..busy },
             with(LinkImage::Http(Some(b"GET / HT".to_vec())), flag::COUNTED),
-            with(LinkImage::Http(None), 0),
+            Image { limits: proxied, ..with(LinkImage::Http(None), 0) },
+            with(LinkImage::Preamble(b"PROXY TCP4".to_vec()), flag::COUNTED),
             with(LinkImage::Lingering(5, Some(1)), flag::FINISH | flag::FINISHED),
         ]
     }
@@ -280,7 +302,7 @@ mod tests {
         bytes.extend(sum(&bytes).to_le_bytes());
         let error = Image::from_bytes(&bytes).expect_err("it is another format");
         assert_eq!(error, ImageError::Format(9));
-        assert_eq!(error.to_string(), "an image of format 9, where 2 is read");
+        assert_eq!(error.to_string(), "an image of format 9, where 3 is read");
     }
 
     /// As one that means to: the sum is right. What is read can be gone on with.

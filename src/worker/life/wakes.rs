@@ -65,7 +65,12 @@ impl Wakes {
         }
     }
 
-    /// Whether a connection has a moment: for tests.
+    /// Forgets all moments; gives whose they were.
+    pub(crate) fn take_all(&mut self) -> Vec<ConnId> {
+        self.inner.take().map_or_else(Vec::new, |inner| inner.at.into_keys().collect())
+    }
+
+    /// Whether a connection has a moment.
     pub(crate) fn has(&self, conn: ConnId) -> bool {
         self.inner.as_ref().is_some_and(|inner| inner.at.contains_key(&conn))
     }

@@ -98,6 +98,7 @@ fn end_sparse<W: Wake, L: Protocols>(core: &mut Core<W, L>) -> bool {
     }
     let before = core.table.end();
     core.table.trim();
+    core.parts.admission.limits.trim(core.table.end());
     core.parts.life.cohorts.trim();
     core.parts.hub.trim_tables();
     trim_lists(core);

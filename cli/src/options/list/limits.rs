@@ -72,7 +72,8 @@ pub(super) static OPTIONS: &[OptionDef] = &[
         default: Default::Words { says: "no limit", example: "100" },
         help: "Connections of one address, in the whole process; more get a 429",
         doc: "At least 1. An address of IPv6 counts by its /64. Behind a proxy it counts the \
-              client that `trusted_proxies` lets it name.",
+              client that `trusted_proxies` lets it name. A reload that turns it on counts \
+              connections that come from then on.",
         set: set_some!(config.limits.per_ip.connections, parse::number),
         reload: Reload::Live,
     },
@@ -119,7 +120,7 @@ pub(super) static OPTIONS: &[OptionDef] = &[
         default: Default::Value("pause"),
         help: "What becomes of a connection that sends more: pause or close",
         doc: "`pause` reads nothing of it until it may send more, so that TCP slows it down; \
-              `close` closes it with 1008.",
+              `close` closes it with 1008, or answers 429 to a request.",
         set: set!(config.limits.over, str::parse),
         reload: Reload::Live,
     },
@@ -154,7 +155,8 @@ pub(super) static OPTIONS: &[OptionDef] = &[
         default: Default::Value("0"),
         help: "Age at which a WebSocket connection is closed with 1001; 0 is off",
         doc: "Give or take a tenth, so that those who came together do not go together. It is for \
-              fleets that grow: who comes back may come to a new instance.",
+              fleets that grow: who comes back may come to a new instance. A reload holds for \
+              connections that come.",
         set: set!(config.limits.connection_max_age, parse_duration),
         reload: Reload::Live,
     },
