@@ -10,6 +10,9 @@ pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Fields of a request head. More is answered with 431.
 pub const HEAD_FIELDS_MAX: usize = 128;
 
+/// Bytes of a header of the PROXY protocol. A longer one is answered with 400.
+pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
+
 /// Bytes of the body of a request that is held for those outside. A longer one is answered with
 /// 413.
 pub const API_BODY_BYTES_MAX: usize = 1 << 20;
@@ -122,6 +125,9 @@ pub const GATHERED_BYTES_MAX: usize = 4 << 20;
 /// The same while a delivery is under way, which is also the most that one delivery has, but for
 /// a single longer run: members must have time to take one before the next waits behind it.
 pub const DELIVERY_BYTES_MAX: usize = 512 << 10;
+
+/// The least of that bound, where little may wait for subscribers: it is a quarter of what may.
+pub const DELIVERY_BYTES_MIN: usize = 16 << 10;
 
 /// Runs from other workers up to this size are copied together when several gather: each costs
 /// every member an entry in its queue.

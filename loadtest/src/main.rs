@@ -70,6 +70,8 @@ fn run(command: &Command) -> Result<bool, String> {
         Command::Chat(args) => scenario::chat::run(args),
         Command::Churn(args) => scenario::churn::run(args),
         Command::Slow(args) => scenario::slow::run(args),
+        Command::Abuse(args) => scenario::abuse::run(args),
+        Command::Storm(args) => scenario::storm::run(args),
         Command::Soak(args) => scenario::soak::run(args),
         Command::Compare { a, b } => {
             let (of_a, of_b) = (report::read_json(a)?, report::read_json(b)?);

@@ -302,6 +302,18 @@ impl Run {
         Ok(MemoryState { connections, server_bytes: lowest, kernel: KernelMemory::read() })
     }
 
+    /// The server's memory as [`Run::settled_memory`] has it; nothing is waited for if none is
+    /// watched.
+    pub(crate) fn settled_server_bytes<B: Behaviour>(
+        &mut self,
+        crew: &Crew<B>,
+    ) -> Result<Option<u64>, String> {
+        match &self.server {
+            Some(_) => Ok(self.settled_memory(crew, SETTLE_TIME)?.server_bytes),
+            None => Ok(None),
+        }
+    }
+
     fn server_bytes(&self) -> Option<u64> {
         self.server_pid().and_then(|pid| resident_bytes(pid).ok())
     }
@@ -334,7 +346,7 @@ impl Run {
             report::server_log::tell(&mut self.report, &log);
             self.report.problems.extend(problem);
         }
-        self.report.series = report::series::all(&self.sampler.samples);
+        self.report.series.extend(report::series::all(&self.sampler.samples));
         self.report.is_ok = self.report.problems.is_empty();
         print!("{}", report::table::render(&self.report));
         if let Some(output) = self.outputs.json {

@@ -32,6 +32,14 @@ pub(crate) struct Server {
     pub(crate) pid: Pid,
     child: Option<Child>,
     log: Option<ServerLog>,
+    orders: Orders,
+}
+
+/// Whether it was told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Orders {
+    Serve,
+    Stop,
 }
 
 impl Server {
@@ -55,7 +63,7 @@ impl Server {
         let pid = Pid::from_raw(child.id() as i32);
         *STARTED.lock().expect("no holder panics") = Some(pid);
         let log = child.stderr.take().map(ServerLog::read);
-        let mut server = Self { pid, child: Some(child), log };
+        let mut server = Self { pid, child: Some(child), log, orders: Orders::Serve };
         let begin = Instant::now();
         while !is_accepting(address) {
             if let Some(status) = server.has_ended() {
@@ -92,7 +100,7 @@ impl Server {
                 })?;
             }
         }
-        Ok(Self { pid, child: None, log: None })
+        Ok(Self { pid, child: None, log: None, orders: Orders::Serve })
     }
 
     /// How it ended, if it has.
@@ -104,7 +112,14 @@ impl Server {
 
     /// Whether it still runs.
     pub(crate) fn is_running(&mut self) -> bool {
-        if self.child.is_some() { self.has_ended().is_none() } else { kill(self.pid, None).is_ok() }
+        if self.child.is_some() { self.has_ended().is_none() } else { is_alive(self.pid) }
+    }
+
+    /// Tells it to stop, and does not wait for it.
+    pub(crate) fn terminate(&mut self) -> Result<(), String> {
+        self.orders = Orders::Stop;
+        kill(self.pid, Signal::SIGTERM)
+            .map_err(|error| format!("the server {} cannot be told to stop: {error}", self.pid))
     }
 
     /// What the process is called.
@@ -142,7 +157,11 @@ impl Server {
         let Some(mut child) = self.child.take() else { return Ok(None) };
         let mut problem = None;
         if let Some(status) = child.try_wait()? {
-            problem = Some(format!("the server had ended by itself: {status}"));
+            if self.orders == Orders::Serve {
+                problem = Some(format!("the server had ended by itself: {status}"));
+            } else if !is_stopped(status) {
+                problem = Some(format!("told to stop, the server ended: {status}"));
+            }
         } else {
             kill(self.pid, Signal::SIGTERM)?;
             let begin = Instant::now();
@@ -171,6 +190,14 @@ impl Drop for Server {
         // It may have ended by itself.
         let _ = self.end();
     }
+}
+
+/// Whether a process still does something: one that has ended may wait for its parent to see it.
+fn is_alive(pid: Pid) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    // The name stands in brackets, and may have any in it.
+    let state = stat.rsplit_once(')').map_or("", |(_, behind)| behind.trim_start());
+    !state.starts_with(['Z', 'X'])
 }
 
 /// Whether a server ended as one does that was told to: by itself, or by the signal, which a shell

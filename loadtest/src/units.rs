@@ -2,20 +2,32 @@
 
 use std::time::Duration;
 
-/// Parses `100`, `64KB`, `16KiB`: bytes, powers of 1000 and of 1024.
+/// Parses `100`, `64KB`, `16KiB`: bytes, powers of 1000 and of 1024; 64 MiB at most.
 pub fn parse_size(text: &str) -> Result<usize, String> {
-    let wrong = || "a size like 100, 64KB or 16KiB is needed".to_owned();
+    let bytes = bytes(text).filter(|bytes| *bytes <= 64 << 20);
+    let bytes = bytes.and_then(|bytes| usize::try_from(bytes).ok());
+    bytes.ok_or_else(|| "a size like 100, 64KB or 16KiB is needed".to_owned())
+}
+
+/// Parses an amount of memory, of any size: `300MiB`, `2GiB`.
+pub fn parse_memory(text: &str) -> Result<u64, String> {
+    let bytes = bytes(text).filter(|bytes| *bytes > 0);
+    bytes.ok_or_else(|| "an amount of memory like 300MiB or 2GiB is needed".to_owned())
+}
+
+fn bytes(text: &str) -> Option<u64> {
     let (number, unit) = split(text);
-    let factor: usize = match unit.to_ascii_lowercase().as_str() {
+    let factor: u64 = match unit.to_ascii_lowercase().as_str() {
         "" | "b" => 1,
         "kb" => 1_000,
         "k" | "kib" => 1 << 10,
         "mb" => 1_000_000,
         "m" | "mib" => 1 << 20,
-        _ => return Err(wrong()),
+        "gb" => 1_000_000_000,
+        "g" | "gib" => 1 << 30,
+        _ => return None,
     };
-    let bytes = number.parse::<usize>().ok().and_then(|number| number.checked_mul(factor));
-    bytes.filter(|bytes| *bytes <= 64 << 20).ok_or_else(wrong)
+    number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
 /// Parses `500ms`, `25s`, `2m`, `1h` and `0`.
@@ -120,6 +132,9 @@ mod tests {
     #[test]
     fn sizes_durations_and_counts() {
         assert_eq!(parse_size("64KiB"), Ok(65_536));
+        assert!(parse_size("65MiB").is_err());
+        assert_eq!(parse_memory("2GiB"), Ok(2 << 30));
+        assert!(parse_memory("0").is_err() && parse_memory("2TiB").is_err());
         assert_eq!(parse_duration("25s"), Ok(Duration::from_secs(25)));
         assert_eq!(parse_duration("0"), Ok(Duration::ZERO));
         assert_eq!(parse_nonzero_duration("1ms"), Ok(Duration::from_millis(1)));

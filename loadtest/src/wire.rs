@@ -93,16 +93,22 @@ pub(crate) fn read_head(bytes: &[u8]) -> Result<Option<Head>, Violation> {
 
 /// Appends a final, masked frame.
 pub(crate) fn put_frame(opcode: u8, payload: &[u8], out: &mut Vec<u8>) {
-    out.push(0x80 | opcode);
-    match payload.len() {
-        short @ 0..=125 => out.push(0x80 | short as u8),
-        middle @ 126..=0xffff => {
+    put_raw_frame(0x80 | opcode, payload.len() as u64, payload, out);
+}
+
+/// Appends the head of a masked frame alone, with any first byte and any length, and the payload
+/// as it is put behind: all that a client may do wrong.
+pub(crate) fn put_raw_frame(first: u8, length: u64, payload: &[u8], out: &mut Vec<u8>) {
+    out.push(first);
+    match length {
+        0..=125 => out.push(0x80 | length as u8),
+        126..=0xffff => {
             out.push(0x80 | 126);
-            out.extend_from_slice(&(middle as u16).to_be_bytes());
+            out.extend_from_slice(&(length as u16).to_be_bytes());
         }
-        long => {
+        _ => {
             out.push(0x80 | 127);
-            out.extend_from_slice(&(long as u64).to_be_bytes());
+            out.extend_from_slice(&length.to_be_bytes());
         }
     }
     out.extend_from_slice(&MASK);

@@ -7,13 +7,15 @@ use std::str::FromStr;
 
 use socket2::SockRef;
 
-/// The address of a connection's other end.
+/// Where a connection comes from: its other end, or whom that has named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
     /// Over TCP. One of IPv4 that came to an IPv6 socket is shown as what it is.
     Tcp(SocketAddr),
     /// Over a Unix socket, where clients have no names.
     Unix,
+    /// Whom a trusted proxy has named, whose port nobody knows.
+    Named(IpAddr),
 }
 
 /// The address of a host, to find connections by.
@@ -34,6 +36,7 @@ impl Peer {
     pub fn ip(self) -> Option<IpAddr> {
         match self {
             Self::Tcp(address) => Some(address.ip()),
+            Self::Named(ip) => Some(ip),
             Self::Unix => None,
         }
     }
@@ -41,7 +44,7 @@ impl Peer {
     /// Whether it is of this host.
     #[must_use]
     pub fn is_of(self, host: HostAddress) -> bool {
-        matches!(self, Self::Tcp(address) if address.ip() == host.0)
+        self.ip() == Some(host.0)
     }
 }
 
@@ -50,6 +53,7 @@ impl fmt::Display for Peer {
         match self {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix => f.write_str("unix"),
+            Self::Named(ip) => ip.fmt(f),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! does I/O and never decides what a path means.
 
 mod date;
+mod forwarded;
 mod held;
 mod origin;
 mod request;
@@ -13,6 +14,7 @@ mod status;
 mod upgrade;
 
 pub use date::Dates;
+pub use forwarded::client as forwarded_client;
 pub use held::{Held, Owed, Place, Places};
 pub use request::{Method, Request, query_value};
 pub use response::{Context, File, Response};
@@ -21,6 +23,7 @@ pub use upgrade::{Handshake, Subprotocols, upgrade};
 
 use crate::stats::Refusal;
 use crate::wire::head::{Head, HeadError, end_of_head};
+use crate::wire::proxy;
 use held::Body;
 
 /// What has come of a request, or what is owed for one; a connection between requests owns nothing.
@@ -31,12 +34,25 @@ pub struct Connection {
 
 #[derive(Debug)]
 enum Partial {
+    /// A header of the PROXY protocol is to come before the first request: what has come of it.
+    Preamble(Vec<u8>),
     /// A head that has not come whole.
     Head(Vec<u8>),
     /// A body that has not.
     Body(Body),
     /// A request that somebody else answers, which takes its place until then.
     Held(Owed, #[expect(dead_code, reason = "it is given back by being dropped")] Place),
+}
+
+/// What a connection has begun to say, as it is written out.
+#[derive(Debug)]
+pub enum Begun {
+    /// Nothing: it is between requests.
+    Nothing,
+    /// A head that has not come whole.
+    Head(Vec<u8>),
+    /// A header of the PROXY protocol that has not, or of which nothing has come.
+    Preamble(Vec<u8>),
 }
 
 /// Where a head is to be found.
@@ -63,6 +79,27 @@ impl Arrived<'_> {
 }
 
 impl Connection {
+    /// One that begins with a header of the PROXY protocol.
+    #[must_use]
+    pub fn with_preamble() -> Self {
+        Self { partial: Some(Box::new(Partial::Preamble(Vec::new()))) }
+    }
+
+    /// What has come of the header before the first request, while that is not whole. Nothing else
+    /// is taken before [`Connection::end_preamble`].
+    pub fn preamble(&mut self) -> Option<&mut Vec<u8>> {
+        match self.partial.as_deref_mut() {
+            Some(Partial::Preamble(bytes)) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The header before the first request has come.
+    pub fn end_preamble(&mut self) {
+        assert!(self.preamble().is_some(), "it is awaited");
+        self.partial = None;
+    }
+
     /// Takes from `input` what belongs to the next request head; what follows it stays.
     ///
     /// # Errors
@@ -148,20 +185,31 @@ impl Connection {
         self.partial = None;
     }
 
-    /// One that goes on with what another has had, if that is no whole head.
+    /// One that goes on with what another has begun, if nothing of that is whole.
     #[must_use]
-    pub fn of_partial(partial: Option<Vec<u8>>) -> Option<Self> {
-        let is_partial = |bytes: &[u8]| end_of_head(bytes, 0).is_ok_and(|end| end.is_none());
-        let is_sound = partial.as_deref().is_none_or(is_partial);
-        is_sound.then(|| Self { partial: partial.map(|head| Box::new(Partial::Head(head))) })
+    pub fn of_begun(begun: Begun) -> Option<Self> {
+        let partial = match begun {
+            Begun::Nothing => return Some(Self::default()),
+            Begun::Head(head) => {
+                let is_partial = end_of_head(&head, 0).is_ok_and(|end| end.is_none());
+                is_partial.then_some(Partial::Head(head))
+            }
+            Begun::Preamble(bytes) => {
+                let is_partial = proxy::parse(&bytes) == proxy::Parsed::Incomplete;
+                is_partial.then_some(Partial::Preamble(bytes))
+            }
+        };
+        partial.map(|partial| Self { partial: Some(Box::new(partial)) })
     }
 
-    /// What has come of a request head that is not whole. A held request cannot be written out.
+    /// What has come and is not whole. A held request cannot be written out.
     #[must_use]
-    pub fn into_partial(self) -> Option<Vec<u8>> {
-        match self.partial.map(|partial| *partial)? {
-            Partial::Head(head) => Some(head),
-            Partial::Body(_) | Partial::Held(..) => {
+    pub fn into_begun(self) -> Begun {
+        match self.partial.map(|partial| *partial) {
+            None => Begun::Nothing,
+            Some(Partial::Head(head)) => Begun::Head(head),
+            Some(Partial::Preamble(bytes)) => Begun::Preamble(bytes),
+            Some(Partial::Body(_) | Partial::Held(..)) => {
                 unreachable!("who holds a request is not written out")
             }
         }
@@ -170,14 +218,14 @@ impl Connection {
     /// Whether a request is held, with its body or without.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.partial.as_deref().is_some_and(|partial| !matches!(partial, Partial::Head(_)))
+        matches!(self.partial.as_deref(), Some(Partial::Body(_) | Partial::Held(..)))
     }
 
     /// Bytes of memory that a part of a request takes.
     #[must_use]
     pub fn memory(&self) -> usize {
         match self.partial.as_deref() {
-            Some(Partial::Head(head)) => head.capacity(),
+            Some(Partial::Head(bytes) | Partial::Preamble(bytes)) => bytes.capacity(),
             Some(Partial::Body(body)) => body.memory(),
             Some(Partial::Held(..)) | None => 0,
         }
@@ -191,11 +239,13 @@ impl Connection {
         }
     }
 
-    /// Whether a part of a request has come; half of an empty line before it is none.
+    /// Whether a part of a request, or of what comes before it, has come; half of an empty line is
+    /// none.
     #[must_use]
     pub fn is_partial(&self) -> bool {
         match self.partial.as_deref() {
             Some(Partial::Head(head)) => head[..] != *b"\r",
+            Some(Partial::Preamble(bytes)) => !bytes.is_empty(),
             Some(Partial::Body(_) | Partial::Held(..)) => true,
             None => false,
         }
@@ -240,6 +290,10 @@ pub fn misdirected(host: &str) -> Response {
 /// The response to bytes that are no request.
 #[must_use]
 pub fn refusal(error: HeadError) -> Response {
+    let why = match error {
+        HeadError::ProxyHeader => Refusal::ProxyHeader,
+        HeadError::Malformed | HeadError::TooLarge | HeadError::Version => Refusal::BadRequest,
+    };
     match error {
         HeadError::Malformed => Response::text(Status::BadRequest, "not an HTTP/1.1 request\n"),
         HeadError::TooLarge => {
@@ -248,8 +302,11 @@ pub fn refusal(error: HeadError) -> Response {
         HeadError::Version => {
             Response::text(Status::VersionNotSupported, "HTTP/1.1 is spoken here\n")
         }
+        HeadError::ProxyHeader => {
+            Response::text(Status::BadRequest, "no PROXY header is expected here\n")
+        }
     }
-    .refusing(Refusal::BadRequest)
+    .refusing(why)
     .closing()
 }
 

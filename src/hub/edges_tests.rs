@@ -126,6 +126,7 @@ impl World {
     }
 
     fn deliver(&mut self) {
+        self.hub.queue.begin_turn();
         let Some(room) = self.hub.next_due() else { return };
         if !self.hub.at(room).is_under_way() {
             self.hub.seal(room);

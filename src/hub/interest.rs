@@ -31,7 +31,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use super::sync::{AtomicU32, AtomicU64, Mutex, MutexGuard, Ordering};
+use crate::config::Policy;
 use crate::id::WorkerId;
+use crate::wire::Lane;
 
 /// Joins of different topics rarely wait for each other.
 const SHARDS: usize = 64;
@@ -68,6 +70,9 @@ pub struct TopicEntry {
     members: AtomicU32,
     /// The latest fan-out: when it was published, in the upper half, and how long it took.
     fanout: AtomicU64,
+    /// What may be done with its runs where they wait, once that was another thing than the
+    /// default.
+    lane: OnceLock<Arc<Lane>>,
 }
 
 /// What is told of a topic to those outside.
@@ -80,6 +85,8 @@ pub struct TopicInfo {
     /// Microseconds from the latest publish until the sends of all members were handed to the
     /// kernel, but for those who did not keep up; nothing before the first.
     pub fanout_micros: Option<u32>,
+    /// Messages that were dropped for subscribers that did not keep up, of each so many.
+    pub dropped: u64,
 }
 
 /// One for each worker: nearly always a word, which is no larger than the list.
@@ -199,6 +206,7 @@ impl TopicEntry {
             deflating: AtomicU32::new(0),
             members: AtomicU32::new(0),
             fanout: AtomicU64::new(0),
+            lane: OnceLock::new(),
         }
     }
 
@@ -217,6 +225,25 @@ impl TopicEntry {
     /// The workers that have members, but for one that has some.
     pub fn others(&self, own: WorkerId) -> impl Iterator<Item = WorkerId> {
         self.workers.iter().filter(move |worker| *worker != own)
+    }
+
+    /// Subscribers that do not keep up are treated so from here on.
+    pub(super) fn set_lane(&self, policy: Policy, bound: usize) {
+        self.lane.get_or_init(|| Arc::new(Lane::new(policy, bound))).set(policy, bound);
+    }
+
+    /// As everybody, with this bound.
+    pub(super) fn unset_lane(&self, bound: usize) {
+        if let Some(lane) = self.lane.get() {
+            lane.set(Policy::Disconnect, bound);
+        }
+    }
+
+    /// That of its runs, if it has, or had, another policy or bound than the default.
+    #[must_use]
+    #[inline]
+    pub fn lane(&self) -> Option<&Arc<Lane>> {
+        self.lane.get()
     }
 
     /// A member comes.
@@ -254,6 +281,7 @@ impl TopicEntry {
             name: self.name.to_string(),
             members: self.members.load(Ordering::Relaxed),
             fanout_micros: (took > 0).then_some(took),
+            dropped: self.lane.get().map_or(0, |lane| lane.dropped()),
         }
     }
 

@@ -6,8 +6,11 @@
 
 mod edges;
 mod fanouts;
+mod handed;
+mod held;
 mod interest;
 mod members;
+mod queue;
 mod room;
 mod runs;
 mod sealed;
@@ -21,14 +24,15 @@ mod sync {
 
 pub use edges::EdgeId;
 pub use fanouts::Fanouts;
+pub use held::HeldRooms;
 pub use interest::{HIDDEN, Interest, TopicEntry, TopicInfo};
 pub use members::Member;
-pub use room::{Before, Room};
+pub use room::{Before, Room, Rules};
 pub use sealed::{Sealed, delivery_cost};
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use slab::Slab;
 
@@ -36,7 +40,9 @@ use crate::id::{ConnId, SubscriberId, WorkerId};
 use crate::limits::{SEND_COST, UNDELIVERED_BYTES_MAX};
 use crate::wire::{Encoded, Kind};
 use edges::{Edge, Edges};
+use handed::Handed;
 use interest::ByName;
+use queue::Queue;
 use runs::Lists;
 use spare::Spare;
 
@@ -52,16 +58,14 @@ pub struct Hub {
     rooms: Slab<Room>,
     by_name: HashMap<ByName, RoomId>,
     edges: Edges,
-    /// Rooms with something to deliver, each once, and some that have closed since.
-    queue: VecDeque<RoomId>,
+    queue: Queue,
     /// Bytes of memory that were published or came by mail and have not been delivered to all.
     undelivered: usize,
     spare: Spare,
     lists: Lists,
-    /// Who has left a room, by its slot, and has had all that has gathered there.
-    handed: HashMap<RoomId, HashSet<u32>>,
+    handed: Handed,
     /// Rooms that the last member has left while rooms are held.
-    held: Option<Vec<RoomId>>,
+    pub held: HeldRooms,
     /// Rooms that are [`HIDDEN`].
     hidden: usize,
     /// How long deliveries have taken.
@@ -78,12 +82,12 @@ impl Hub {
             rooms: Slab::new(),
             by_name: HashMap::new(),
             edges: Edges::default(),
-            queue: VecDeque::new(),
+            queue: Queue::default(),
             undelivered: 0,
             spare: Spare::default(),
             lists: Lists::default(),
-            handed: HashMap::new(),
-            held: None,
+            handed: Handed::default(),
+            held: HeldRooms::default(),
             hidden: 0,
             fanouts: Fanouts::default(),
         }
@@ -112,8 +116,7 @@ impl Hub {
     pub fn note_handed(&mut self, edge: EdgeId) {
         let room = self.room_of(edge);
         if self.at(room).has_gathered() {
-            let slot = self.member(edge).slot;
-            self.handed.entry(room).or_default().insert(slot);
+            self.handed.note(room, self.member(edge).slot);
         }
     }
 
@@ -121,7 +124,7 @@ impl Hub {
     /// only; gives the bytes that were looked through.
     pub fn except_handed(&mut self, edge: EdgeId, conn: ConnId) -> usize {
         let room = self.room_of(edge);
-        if !self.handed.get_mut(&room).is_some_and(|handed| handed.remove(&conn.index)) {
+        if !self.handed.take(room, conn.index) {
             return 0;
         }
         let who = SubscriberId { worker: self.worker, conn };
@@ -150,31 +153,15 @@ impl Hub {
         if let Some((topic, place)) = edges.remove(left.slot, id, head) {
             rooms[topic.0 as usize].members[place as usize].edge = id;
         }
-        match &mut self.held {
-            Some(held) if is_empty => held.push(edge.topic),
-            None if is_empty => self.close_room(edge.topic),
-            _ => {}
+        if is_empty && !self.held.keep(edge.topic) {
+            self.close_room(edge.topic);
         }
-    }
-
-    /// Rooms stay open though their last member leaves: their members are being written out. With a
-    /// room would go what has gathered there, and the mail that is on its way.
-    pub fn hold_rooms(&mut self) {
-        self.held.get_or_insert_default();
-    }
-
-    /// Whether that is so.
-    #[must_use]
-    pub fn holds_rooms(&self) -> bool {
-        self.held.is_some()
     }
 
     /// Rooms that nobody has come back to, if rooms were held: none is from here on. Seal what was
     /// published there, and close them.
     pub fn take_held(&mut self) -> Option<Vec<RoomId>> {
         let mut held = self.held.take()?;
-        held.sort_unstable();
-        held.dedup();
         held.retain(|room| self.rooms[room.0 as usize].members.is_empty());
         Some(held)
     }
@@ -196,12 +183,6 @@ impl Hub {
     #[must_use]
     pub fn count(&self, slot: u32, head: EdgeId) -> usize {
         self.edges.count(slot, head)
-    }
-
-    /// The edge behind this one in the chain of its connection.
-    #[must_use]
-    pub fn next_edge(&self, edge: EdgeId) -> Option<EdgeId> {
-        self.edges.chain(edge).nth(1)
     }
 
     /// The edge of a chain that has one.
@@ -229,7 +210,7 @@ impl Hub {
     #[inline]
     fn publish_with(&mut self, edge: EdgeId, push: impl FnOnce(&mut Encoded)) {
         let room = self.room_of(edge);
-        let Self { rooms, spare, .. } = self;
+        let Self { rooms, spare, queue, fanouts, interest, .. } = self;
         let pending = &mut rooms[room.0 as usize].pending;
         let is_first = pending.is_none();
         let pending = pending.get_or_insert_with(|| spare.take());
@@ -237,10 +218,11 @@ impl Hub {
         let before = if is_first { 0 } else { frames.weight() };
         push(frames);
         let bytes = frames.weight() - before;
-        rooms[room.0 as usize].note_published(bytes);
+        let entry = &mut rooms[room.0 as usize];
+        entry.note_published(bytes);
         self.undelivered += bytes;
-        if is_first {
-            self.enqueue(room);
+        if is_first || entry.is_batched() {
+            queue.publish(room, entry, is_first, || fanouts.micros(interest));
         }
     }
 
@@ -273,7 +255,7 @@ impl Hub {
     /// Whether any room has something to deliver.
     #[must_use]
     pub fn has_due(&self) -> bool {
-        !self.queue.is_empty()
+        self.queue.has_due()
     }
 
     /// Whether so much has gathered in a room that nobody must publish more there. One that has
@@ -303,28 +285,47 @@ impl Hub {
     }
 
     /// The topics of all workers.
-    #[must_use]
     pub fn interest(&self) -> &Interest {
         &self.interest
     }
 
+    /// Another turn begins.
+    pub fn begin_turn(&mut self, now: Instant) {
+        self.fanouts.set_time(now);
+        self.queue.begin_turn();
+    }
+
+    /// Where something gathers that other workers wait for; then batches that are due leave.
+    #[inline]
+    pub fn next_unposted(&mut self) -> Option<RoomId> {
+        let Self { queue, rooms, fanouts, interest, .. } = self;
+        if let Some(room) = queue.next_unposted() {
+            return Some(room).filter(|room| rooms.contains(room.0 as usize));
+        }
+        queue.release(|| fanouts.micros(interest), rooms);
+        None
+    }
+
+    /// How long it is until a batch is due.
+    #[must_use]
+    pub fn until_batch(&self, now: Instant) -> Option<Duration> {
+        let due = self.queue.next_batch()?;
+        Some(Duration::from_micros(due.saturating_sub(self.interest.micros(now))))
+    }
+
+    /// The rules of a room are these from here on.
+    pub fn set_rules(&mut self, room: RoomId, rules: Rules) {
+        self.rooms[room.0 as usize].set_rules(rules);
+    }
+
     /// The next room with something to deliver, taken out of the queue.
     pub fn next_due(&mut self) -> Option<RoomId> {
-        loop {
-            let room = self.queue.pop_front()?;
-            // Another room may stand where one has closed; then it is in the queue by itself.
-            if let Some(entry) = self.rooms.get_mut(room.0 as usize)
-                && std::mem::take(&mut entry.is_queued)
-            {
-                return Some(room);
-            }
-        }
+        self.queue.next(&mut self.rooms)
     }
 
     /// Puts a room into the queue again if it has more to deliver.
     pub fn requeue(&mut self, room: RoomId) {
-        let entry = &self.rooms[room.0 as usize];
-        if entry.is_under_way() || entry.has_gathered() {
+        if self.at(room).is_under_way() || self.at(room).has_gathered() {
             self.enqueue(room);
         }
     }
@@ -343,9 +344,10 @@ impl Hub {
     /// Begins to deliver what is sealed, unless a delivery is under way.
     pub fn begin(&mut self, room: RoomId) {
         let now = self.fanouts.micros(&self.interest);
-        self.rooms[room.0 as usize].begin(now, &mut self.lists);
-        if !self.handed.is_empty() && !self.at(room).has_gathered() {
-            self.handed.remove(&room);
+        let turn = self.queue.turn();
+        self.rooms[room.0 as usize].begin((now, turn), &mut self.lists);
+        if !self.at(room).has_gathered() {
+            self.handed.forget(room);
         }
     }
 
@@ -422,12 +424,12 @@ impl Hub {
     pub fn trim_tables(&mut self) {
         self.edges.trim();
         self.rooms.shrink_to_fit();
-        self.handed.shrink_to_fit();
+        self.handed.trim();
         // It would hash all names once more.
         if self.by_name.capacity() > self.by_name.len() * 4 {
             self.by_name.shrink_to_fit();
         }
-        self.queue.shrink_to(self.rooms.len());
+        self.queue.trim(self.rooms.len());
         self.fanouts.trim();
     }
 
@@ -454,7 +456,7 @@ impl Hub {
         self.rooms.len()
     }
 
-    /// The same, but for those that are [`HIDDEN`].
+    /// The same, without [`HIDDEN`] ones.
     pub fn shown(&self) -> usize {
         self.rooms.len() - self.hidden
     }
@@ -464,10 +466,10 @@ impl Hub {
         &self.rooms[topic.0 as usize].members[place as usize]
     }
 
-    fn enqueue(&mut self, room: RoomId) {
-        if !std::mem::replace(&mut self.rooms[room.0 as usize].is_queued, true) {
-            self.queue.push_back(room);
-        }
+    #[inline]
+    fn enqueue(&mut self, id: RoomId) {
+        let Self { rooms, queue, fanouts, interest, .. } = self;
+        queue.enter(id, &mut rooms[id.0 as usize], || fanouts.micros(interest));
     }
 
     fn open_room(&mut self, name: &str) -> RoomId {
@@ -481,7 +483,7 @@ impl Hub {
     /// What was under way, or came by mail, is for nobody here any more.
     pub fn close_room(&mut self, room: RoomId) {
         let mut entry = self.rooms.remove(room.0 as usize);
-        self.handed.remove(&room);
+        self.handed.forget(room);
         self.fanouts.forget(room);
         self.undelivered -= entry.clear(&mut self.lists);
         self.interest.leave(&entry.topic, self.worker);

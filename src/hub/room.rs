@@ -5,11 +5,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::members::Members;
+use super::queue::Standing;
 use super::runs::{Lists, Runs};
 use super::{EdgeId, Member, Sealed, TopicEntry};
-use crate::id::SubscriberId;
+use crate::config::{Delivery, Policy};
+use crate::id::{SubscriberId, WorkerId};
 use crate::limits::{
-    DELIVERY_BYTES_MAX, GATHERED_BYTES_MAX, MERGED_BYTES_MAX, MERGED_RUN_BYTES_MAX,
+    DELIVERY_BYTES_MAX, DELIVERY_BYTES_MIN, GATHERED_BYTES_MAX, MERGED_BYTES_MAX,
+    MERGED_RUN_BYTES_MAX,
 };
 use crate::wire::Encoded;
 
@@ -40,8 +43,36 @@ pub struct Room {
     waiting_since: Option<NonZeroU64>,
     /// The same of the delivery under way.
     pub(super) current_since: u64,
-    /// It stands in the queue of rooms with something to deliver.
-    pub(super) is_queued: bool,
+    /// The turn in which the last delivery has begun.
+    pub(super) begun_in: u32,
+    pub(super) pace: Pace,
+    pub(super) standing: Standing,
+}
+
+/// What [`Rules`] come to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// Microseconds for which publications gather before a delivery begins.
+    pub(super) batch_micros: u32,
+    /// Bytes of memory that one delivery has at most, but for a single longer run.
+    delivery_max: u32,
+    /// As [`Rules::options`].
+    options: u32,
+    /// As [`Rules::protocol`].
+    protocol: u8,
+}
+
+/// How what is published in a room is to be delivered.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// The number of the options that say so; 0 is of none.
+    pub options: u32,
+    /// The number of the protocol whose rules these are.
+    pub protocol: u8,
+    /// What they say.
+    pub delivery: Delivery,
+    /// The bound of what waits for a subscriber, where they do not say it.
+    pub backlog: usize,
 }
 
 /// What comes before a reply to a member, so that it is in the order of what the member said.
@@ -70,7 +101,14 @@ impl Room {
             arrival,
             waiting_since: None,
             current_since: 0,
-            is_queued: false,
+            begun_in: u32::MAX,
+            pace: Pace {
+                batch_micros: 0,
+                delivery_max: DELIVERY_BYTES_MAX as u32,
+                options: 0,
+                protocol: 0,
+            },
+            standing: Standing::Nowhere,
         }
     }
 
@@ -94,8 +132,52 @@ impl Room {
     /// Whether so much has gathered that publishers must wait: while a delivery is under way no
     /// more than the next one takes.
     pub(super) fn is_full(&self) -> bool {
-        let max = if self.is_under_way() { DELIVERY_BYTES_MAX } else { GATHERED_BYTES_MAX };
+        let gathers_less =
+            self.is_under_way() || self.pace.delivery_max < DELIVERY_BYTES_MAX as u32;
+        let max = if gathers_less { self.pace.delivery_max as usize } else { GATHERED_BYTES_MAX };
         self.gathered >= max
+    }
+
+    /// Whether what is published gathers for a while before it is delivered. What is half of the
+    /// most of a delivery leaves at once.
+    pub(super) fn gathers(&self) -> bool {
+        let has_room = self.gathered < self.pace.delivery_max as usize / 2;
+        self.pace.batch_micros > 0 && has_room && !self.is_under_way()
+    }
+
+    /// Whether publications gather here.
+    #[must_use]
+    pub fn is_batched(&self) -> bool {
+        self.pace.batch_micros > 0
+    }
+
+    /// Whether nobody has said what rules it follows.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.pace.options == 0
+    }
+
+    /// The number of the protocol whose rules it follows, unless these are of the latest options.
+    #[must_use]
+    #[inline]
+    pub fn outdated(&self, options: u32) -> Option<u8> {
+        (self.pace.options != options).then_some(self.pace.protocol)
+    }
+
+    /// The rules that hold from here on. Of what one turn publishes members get a quarter of what
+    /// may wait for them at most: who takes everything as fast as it can is not too slow.
+    pub(super) fn set_rules(&mut self, rules: Rules) {
+        let Rules { options, protocol, delivery, backlog } = rules;
+        let Delivery { policy, backlog: own, batch_delay } = delivery;
+        let bound = own.unwrap_or(backlog);
+        if own.is_some() || policy != Policy::Disconnect {
+            self.topic.set_lane(policy, bound);
+        } else {
+            self.topic.unset_lane(bound);
+        }
+        let share = (bound / 4).clamp(DELIVERY_BYTES_MIN, DELIVERY_BYTES_MAX);
+        let batch_micros = u32::try_from(batch_delay.as_micros()).unwrap_or(u32::MAX);
+        self.pace = Pace { batch_micros, delivery_max: share as u32, options, protocol };
     }
 
     /// Bytes of memory of what waits for a delivery to begin.
@@ -142,6 +224,12 @@ impl Room {
     #[must_use]
     pub fn pending(&self) -> Option<&Encoded> {
         self.pending.as_deref()
+    }
+
+    /// Whether other workers than this one have members of it.
+    #[must_use]
+    pub fn has_others(&self, own: WorkerId) -> bool {
+        self.topic.others(own).next().is_some()
     }
 
     /// How many are in it.
@@ -205,8 +293,10 @@ impl Room {
     /// Seals what was published here.
     pub(super) fn seal(&mut self, lists: &mut Lists) -> Option<Arc<Encoded>> {
         let mut frames = self.pending.take()?;
-        if frames.has_excepts() {
-            Arc::get_mut(&mut frames).expect("pending frames are given to nobody").sort_excepts();
+        if frames.has_excepts() || self.topic.lane().is_some() {
+            let frames = Arc::get_mut(&mut frames).expect("pending frames are given to nobody");
+            frames.sort_excepts();
+            frames.set_lane(self.topic.lane().cloned());
         }
         self.seals = self.seals.wrapping_add(1);
         self.sealed.push(Arc::clone(&frames), lists);
@@ -234,13 +324,15 @@ impl Room {
 
     /// Begins to deliver what is sealed, unless a delivery is under way, and of what came by mail
     /// as much as members can take at once.
-    pub(super) fn begin(&mut self, now: u64, lists: &mut Lists) {
+    pub(super) fn begin(&mut self, (now, turn): (u64, u32), lists: &mut Lists) {
         if self.is_under_way() {
             return;
         }
+        self.begun_in = turn;
         self.current = std::mem::take(&mut self.sealed);
         if !self.mail.is_empty() {
-            let room = DELIVERY_BYTES_MAX.saturating_sub(self.current.weight());
+            let max = self.pace.delivery_max as usize;
+            let room = max.saturating_sub(self.current.weight());
             let mut first = self.mail.take_first(room, lists);
             first.move_to(&mut self.current, lists);
         }

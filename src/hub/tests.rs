@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::queue::Standing;
 use super::*;
+use crate::config::Delivery;
 use crate::wire::Form;
 
 /// That of the first of two workers.
@@ -121,7 +123,7 @@ fn who_comes_back_does_not_get_again_what_it_has_had() {
         assert!(hub.at(room).is_under_way(), "the others have still to get it");
         let got = delivered_to(&mut hub, room, conn);
         assert_eq!(got, [*b"\x07a", *b"\x07m"], "{published} {sealed}");
-        assert_eq!((hub.undelivered(), hub.handed.len()), (0, 0));
+        assert_eq!((hub.undelivered(), hub.handed.rooms()), (0, 0));
     }
 }
 
@@ -285,6 +287,7 @@ struct World {
     members: BTreeMap<u32, Heard>,
     next_conn: u32,
     next_message: u32,
+    batch_delay: Duration,
 }
 
 struct Heard {
@@ -305,7 +308,9 @@ impl World {
             _ => self.deliver(),
         }
         self.hub.rooms.iter().for_each(|(_, room)| {
-            assert!(room.is_queued || !(room.is_under_way() || room.has_gathered()));
+            assert!(
+                room.standing != Standing::Nowhere || !(room.is_under_way() || room.has_gathered())
+            );
         });
     }
 
@@ -316,6 +321,9 @@ impl World {
 
     fn join(&mut self) {
         let edge = join(&mut self.hub, "a", self.next_conn, 0);
+        let delivery = Delivery { batch_delay: self.batch_delay, ..Delivery::default() };
+        let rules = Rules { options: 1, protocol: 0, delivery, backlog: 1 << 20 };
+        self.hub.set_rules(self.hub.room_of(edge), rules);
         // Who joins gets whatever begins from here on: at least all that is published from now on.
         let heard = Heard { edge, after: self.next_message, messages: Vec::new() };
         self.members.insert(self.next_conn, heard);
@@ -346,6 +354,16 @@ impl World {
     }
 
     fn deliver(&mut self) {
+        self.hub.queue.begin_turn();
+        while let Some(room) = self.hub.queue.next_unposted() {
+            // Some of it is on its way to others before it is due.
+            if self.rng.below(2) == 0 && self.hub.rooms.contains(room.0 as usize) {
+                self.hub.seal(room);
+            }
+        }
+        if self.rng.below(3) == 0 {
+            self.hub.queue.release(|| u64::MAX, &mut self.hub.rooms);
+        }
         let Some(room) = self.hub.next_due() else { return };
         if !self.hub.at(room).is_under_way() {
             self.hub.seal(room);
@@ -376,7 +394,7 @@ impl World {
 
     /// All that is due is delivered, and each member has everything since it joined, once.
     fn check(mut self) {
-        while self.hub.has_due() {
+        while self.hub.has_due() || self.hub.queue.next_batch().is_some() {
             self.deliver();
         }
         assert_eq!(self.hub.undelivered, 0);
@@ -398,7 +416,8 @@ fn everybody_gets_everything_once_whoever_comes_and_goes_in_the_middle() {
     for seed in 0..500 {
         let (hub, rng) = (hub(), Rng(seed));
         let (members, next_conn, next_message) = (BTreeMap::new(), 0, 0);
-        let mut world = World { hub, rng, members, next_conn, next_message };
+        let batch_delay = Duration::from_millis(seed % 4);
+        let mut world = World { hub, rng, members, next_conn, next_message, batch_delay };
         (0..400).for_each(|_| world.step());
         world.check();
     }

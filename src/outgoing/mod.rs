@@ -1,8 +1,12 @@
 //! Bytes on their way out: shared with other connections or owned, one run or several. This module
 //! never sends them.
 
+mod judge;
+#[cfg(test)]
+mod judge_tests;
 mod pool;
 
+pub use judge::{Cuts, Dropped, Judged, Verdict};
 pub use pool::Pool;
 
 use std::io::IoSlice;
@@ -54,6 +58,8 @@ pub struct Parts {
     bytes: usize,
     memory: usize,
     gone: Gone,
+    /// When it is to be judged again.
+    judge: judge::Next,
 }
 
 /// The runs at the beginning of which all bytes have gone, so that nobody looks at them again.
@@ -118,6 +124,11 @@ impl Parts {
     pub fn push(&mut self, part: Part) {
         self.bytes += part.bytes().len();
         self.memory += part.memory(&self.list);
+        if let Part::Shared(frames, _) = &part
+            && let Some(lane) = frames.lane()
+        {
+            self.judge.note(lane, self.memory);
+        }
         self.list.push(part);
     }
 
@@ -141,6 +152,7 @@ impl Parts {
     /// Forgets the runs and gives them out one by one.
     pub fn drain(&mut self) -> impl Iterator<Item = Part> {
         (self.bytes, self.memory, self.gone) = (0, 0, Gone::default());
+        self.judge = judge::Next::default();
         self.list.drain(..)
     }
 

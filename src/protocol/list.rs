@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::config::Config;
+use crate::config::{Config, Delivery};
 use crate::http::Request;
 use crate::protocol::{
     Answer, Context, Flow, Persist, Route, Ticket, api, echo, events, page, room,
@@ -15,6 +15,15 @@ pub trait Protocols: std::fmt::Debug + 'static {
     type Spoken: std::fmt::Debug + Persist;
     /// What the connections of each protocol have in common.
     type Setups: std::fmt::Debug + Send + Sync;
+
+    /// The names of the protocols, in their order.
+    const NAMES: &'static [&'static str];
+
+    /// The number of a protocol in that order.
+    fn number(spoken: &Self::Spoken) -> u8;
+
+    /// As [`crate::protocol::Protocol::delivery`], of the protocol with that number.
+    fn delivery(setups: &Self::Setups, number: u8, topic: &str) -> Delivery;
 
     /// Where they are found, each path once.
     fn paths(setups: &Self::Setups) -> Vec<Cow<'_, str>>;
@@ -103,6 +112,24 @@ macro_rules! protocols {
         impl $crate::protocol::Protocols for $list {
             type Spoken = $spoken;
             type Setups = $setups;
+
+            const NAMES: &'static [&'static str] = &[$(stringify!($field)),+];
+
+            fn number(spoken: &$spoken) -> u8 {
+                let name = <Self as $crate::protocol::Protocols>::name(spoken);
+                let names = <Self as $crate::protocol::Protocols>::NAMES.iter();
+                names.zip(0..).find(|(other, _)| **other == name).map_or(0, |(_, number)| number)
+            }
+
+            fn delivery(setups: &$setups, number: u8, topic: &str) -> $crate::config::Delivery {
+                use $crate::protocol::Protocol;
+                match <Self as $crate::protocol::Protocols>::NAMES[usize::from(number)] {
+                    $(stringify!($field) => {
+                        <$protocol as Protocol>::delivery(&setups.$field, topic)
+                    })+
+                    _ => $crate::config::Delivery::default(),
+                }
+            }
 
             fn paths(setups: &$setups) -> Vec<::std::borrow::Cow<'_, str>> {
                 let mut paths = Vec::new();

@@ -21,6 +21,7 @@ pub use persist::Persist;
 
 use std::borrow::Cow;
 
+use crate::config::Delivery;
 use crate::http::{Request, Response, Subprotocols};
 use crate::hub::TopicInfo;
 use crate::wire::{CloseCode, Kind};
@@ -45,6 +46,12 @@ pub trait Protocol {
     /// Each message is the reply to itself, so that replies may be made of the bytes that came,
     /// without a call for each.
     const ECHOES: bool = false;
+
+    /// How what is published in a topic comes to its subscribers, if the first of them on a worker
+    /// speaks this. Asked when the topic is opened there, and again when the options have changed.
+    fn delivery(_setup: &Self::Setup, _topic: &str) -> Delivery {
+        Delivery::default()
+    }
 
     /// What a request leads to, if it is this protocol's.
     fn route<'a>(setup: &Self::Setup, request: &Request<'a>) -> Option<Route<'a, Self::Conn>>;

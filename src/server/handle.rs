@@ -176,6 +176,7 @@ impl Handle {
         };
         let mut frames = Encoded::default();
         messages.into_iter().for_each(|(kind, payload)| frames.push(kind, payload));
+        frames.set_lane(topic.lane().cloned());
         if topic.is_deflating() && frames.is_worth_deflating() {
             // Or several workers would come to it at the same time.
             let _ = frames.prepare(deflater.get_or_insert_default());

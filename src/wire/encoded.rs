@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::deflate::{Deflater, WINDOW_BITS};
 use super::frame::{self, Kind};
+use super::lane::Lane;
 use crate::id::SubscriberId;
 use crate::limits::{DEFLATE_BYTES_MIN, DEFLATE_BYTES_PER_RUN};
 
@@ -31,6 +32,8 @@ pub struct Encoded {
     /// is added any more.
     excepts: Vec<Except>,
     longest: usize,
+    /// What may be done with it where it waits, if its topic does not have the default.
+    lane: Option<Arc<Lane>>,
     is_claimed: AtomicBool,
     deflated: OnceLock<Vec<u8>>,
 }
@@ -99,6 +102,62 @@ impl Encoded {
         copy
     }
 
+    /// A run of its own of the messages from this one on, for one who gets all of them.
+    #[must_use]
+    pub fn tail(&self, first: usize) -> Self {
+        let mut tail = Self { lane: self.lane.clone(), ..Self::default() };
+        self.messages[first..].iter().for_each(|message| tail.push_of(self, message));
+        tail
+    }
+
+    /// A run of its own of the messages that this one gets, of whose excepts there are some.
+    #[must_use]
+    pub fn without(&self, excepts: Range<u32>) -> Self {
+        let mut rest = Self { lane: self.lane.clone(), ..Self::default() };
+        let mut left_out = self.excepts[excepts.start as usize..excepts.end as usize].iter();
+        let mut next = left_out.next();
+        for (at, message) in self.messages.iter().enumerate() {
+            if next.is_some_and(|except| except.message as usize == at) {
+                next = left_out.next();
+            } else {
+                rest.push_of(self, message);
+            }
+        }
+        rest
+    }
+
+    /// Where the last messages begin that take so many bytes of memory at most, as a run of their
+    /// own; nothing if not even the last one does.
+    #[must_use]
+    pub fn tail_within(&self, bytes_max: usize) -> Option<usize> {
+        let (mut bytes, mut end, mut found) = (size_of::<Self>(), self.plain.len(), None);
+        for first in (0..self.messages.len()).rev() {
+            let start = first.checked_sub(1).map_or(0, |before| self.messages[before].end);
+            bytes += end - start + size_of::<Message>();
+            if bytes > bytes_max {
+                break;
+            }
+            (found, end) = (Some(first), start);
+        }
+        found
+    }
+
+    /// What may be done with it where it waits, if its topic does not have the default.
+    #[must_use]
+    #[inline]
+    pub fn lane(&self) -> Option<&Arc<Lane>> {
+        self.lane.as_ref()
+    }
+
+    /// Sets that; the caller is still the only owner.
+    pub fn set_lane(&mut self, lane: Option<Arc<Lane>>) {
+        self.lane = lane;
+    }
+
+    fn push_of(&mut self, other: &Self, message: &Message) {
+        self.push(message.kind, &other.plain[message.start..message.end]);
+    }
+
     /// Makes what somebody is not to get ready to be found, when all is there.
     pub fn sort_excepts(&mut self) {
         self.excepts.sort_unstable();
@@ -145,7 +204,7 @@ impl Encoded {
         self.plain.clear();
         self.messages.clear();
         self.excepts.clear();
-        self.longest = 0;
+        (self.longest, self.lane) = (0, None);
         (self.is_claimed, self.deflated) = (AtomicBool::new(false), OnceLock::new());
     }
 
@@ -182,6 +241,9 @@ impl Encoded {
         let moved = |m: &Message| Message { start: m.start + start, end: m.end + start, ..*m };
         self.messages.extend(other.messages.iter().map(moved));
         self.longest = self.longest.max(other.longest);
+        if self.lane.is_none() {
+            self.lane.clone_from(&other.lane);
+        }
     }
 
     /// Whether no other form was made, so that messages can still be added.
@@ -318,6 +380,33 @@ mod tests {
         assert!(encoded.excepts_of(who(0)).is_empty() && encoded.excepts_of(who(3)).is_empty());
         encoded.clear();
         assert!(!encoded.has_excepts());
+    }
+
+    #[test]
+    fn the_end_of_a_run_is_a_run_of_its_own() {
+        let who =
+            |index| SubscriberId { worker: WorkerId(1), conn: ConnId { index, generation: 0 } };
+        let mut encoded = Encoded::default();
+        for (message, sender) in [(b"a", 2), (b"b", 1), (b"c", 2)] {
+            encoded.push(Kind::Text, message);
+            encoded.except(who(sender));
+        }
+        encoded.sort_excepts();
+        let lane = Arc::new(Lane::new(crate::config::Policy::Latest, 5));
+        encoded.set_lane(Some(Arc::clone(&lane)));
+        let text =
+            |run: &Encoded| run.bytes(Form::Plain).chunks(3).map(|f| f[2]).collect::<Vec<_>>();
+        for first in 0..3 {
+            let tail = encoded.tail(first);
+            assert_eq!(text(&tail), b"abc"[first..]);
+            assert!(tail.lane().is_some_and(|other| Arc::ptr_eq(other, &lane)));
+            assert_eq!(encoded.tail_within(tail.weight()), Some(first));
+            let next = Some(first + 1).filter(|next| *next < 3);
+            assert_eq!(encoded.tail_within(tail.weight() - 1), next);
+        }
+        assert_eq!(text(&encoded.without(encoded.excepts_of(who(2)))), b"b");
+        assert_eq!(text(&encoded.without(encoded.excepts_of(who(1)))), b"ac");
+        assert_eq!((encoded.tail_within(0), encoded.tail_within(usize::MAX)), (None, Some(0)));
     }
 
     #[test]

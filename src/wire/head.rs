@@ -6,6 +6,7 @@
 use std::mem::MaybeUninit;
 
 use crate::limits::{HEAD_BYTES_MAX, HEAD_FIELDS_MAX};
+use crate::wire::proxy::{V1_START, V2_START};
 
 /// Why a head was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub enum HeadError {
     TooLarge,
     /// It is HTTP of a version other than 1.0 and 1.1.
     Version,
+    /// It is a header of the PROXY protocol, where none is expected.
+    ProxyHeader,
 }
 
 /// The head of a request, borrowed from the bytes that came.
@@ -37,6 +40,9 @@ pub struct Head<'a> {
 ///
 /// If the bytes cannot become a head that is accepted.
 pub fn end_of_head(bytes: &[u8], searched: usize) -> Result<Option<usize>, HeadError> {
+    if let Some(found) = proxy_header(bytes) {
+        return found.map_or(Ok(None), Err);
+    }
     // A client that speaks TLS to this port sends no line feed for long: it need not wait for one.
     if bytes.first().is_some_and(|first| !first.is_ascii_graphic() && *first != b'\r') {
         return Err(HeadError::Malformed);
@@ -56,6 +62,19 @@ pub fn end_of_head(bytes: &[u8], searched: usize) -> Result<Option<usize>, HeadE
         }
     }
     if bytes.len() >= HEAD_BYTES_MAX { Err(HeadError::TooLarge) } else { Ok(None) }
+}
+
+/// A header of the PROXY protocol, or `None` within while it may become one. That of version 2
+/// begins with empty lines, which are skipped before.
+#[inline]
+fn proxy_header(bytes: &[u8]) -> Option<Option<HeadError>> {
+    const BEHIND_EMPTY_LINES: &[u8] = V2_START.as_slice().split_at(4).1;
+    match bytes.first() {
+        Some(b'P') => bytes.starts_with(V1_START).then_some(Some(HeadError::ProxyHeader)),
+        Some(0) if bytes.starts_with(BEHIND_EMPTY_LINES) => Some(Some(HeadError::ProxyHeader)),
+        Some(0) if BEHIND_EMPTY_LINES.starts_with(bytes) => Some(None),
+        _ => None,
+    }
 }
 
 impl<'a> Head<'a> {
@@ -168,6 +187,18 @@ mod tests {
             };
             assert!(refused, "{}", String::from_utf8_lossy(bad));
         }
+    }
+
+    #[test]
+    fn headers_of_the_proxy_protocol_are_known_as_such() {
+        let found = Err(HeadError::ProxyHeader);
+        assert_eq!(end_of_head(b"PROXY TCP4 192.0.2.7", 0), found);
+        assert_eq!(end_of_head(b"PROX", 0), Ok(None));
+        assert_eq!(end_of_head(b"POST / HTTP/1.1\r\n\r\n", 0), Ok(Some(19)));
+        let rest = &V2_START[4..];
+        (1..rest.len()).for_each(|cut| assert_eq!(end_of_head(&rest[..cut], 0), Ok(None)));
+        assert_eq!(end_of_head(rest, 0), found);
+        assert_eq!(end_of_head(b"\0\r\nQUIt", 0), Err(HeadError::Malformed));
     }
 
     #[test]

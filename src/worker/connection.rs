@@ -113,6 +113,9 @@ pub(crate) mod flag {
     pub(crate) const UNFINISHED: u32 = 1 << 15;
     /// It stands in the list of those who go on in the next turn.
     pub(crate) const HELD: u32 = 1 << 9;
+    /// Its queue has waited behind a send and may be behind what it says itself: see
+    /// [`crate::worker::egress::slow`].
+    pub(crate) const WAITED: u32 = 1 << 17;
     /// Its messages wait for an answer.
     pub(crate) const PARKED: u32 = 1 << 16;
     /// What is written out of it as it is.

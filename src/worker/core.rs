@@ -262,6 +262,11 @@ pub(super) struct Settings<L: Protocols> {
 }
 
 impl<L: Protocols> Settings<L> {
+    /// The number of these options, from 1 on: for rooms that follow them.
+    pub(super) fn number(&self) -> u32 {
+        (self.count as u32).wrapping_add(1).max(1)
+    }
+
     fn new(count: u64, config: Arc<Config>, setups: Arc<L::Setups>) -> Self {
         let Config { limits, trusted_proxies, access_log, .. } = &*config;
         let needs_peers =
@@ -324,14 +329,14 @@ impl<W: Wake, L: Protocols> Core<W, L> {
     /// Begins a turn.
     pub(super) fn begin_turn(&mut self, now: Instant) {
         self.parts.clock.now = now;
-        self.parts.hub.fanouts.set_time(now);
+        self.parts.hub.begin_turn(now);
         if self.parts.shared.reloads.count.load(Ordering::Acquire) != self.parts.settings.count {
             self.parts.reload();
             limits::reload(self);
         }
         self.parts.budget.begin();
         self.parts.pongs.runs = 0;
-        if self.parts.hub.holds_rooms() {
+        if self.parts.hub.held.is_held() {
             persist::close_held_rooms(self);
         }
         if self.table.len() == 0 {
@@ -379,6 +384,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
                 nearest = nearest.min(span);
             }
         };
+        consider(parts.hub.until_batch(now));
         consider(parts.scans.has_work().then_some(Duration::ZERO));
         consider(parts.memory.trimming.at.map(|at| at.saturating_duration_since(now)));
         consider(parts.admission.stopping.as_ref().map(|s| s.until.saturating_duration_since(now)));

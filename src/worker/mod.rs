@@ -25,7 +25,7 @@ pub use inquiry::{
 };
 pub use life::cohorts::UntilPing;
 pub use life::image::{Image, ImageError, LinkImage, NotNow, PingImage};
-pub use limits::LimitsImage;
+pub use limits::{Client, ClientImage, LimitsImage, TakenImage};
 pub use mail::{
     Address, Doorbell, Envelope, Mail, Posted, Waiters, mailboxes, mailboxes_and_control,
 };

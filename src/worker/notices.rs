@@ -55,8 +55,10 @@ pub(crate) fn ended<W: Wake, L: Protocols>(parts: &Parts<W, L>, conn: ConnId, wh
     let Some(cause) = cause(why) else { return };
     let (name, worker, ConnId { index, generation }) = (why.name(), parts.mail.id().0, conn);
     parts.shared.notices.tell(Notice::Ended(why), parts.clock.now, |untold| {
+        let client = parts.admission.clients.who(index).known();
+        let of = client.map(|client| format!(" of {client}")).unwrap_or_default();
         tracing::warn!(
-            "connection {worker}-{index}-{generation} is closed ({name}): {cause}{untold}"
+            "connection {worker}-{index}-{generation}{of} is closed ({name}): {cause}{untold}"
         );
     });
 }

@@ -128,12 +128,29 @@ impl Client {
         Self::connect_with(address, None)
     }
 
+    /// Connects from an address of this host; one of IPv6 need only be routed here.
+    ///
+    /// # Errors
+    ///
+    /// What bind(2) and connect(2) say.
+    pub fn connect_from(source: IpAddr, address: &Address) -> io::Result<Self> {
+        Self::connect_as(address, None, Some(source))
+    }
+
     /// Connects with a receive buffer of about that many bytes: a slow reader.
     ///
     /// # Errors
     ///
     /// What connect(2) says.
     pub fn connect_with(address: &Address, receive_bytes: Option<usize>) -> io::Result<Self> {
+        Self::connect_as(address, receive_bytes, None)
+    }
+
+    fn connect_as(
+        address: &Address,
+        receive_bytes: Option<usize>,
+        source: Option<IpAddr>,
+    ) -> io::Result<Self> {
         let (domain, name) = match address {
             Address::Tcp(tcp) => (Domain::for_address(*tcp), SockAddr::from(*tcp)),
             Address::Unix(path) => (Domain::UNIX, SockAddr::unix(path)?),
@@ -142,26 +159,16 @@ impl Client {
         if let Some(bytes) = receive_bytes {
             socket.set_recv_buffer_size(bytes)?;
         }
+        if let Some(source) = source {
+            if source.is_ipv6() {
+                socket.set_freebind_v6(true)?;
+            }
+            socket.bind(&SocketAddr::new(source, 0).into())?;
+        }
         socket.connect(&name)?;
         if domain != Domain::UNIX {
             socket.set_tcp_nodelay(true)?;
         }
-        Ok(Self { socket, bytes: Vec::new(), taken: 0 })
-    }
-
-    /// Connects from that address of this host, which need not be set up if it is routed here.
-    ///
-    /// # Errors
-    ///
-    /// What bind(2) or connect(2) says.
-    pub fn connect_from(source: IpAddr, address: SocketAddr) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-        if source.is_ipv6() {
-            socket.set_freebind_v6(true)?;
-        }
-        socket.bind(&SocketAddr::new(source, 0).into())?;
-        socket.connect(&address.into())?;
-        socket.set_tcp_nodelay(true)?;
         Ok(Self { socket, bytes: Vec::new(), taken: 0 })
     }
 

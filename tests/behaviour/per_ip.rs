@@ -51,7 +51,7 @@ fn v6(network: u128, host: u128) -> IpAddr {
 
 /// What an upgrade from an address comes to.
 fn try_open(from: IpAddr, to: SocketAddr) -> Result<(Client, Response), End> {
-    let mut client = Client::connect_from(from, to).expect("it listens");
+    let mut client = Client::connect_from(from, &to.into()).expect("it listens");
     // Who is one too many may be closed sooner.
     let _ = client.try_write(handshake("/echo", &[]).as_bytes());
     let response = client.try_response(false, PATIENCE)?;
@@ -100,7 +100,7 @@ fn a_connection_that_has_ended_however_is_counted_no_more(backend: Backend) {
     let (server, address) = start(config(backend, at_most(4)));
     for round in 0..10 {
         let mut ended = vec![open(v4(0), address), open(v4(0), address), open(v4(0), address)];
-        let silent = Client::connect_from(v4(0), address).expect("it listens");
+        let silent = Client::connect_from(v4(0), &address.into()).expect("it listens");
         silent.writer().write(b"GET / HT");
         let is_full = || comes_in(v4(0), address).is_none();
         assert!(comes_to_hold(is_full), "four are in");

@@ -20,6 +20,9 @@ pub(crate) enum Kind {
     /// As a site has it that never heard of WebSockets and hosts: the fields of the upgrade only.
     NginxWithoutHost,
     Haproxy,
+    /// With headers of the PROXY protocol in place of fields, in its checks too.
+    HaproxyV1,
+    HaproxyV2,
     Caddy,
 }
 
@@ -27,7 +30,7 @@ impl Kind {
     fn program(self) -> &'static str {
         match self {
             Self::Nginx | Self::NginxSubPath | Self::NginxWithoutHost => "nginx",
-            Self::Haproxy => "haproxy",
+            Self::Haproxy | Self::HaproxyV1 | Self::HaproxyV2 => "haproxy",
             Self::Caddy => "caddy",
         }
     }
@@ -55,6 +58,12 @@ impl Kind {
                 nginx(folder, &format!("server {{ {listen}\n{location}}}\n"))
             }
             Self::Haproxy => example("haproxy.cfg", &[("bind :80", &bind)], server),
+            Self::HaproxyV1 => proxy_protocol(&bind, "send-proxy", server),
+            // With a checksum and other values behind the addresses.
+            Self::HaproxyV2 => {
+                let line = "send-proxy-v2 proxy-v2-options crc32c,unique-id";
+                proxy_protocol(&bind, line, server)
+            }
             Self::Caddy => {
                 let file = example("Caddyfile", &[(":80 {", &site)], server);
                 format!("{{\n\tadmin off\n}}\n{file}")
@@ -73,6 +82,18 @@ fn example(name: &str, changes: &[(&str, &str)], server: &Address) -> String {
         text = text.replace(from, to);
     }
     text
+}
+
+/// HAProxy's file as docs/proxies.md says for the PROXY protocol, with a check that can be told
+/// from other requests.
+fn proxy_protocol(bind: &str, line: &str, server: &Address) -> String {
+    let changes = [
+        ("bind :80", bind),
+        ("    option forwardfor\n", ""),
+        ("httpchk GET /", "httpchk GET /check\n    http-check expect status 404"),
+        ("check inter 2s", &format!("check inter 2s {line}")),
+    ];
+    example("haproxy.cfg", &changes, server)
 }
 
 /// A proxy that runs, until it is dropped.

@@ -35,6 +35,8 @@ pub(crate) const WORDS: &[&[u8]] = &[
     b"Origin: http://a\r\n",
     b"Content-Length: 0\r\n",
     b"Transfer-Encoding: chunked\r\n",
+    b"PROXY TCP4 192.0.2.7 ",
+    b"\r\n\r\n\0\r\nQUIT\n",
 ];
 
 /// The heads that come, until there is an error or no more of them.

@@ -13,6 +13,7 @@ mod extension;
 mod frames;
 mod head;
 mod inflate;
+mod proxy_header;
 mod room_name;
 mod source;
 
@@ -39,5 +40,6 @@ targets! {
     frames: 40_000, &[];
     inflate: 20_000, &[];
     close: 200_000, &[];
+    proxy_header: 200_000, proxy_header::WORDS;
     room_name: 200_000, room_name::WORDS;
 }

@@ -54,18 +54,21 @@ macro_rules! on_both_in_full {
     };
 }
 
+mod abuse;
 mod bounds;
 mod churn;
 mod counters;
 mod echo;
 mod idle_memory;
 mod interest;
+mod loader;
 mod mailbox;
 mod overload;
 mod rooms;
 mod scrape;
 mod sigterm;
 mod slow;
+mod slow_crowd;
 mod storm;
 mod support;
 mod syscalls;

@@ -19,7 +19,12 @@ pub(crate) const PATIENCE: Duration = seconds(180);
 pub(crate) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     let given = || std::env::var_os("THRONG_BIN").map(PathBuf::from);
-    PROGRAM.get_or_init(|| given().unwrap_or_else(|| env!("CARGO_BIN_EXE_throng").into()))
+    PROGRAM.get_or_init(|| given().unwrap_or_else(|| program_built_here().to_owned()))
+}
+
+/// The one built with these tests.
+pub(crate) fn program_built_here() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_throng"))
 }
 
 static ALONE: Mutex<()> = Mutex::new(());

@@ -18,6 +18,14 @@ mod id {
     pub(crate) use throng::id::WorkerId;
 }
 
+mod config {
+    pub(crate) use throng::config::{PerIp, Policy};
+}
+
+mod wire {
+    pub(crate) use throng::wire::Lane;
+}
+
 mod sync {
     pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
     pub(crate) use loom::sync::{Mutex, MutexGuard};
@@ -26,10 +34,6 @@ mod sync {
 #[path = "../../src/hub/interest.rs"]
 #[expect(unreachable_pub, dead_code, reason = "the module is public where it belongs")]
 mod interest;
-
-mod config {
-    pub(crate) use throng::config::PerIp;
-}
 
 mod stats {
     pub(crate) use throng::stats::Refusal;

@@ -54,6 +54,8 @@ pub(crate) struct Client {
     /// It said or did its last.
     pub(crate) is_done: bool,
     pub(crate) close_code: Option<u16>,
+    /// It was told that it reads too slowly.
+    pub(crate) was_too_slow: bool,
     /// Messages that were handed to the network whole.
     pub(crate) sent: u32,
     /// Messages that it began, so that they may have been published.
@@ -115,6 +117,7 @@ impl Client {
             is_open: false,
             is_done: false,
             close_code: None,
+            was_too_slow: false,
             sent: 0,
             queued: 0,
             to_send: 1 + rng.below(40) as u32,
@@ -369,7 +372,9 @@ impl Client {
     fn answer_close(&mut self, payload: &[u8]) -> Result<(), String> {
         let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
         self.close_code = Some(code.ok_or("a close frame without a code")?);
-        if let Some(actor) = &self.actor {
+        self.was_too_slow = payload[2..].starts_with(b"slow consumer");
+        // What waited for a slow one was thrown away.
+        if let Some(actor) = self.actor.as_ref().filter(|_| !self.was_too_slow) {
             actor.check_close()?;
         }
         if !self.is_done {

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use throng::config::{Config, Limits};
+use throng::config::{Config, Delivery, Limits, RoomRule, RoomRules};
 use throng::driver::sim::{Net, Rng, SimDriver, SimWaker};
 use throng::driver::{Driver, Wake};
 use throng::limits::TURN_BUDGET;
+use throng::protocol::room;
 use throng::stats::{Counters, Counts};
 use throng::worker::{Shared, Worker, mailboxes_and_control};
 
@@ -78,6 +79,13 @@ const PONG_TIMEOUT: Duration = Duration::from_millis(300);
 /// What a worker of a container with 2^30 descriptors may hold: not what it reserves.
 const ALLOWED: usize = 1 << 30;
 
+/// Rooms in which messages gather for so long.
+fn rooms_of(batch_delay: Duration) -> room::Setup {
+    let delivery = Delivery { batch_delay, ..Delivery::default() };
+    let rules = RoomRules::new(vec![RoomRule { delivery, ..RoomRule::default() }]);
+    room::Setup { rules: rules.expect("it is a good one"), ..room::Setup::default() }
+}
+
 impl World {
     pub(crate) fn new(seed: u64, fault: Fault) -> Self {
         Self::with_limits(seed, fault, Limits::default())
@@ -114,7 +122,10 @@ impl World {
         let (mail, control) = mailboxes_and_control(&wakers, control, 1 + rng.below(3));
         let pad = Pad::default();
         pad.ledger().fault = fault;
-        let setups = Setups { script: pad.clone(), ..Setups::default() };
+        let is_batched = fault == Fault::None && seed % 3 == 1;
+        let batch_delay = Duration::from_millis(if is_batched { 7 } else { 0 });
+        let setups =
+            Setups { script: pad.clone(), room: rooms_of(batch_delay), ..Setups::default() };
         let config = Config {
             max_backlog: [500, 5_000, 1 << 20][rng.below(3)],
             mailbox_capacity: 4,
@@ -162,8 +173,10 @@ impl World {
             self.step()?;
         }
         self.come_to_rest(REST)?;
+        self.let_batches_leave()?;
         self.check_deliveries()?;
         self.let_time_pass()?;
+        self.let_batches_leave()?;
         self.check_deliveries()?;
         self.check_visitors()?;
         self.stop()?;
@@ -362,6 +375,18 @@ impl World {
             self.come_to_rest(REST_BETWEEN)?;
         }
         self.check_answers()
+    }
+
+    /// Until nothing that was published gathers any more.
+    fn let_batches_leave(&mut self) -> Result<(), String> {
+        for _ in 0..LEAPS_TO_REST {
+            if self.workers.iter().all(|worker| worker.leftovers()[1] == 0) {
+                break;
+            }
+            self.leap()?;
+            self.come_to_rest(REST_BETWEEN)?;
+        }
+        self.come_to_rest(REST)
     }
 
     fn stop(&mut self) -> Result<(), String> {

@@ -281,12 +281,14 @@ const DEPENDENCIES: &[(&str, &[&str])] = &[
 
 /// What is written out for people and programs, or for another process of ours.
 /// What a protocol knows of a connection is.
-const SERDE_ROOMS: [&str; 6] = [
+const SERDE_ROOMS: [&str; 7] = [
     "src/doctor/",
     "src/protocol/",
     "src/wire/",
     "src/websocket/",
     "src/worker/life/",
+    // Who the client is, and what is measured of it, stand in a connection's image.
+    "src/worker/limits/clients.rs",
     "src/worker/limits/image.rs",
 ];
 

@@ -44,6 +44,8 @@ struct Connection {
     rooms: Vec<String>,
     queued_bytes: usize,
     sending: bool,
+    /// Messages that it lost because it did not keep up.
+    dropped: u64,
 }
 
 /// A place among all connections: a worker, and a slot of it.
@@ -110,6 +112,7 @@ impl From<ConnectionInfo> for Connection {
             rooms: info.topics,
             queued_bytes: info.queued_bytes,
             sending: info.is_sending,
+            dropped: info.dropped,
         }
     }
 }

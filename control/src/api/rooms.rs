@@ -57,6 +57,8 @@ struct Room {
     members: u32,
     /// From the latest publish until all have it.
     fanout_seconds: Option<f64>,
+    /// Messages that members lost who did not keep up, each as often as somebody lost it.
+    dropped: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -121,7 +123,8 @@ fn parse(cursor: &str) -> Option<Rank> {
 impl From<TopicInfo> for Room {
     fn from(topic: TopicInfo) -> Self {
         let fanout_seconds = topic.fanout_micros.map(|micros| f64::from(micros) / 1e6);
-        Self { room: topic.name, members: topic.members, fanout_seconds }
+        let TopicInfo { name: room, members, dropped, .. } = topic;
+        Self { room, members, fanout_seconds, dropped }
     }
 }
 
@@ -175,6 +178,7 @@ mod tests {
             name: name.into(),
             members,
             fanout_micros: None,
+            dropped: 0,
         };
         list.iter().map(topic).collect()
     }

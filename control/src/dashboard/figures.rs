@@ -190,6 +190,7 @@ mod tests {
             name: at.to_string(),
             members: 1,
             fanout_micros: (!at.is_multiple_of(3)).then_some(at),
+            dropped: 0,
         };
         let rooms = slowest((0..40).map(topic).collect());
         let names: Vec<_> = rooms.iter().map(|room| &*room.room).collect();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, Args, Parser, Subcommand};
 
 use crate::preset::PresetArgs;
+use crate::scenario::abuse::AbuseArgs;
 use crate::scenario::broadcast::BroadcastArgs;
 use crate::scenario::chat::ChatArgs;
 use crate::scenario::churn::ChurnArgs;
@@ -12,6 +13,7 @@ use crate::scenario::connect::ConnectArgs;
 use crate::scenario::echo::EchoArgs;
 use crate::scenario::slow::SlowArgs;
 use crate::scenario::soak::SoakArgs;
+use crate::scenario::storm::StormArgs;
 
 /// Measures WebSocket servers that hold very many connections.
 ///
@@ -38,8 +40,12 @@ pub(crate) enum Command {
     Chat(ChatArgs),
     /// Clients come and go at a rate
     Churn(ChurnArgs),
-    /// A share of the receivers stops reading; what happens to the others
+    /// A share of the receivers never reads; what happens to them and to the others
     Slow(SlowArgs),
+    /// A hostile mix beside honest clients, who must lose nothing
+    Abuse(AbuseArgs),
+    /// The server is restarted: who leaves when, and who comes back when
+    Storm(StormArgs),
     /// A mix of all that for a long time
     Soak(SoakArgs),
     /// What the kernel alone costs on this machine, for others to be compared with

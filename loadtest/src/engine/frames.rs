@@ -73,7 +73,7 @@ fn frame<B: Behaviour>(net: &mut Net, behaviour: &mut B, key: usize, head: Head,
             link.pings = link.pings.saturating_add(1);
         }
         wire::PONG => {}
-        wire::CLOSE => closed(net, key, payload),
+        wire::CLOSE => closed(net, behaviour, key, payload),
         wire::CONTINUATION => fragment(net, behaviour, key, head, payload),
         _ if !head.is_final => {
             let extra = net.links[key].extra_mut();
@@ -118,11 +118,13 @@ fn message<B: Behaviour>(net: &mut Net, behaviour: &mut B, key: usize, payload: 
 }
 
 /// The server's close frame: an answer to ours, or the loss of the connection.
-fn closed(net: &mut Net, key: usize, payload: &[u8]) {
+fn closed<B: Behaviour>(net: &mut Net, behaviour: &mut B, key: usize, payload: &[u8]) {
+    let code = wire::close_code(payload);
     if net.links[key].state == State::Closing {
         net.tally.closes_answered += 1;
+    } else {
+        behaviour.closed(net, key, code, payload.get(2..).unwrap_or_default());
     }
-    let code = wire::close_code(payload);
     // The answer is still sent, whatever becomes of it.
     net.send(key, wire::CLOSE, &payload[..payload.len().min(2)]);
     net.release_writes();

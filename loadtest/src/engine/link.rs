@@ -24,6 +24,8 @@ pub(crate) enum Hearing {
     Always,
     /// Its owner has stopped to.
     Deaf,
+    /// As before, and the server has ended it; what came until then waits to be read.
+    HungUp,
     /// Its owner had stopped to for a while, so that the server may have ended it.
     Again,
 }

@@ -9,13 +9,13 @@ mod frames;
 mod link;
 mod net;
 mod ramp;
-mod sources;
+pub(crate) mod sources;
 pub(crate) mod table;
 pub(crate) mod tally;
 mod thread;
 mod timer;
 
-pub(crate) use net::{Leave, Net, Opening};
+pub(crate) use net::{Again, Leave, Net, Opening};
 
 use std::io;
 use std::sync::Arc;
@@ -42,8 +42,17 @@ pub(crate) trait Behaviour: Send + 'static {
     /// A complete message came.
     fn message(&mut self, net: &mut Net, key: usize, payload: &[u8]);
 
+    /// The server's close frame came, on a connection that we had not closed.
+    fn closed(&mut self, _net: &mut Net, _key: usize, _code: u16, _reason: &[u8]) {}
+
+    /// The server has ended a connection that is not read from; it stays open until it is.
+    fn hung_up(&mut self, _net: &mut Net, _key: usize) {}
+
     /// A connection that was open is over; its key will be another's.
     fn gone(&mut self, _net: &mut Net, _key: usize) {}
+
+    /// The connection with this number was never open.
+    fn failed(&mut self, _net: &mut Net, _id: u32) {}
 
     /// Something was asked for.
     fn order(&mut self, _net: &mut Net, _order: Self::Order) {}

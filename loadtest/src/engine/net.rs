@@ -51,6 +51,25 @@ pub(crate) enum Leave {
     Reset,
 }
 
+/// What has become of an attempt to connect once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// It is under way.
+    Begun,
+    /// As many are under way as may be: to be tried again when one has settled.
+    Later,
+    /// The kernel has no socket or port for it.
+    Failed,
+}
+
+/// One that has gone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Grave {
+    pub(super) key: usize,
+    pub(super) id: u32,
+    pub(super) was_open: bool,
+}
+
 /// The connections of one thread.
 pub(crate) struct Net {
     pub(crate) clock: Clock,
@@ -71,8 +90,8 @@ pub(crate) struct Net {
     current: Option<usize>,
     open: u64,
     closing: u64,
-    /// Those that have gone and are still in `links`, and whether they were open.
-    graves: Vec<(usize, bool)>,
+    /// Those that have gone and are still in `links`.
+    graves: Vec<Grave>,
     next_id: u32,
     id_step: u32,
 }
@@ -229,6 +248,24 @@ impl Net {
         }
     }
 
+    /// Begins to connect once more as the client with this number.
+    pub(crate) fn begin_again(&mut self, id: u32) -> Again {
+        if !self.ramp.add() {
+            return Again::Later;
+        }
+        let now = self.clock.now_ns();
+        self.tally.begun += 1;
+        match self.begin(id, now, now) {
+            Ok(()) => Again::Begun,
+            Err(error) => {
+                self.ramp.settled();
+                self.tally.failed += 1;
+                self.tally.count_error(&format!("connect: {}", describe(&error)));
+                Again::Failed
+            }
+        }
+    }
+
     fn begin(&mut self, id: u32, intended_ns: u64, now_ns: u64) -> io::Result<()> {
         let address = self.opening.target.address;
         let mut socket = sources::connect(address, id)?;
@@ -331,19 +368,22 @@ impl Net {
         }
         let why = match link.hearing {
             Hearing::Always => why,
-            Hearing::Deaf | Hearing::Again => why.map(|_| "ended by the server while not reading"),
+            Hearing::Deaf | Hearing::HungUp | Hearing::Again => {
+                why.map(|_| "ended by the server while not reading")
+            }
         };
-        self.graves.push((key, matches!(state, State::Open | State::Closing)));
+        let was_open = matches!(state, State::Open | State::Closing);
+        self.graves.push(Grave { key, id: link.id, was_open });
         if let Some(why) = why.filter(|_| state != State::Closing) {
             self.tally.count_error(why);
         }
     }
 
-    /// Frees one that has gone; gives its key, and whether it was open.
-    pub(super) fn bury(&mut self) -> Option<(usize, bool)> {
+    /// Frees one that has gone.
+    pub(super) fn bury(&mut self) -> Option<Grave> {
         let grave = self.graves.pop()?;
         // Closing the descriptor takes it out of the poll.
-        drop(self.links.remove(grave.0));
+        drop(self.links.remove(grave.key));
         Some(grave)
     }
 

@@ -45,6 +45,13 @@ impl Ramp {
         Some(intended)
     }
 
+    /// One more is begun, of those that come back; false if as many are under way as may be.
+    pub(crate) fn add(&mut self) -> bool {
+        let is_free = self.under_way < self.under_way_max;
+        self.under_way += usize::from(is_free);
+        is_free
+    }
+
     /// One that was under way is open or has failed.
     pub(crate) fn settled(&mut self) {
         assert!(self.under_way > 0, "it was begun");

@@ -165,9 +165,11 @@ impl<B: Behaviour> LoaderThread<B> {
     /// Frees those that have gone. Their keys are not used again before, so that what the kernel
     /// told of them in this turn is not taken for another's.
     fn bury(&mut self) {
-        while let Some((key, was_open)) = self.net.bury() {
-            if was_open {
-                self.behaviour.gone(&mut self.net, key);
+        while let Some(grave) = self.net.bury() {
+            if grave.was_open {
+                self.behaviour.gone(&mut self.net, grave.key);
+            } else {
+                self.behaviour.failed(&mut self.net, grave.id);
             }
         }
     }
@@ -180,11 +182,13 @@ impl<B: Behaviour> LoaderThread<B> {
             if link.state == State::Gone {
                 return;
             }
-            if link.hearing == Hearing::Deaf {
-                if is_over {
-                    self.end(key, "closed by the server");
+            match link.hearing {
+                Hearing::Deaf if is_over => {
+                    link.hearing = Hearing::HungUp;
+                    return self.behaviour.hung_up(&mut self.net, key);
                 }
-                return;
+                Hearing::Deaf | Hearing::HungUp => return,
+                Hearing::Always | Hearing::Again => {}
             }
             match link.socket.read(self.buffer.bytes()) {
                 Ok(0) => return self.end(key, "closed by the server without a close frame"),

@@ -80,6 +80,12 @@ impl Sampler {
         sampler
     }
 
+    /// Looks at another process from now on.
+    pub(crate) fn watch(&mut self, server: Option<Pid>) {
+        self.server = server;
+        self.last = self.read_cpu();
+    }
+
     fn read_cpu(&self) -> (u64, CpuTime, CpuTime) {
         let server = self.server.and_then(|pid| CpuTime::of(pid).ok()).unwrap_or_default();
         let loader = CpuTime::of(Pid::this()).unwrap_or_default();

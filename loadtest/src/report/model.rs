@@ -156,6 +156,9 @@ pub(crate) struct TimeSeries {
     pub(crate) id: String,
     pub(crate) label: String,
     pub(crate) unit: String,
+    /// The title of the plot that it shares with others; `None` is a plot of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) plot: Option<String>,
     /// Seconds and values.
     pub(crate) points: Vec<(f64, f64)>,
 }

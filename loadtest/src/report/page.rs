@@ -23,7 +23,7 @@ pub(crate) fn render(report: &Report) -> String {
         tables.push(Table { title: "Notes".to_owned(), rows: rows.collect() });
     }
     let mut plots = latencies(&report.latencies);
-    plots.extend(report.series.iter().filter(|series| series.points.len() > 1).map(over_time));
+    plots.extend(over_time(&report.series));
     html::render(&Page {
         title: report.title.clone(),
         verdict: verdict(report),
@@ -56,6 +56,9 @@ fn headlines(report: &Report) -> Vec<Headline> {
         Some(Headline { value: format_value(*us, "us"), label })
     };
     let all = [
+        figure("back_seconds", None),
+        figure("arrivals_peak", None),
+        figure("attempts_refused", None),
         figure("server_rss_slope", Some("resident per connection")),
         figure("delivery_rate", None),
         figure("echo_rate", None),
@@ -113,13 +116,27 @@ fn latencies(latencies: &[Latency]) -> Vec<Plot> {
     }]
 }
 
-fn over_time(series: &TimeSeries) -> Plot {
+/// Plots over the time of the run, those of several lines where the first of them stands.
+fn over_time(all: &[TimeSeries]) -> Vec<Plot> {
+    let mut plots: Vec<Plot> = Vec::new();
+    for series in all.iter().filter(|series| series.points.len() > 1) {
+        let mut plot = plot(series);
+        let shared = plots.iter_mut().find(|other| Some(&other.title) == series.plot.as_ref());
+        match shared {
+            Some(shared) => shared.series.append(&mut plot.series),
+            None => plots.push(plot),
+        }
+    }
+    plots
+}
+
+fn plot(series: &TimeSeries) -> Plot {
     let drawn = DRAWN_UNITS.iter().find(|(unit, ..)| *unit == series.unit);
     let (unit, factor) = drawn.map_or((series.unit.as_str(), 1.0), |(_, unit, f)| (unit, *f));
-    let y_label =
-        if unit.is_empty() { series.label.clone() } else { format!("{} ({unit})", series.label) };
+    let title = series.plot.as_ref().unwrap_or(&series.label).clone();
+    let y_label = if unit.is_empty() { title.clone() } else { format!("{title} ({unit})") };
     Plot {
-        title: series.label.clone(),
+        title,
         x_label: "Time (s)".to_owned(),
         y_label,
         x_axis: Axis::Linear,
@@ -146,7 +163,7 @@ mod tests {
         report.bind(Bound::Loader);
         let points = vec![(0.0, 0.0), (1.0, 2_097_152.0)];
         let (id, label, unit) = ("rss".to_owned(), "resident".to_owned(), "B".to_owned());
-        report.series.push(TimeSeries { id, label, unit, points });
+        report.series.push(TimeSeries { id, label, unit, points, plot: None });
         report.note("it was noisy");
         report.latencies.push(Latency {
             id: "delivery_latency".to_owned(),

@@ -8,7 +8,8 @@ pub(crate) fn all(samples: &[Sample]) -> Vec<TimeSeries> {
     let series = |id: &str, label: &str, unit: &str, value: fn(&Sample) -> Option<f64>| {
         let points = samples.iter().filter_map(|sample| Some((sample.at_s, value(sample)?)));
         let points = points.collect();
-        TimeSeries { id: id.to_owned(), label: label.to_owned(), unit: unit.to_owned(), points }
+        let (id, label, unit) = (id.to_owned(), label.to_owned(), unit.to_owned());
+        TimeSeries { id, label, unit, plot: None, points }
     };
     let mut all = vec![
         series("connections", "open connections", "", |s| Some(s.connections as f64)),
@@ -27,6 +28,7 @@ pub(crate) fn all(samples: &[Sample]) -> Vec<TimeSeries> {
         id: "messages".into(),
         label: "messages received".into(),
         unit: "/s".into(),
+        plot: None,
         points: rates.collect(),
     });
     all.retain(|series| !series.points.is_empty());

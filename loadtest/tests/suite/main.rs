@@ -3,8 +3,11 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests live in real time")]
 
+mod abuse;
 mod foreign;
 mod honesty;
 mod scenarios;
+mod slow;
+mod storm;
 mod support;
 mod usage;

@@ -139,57 +139,6 @@ fn churn_comes_and_goes() {
 }
 
 #[test]
-fn those_that_read_get_all_while_others_do_not_read() {
-    let server = Throng::start(&["--max-backlog", "4MiB"]);
-    let (url, pid) = (server.url("/room/a"), server.pid());
-    let mut args = vec!["slow", "-n", "20", "--share", "20%", "--rate", "200", "--url", &url];
-    args.extend(["--size", "64KiB", "--duration", "2s", "--server-pid", &pid]);
-    let (code, report) = measure(&args);
-    assert_eq!(code, 0);
-    assert_eq!(figure(&report, "deaf"), 4.0);
-    assert_eq!(figure(&report, "lost"), 0.0);
-    assert!(figure(&report, "published") >= 400.0);
-}
-
-fn slow_readers_that_the_server_ends_are_seen(backend: &str) {
-    let port = free_port();
-    let program = throng_program().display();
-    let server = format!("{program} --operator off --listen 127.0.0.1:{port} --backend {backend}");
-    let url = format!("ws://127.0.0.1:{port}/room/a");
-    // Of 160 messages that the two get, some 40 fill the sockets at both ends.
-    let mut args = vec!["slow", "-n", "5", "--share", "50%", "--rate", "40", "--url", &url];
-    args.extend(["--size", "256KiB", "--duration", "4s", "--spawn", &server, "--threads", "1"]);
-    let (_, report) = measure(&args);
-    assert_eq!(figure(&report, "server.closed_slow"), 2.0);
-    assert_eq!((figure(&report, "deaf"), figure(&report, "deaf_ended")), (2.0, 2.0));
-    assert_eq!(figure(&report, "connections_open_at_end"), 3.0);
-    assert_eq!(figure(&report, "connections_lost"), 0.0);
-}
-
-#[test]
-fn slow_readers_that_epoll_ends_are_seen() {
-    slow_readers_that_the_server_ends_are_seen("epoll");
-}
-
-#[test]
-fn slow_readers_that_io_uring_ends_are_seen() {
-    slow_readers_that_the_server_ends_are_seen("io_uring");
-}
-
-#[test]
-fn slow_readers_that_the_server_keeps_have_all_when_they_read_again() {
-    let server = Throng::start(&[]);
-    let url = server.url("/room/a");
-    let mut args = vec!["slow", "-n", "20", "--share", "20%", "--rate", "20", "--url", &url];
-    args.extend(["--size", "1KiB", "--duration", "1s"]);
-    let (code, report) = measure(&args);
-    assert_eq!(code, 0);
-    let fates = ["deaf", "deaf_ended", "deaf_kept", "deaf_neither"];
-    assert_eq!(fates.map(|id| figure(&report, id)), [4.0, 0.0, 4.0, 0.0]);
-    assert_eq!(figure(&report, "unknown_messages"), 0.0);
-}
-
-#[test]
 fn a_soak_has_all_groups() {
     let server = Throng::start(&[]);
     let (url, pid) = (server.url("/room/a"), server.pid());

@@ -34,6 +34,11 @@ pub(crate) fn throng_program() -> &'static Path {
     })
 }
 
+/// The command line of a server at a port of its own, without one for operators.
+pub(crate) fn program_at(port: u16) -> String {
+    format!("{} --operator off --listen 127.0.0.1:{port}", throng_program().display())
+}
+
 /// A server that runs; killed when this is dropped.
 pub(crate) struct Throng {
     child: Child,
@@ -43,11 +48,13 @@ pub(crate) struct Throng {
 impl Throng {
     /// Starts it at a free port and waits until it listens.
     pub(crate) fn start(args: &[&str]) -> Self {
+        Self::start_at("127.0.0.1:0", args)
+    }
+
+    /// Starts it at this address and waits until it listens.
+    pub(crate) fn start_at(listen: &str, args: &[&str]) -> Self {
         let mut command = Command::new(throng_program());
-        command
-            .args(["--listen", "127.0.0.1:0", "--operator", "off"])
-            .args(args)
-            .stderr(Stdio::piped());
+        command.args(["--listen", listen, "--operator", "off"]).args(args).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the server is there");
         let mut log = BufReader::new(child.stderr.take().expect("it is piped"));
         let mut line = String::new();
@@ -112,6 +119,17 @@ pub(crate) fn measure(args: &[&str]) -> (i32, Value) {
     std::fs::remove_file(&path).expect("it was just read");
     let code = output.status.code().expect("no signal has ended it");
     (code, serde_json::from_str(&text).expect("it is JSON"))
+}
+
+/// As [`measure`], for a run in which all holds; gives the report and its page.
+pub(crate) fn page(args: &[&str]) -> (Value, String) {
+    let path = temporary("html");
+    let html = path.to_string_lossy();
+    let (code, report) = measure(&[args, &["--html", &html]].concat());
+    assert_eq!(code, 0, "{report}");
+    let page = std::fs::read_to_string(&path).expect("it was written");
+    std::fs::remove_file(&path).expect("it is ours");
+    (report, page)
 }
 
 /// A path that nobody else uses.

@@ -17,11 +17,12 @@ fn a_wrong_command_line_is_exit_code_2() {
     for args in [&["echo", "--size", "x"][..], &["nothing"], &["broadcast", "--burst", "0"], &[]] {
         assert_eq!(stderr(args).0, 2, "{args:?}");
     }
-    for scenario in ["echo", "broadcast", "chat", "slow", "soak", "100k"] {
+    for scenario in ["echo", "broadcast", "chat", "slow", "abuse", "soak", "100k"] {
         let (code, said) = stderr(&[scenario, "--size", "19"]);
         assert_eq!((code, said.contains("20 bytes are the least")), (2, true), "{said}");
     }
-    for scenario in ["echo", "broadcast", "chat", "churn", "slow", "soak", "100k"] {
+    let timed = ["echo", "broadcast", "chat", "churn", "slow", "abuse", "soak", "100k"];
+    for scenario in timed {
         let option = if scenario == "100k" { "--hold" } else { "--duration" };
         for option in [option, "--timeout"] {
             let (code, said) = stderr(&[scenario, option, "0s"]);

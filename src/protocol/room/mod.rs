@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::events;
+use crate::config::Delivery;
 use crate::http::{Request, Subprotocols};
 use crate::protocol::{Context, Flow, Opening, Protocol, Route};
 use crate::wire::{CloseCode, Kind};
@@ -50,6 +51,10 @@ impl Protocol for Room {
 
     fn paths(setup: &Setup) -> Vec<Cow<'_, str>> {
         setup.paths()
+    }
+
+    fn delivery(setup: &Setup, room: &str) -> Delivery {
+        setup.rules.of(room).map_or_else(Delivery::default, |rule| rule.delivery)
     }
 
     fn route<'a>(setup: &Setup, request: &Request<'a>) -> Option<Route<'a, Member>> {

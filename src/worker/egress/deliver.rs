@@ -17,13 +17,16 @@ use crate::worker::budget::Budget;
 use crate::worker::connection::{Connection, Link};
 use crate::worker::core::{Core, Parts};
 use crate::worker::egress::out::Out;
-use crate::worker::egress::pongs;
+use crate::worker::egress::{pongs, rules};
 use crate::worker::ingress::parked;
 use crate::worker::mail::Envelope;
 
 /// Delivers what was published, as far as the turn reaches, and sends on what other workers had
 /// no room for.
 pub(crate) fn deliver<W: Wake, L: Protocols>(core: &mut Core<W, L>) {
+    while let Some(room) = core.parts.hub.next_unposted() {
+        post_gathered(core, room);
+    }
     while let Some(room) = core.parts.hub.next_due() {
         begin_delivery(core, room);
         deliver_slice(core, room);
@@ -70,6 +73,9 @@ pub(crate) fn bring_up_to_date<W: Wake, L: Protocols>(
 ) -> Option<u32> {
     if let Before::Gathering(seal) = core.parts.hub.before_reply(edge) {
         let room = core.parts.hub.room_of(edge);
+        if core.parts.hub.at(room).is_batched() {
+            return Some(seal);
+        }
         deliver_now(core, room);
         if !core.parts.hub.at(room).has_begun(seal) {
             return Some(seal);
@@ -101,8 +107,17 @@ pub(crate) fn deliver_now<W: Wake, L: Protocols>(core: &mut Core<W, L>, room: Ro
     core.parts.hub.requeue(room);
 }
 
+/// What gathers here is on its way to the other workers at once, where it gathers too.
+fn post_gathered<W: Wake, L: Protocols>(core: &mut Core<W, L>, room: RoomId) {
+    let own = core.parts.mail.id();
+    if core.parts.hub.at(room).has_others(own) {
+        seal(core, room);
+    }
+}
+
 fn begin_delivery<W: Wake, L: Protocols>(core: &mut Core<W, L>, room: RoomId) {
     if !core.parts.hub.at(room).is_under_way() {
+        rules::renew(&mut core.parts, room);
         seal(core, room);
         core.parts.hub.begin(room);
     }
@@ -200,6 +215,12 @@ fn append<S>(
     let left_out = excepts.len();
     if left_out == 0 {
         out.pool.append_shared(&mut connection.queue, frames, form);
+    } else if frames.lane().is_some() {
+        // Ranges of a run cannot be dropped.
+        let rest = frames.without(excepts);
+        if rest.messages() > 0 {
+            out.pool.append_shared(&mut connection.queue, &Arc::new(rest), Form::Plain);
+        }
     } else {
         out.pool.append_shared_but(&mut connection.queue, frames, excepts);
     }

@@ -103,6 +103,8 @@ fn a_leaver_does_not_get_its_own_either() {
     assert_eq!(queued(&mut one, 0), "ac.");
     one.parts.hub.requeue(room);
     deliver::deliver(&mut one);
+    let now = one.parts.clock.now;
+    one.parts.hub.begin_turn(now);
     deliver::deliver(&mut one);
     assert_eq!(queued(&mut one, 1), "abc");
 }

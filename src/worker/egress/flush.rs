@@ -7,9 +7,9 @@ use crate::driver::Driver;
 use crate::id::ConnId;
 use crate::limits::CLOSE_COST;
 use crate::protocol::Protocols;
-use crate::stats::Ending;
 use crate::worker::Worker;
-use crate::worker::connection::{Connection, Link, Ping, flag};
+use crate::worker::connection::{Link, Ping, flag};
+use crate::worker::egress::slow;
 use crate::worker::life::ending;
 
 /// Each touched connection once: everything it has coming leaves in one send.
@@ -17,32 +17,18 @@ pub(crate) fn flush<D: Driver, L: Protocols>(worker: &mut Worker<D, L>) {
     while let Some(conn) = worker.core.parts.out.touched.pop_front() {
         flush_one(worker, conn);
     }
+    worker.core.parts.out.cuts.forget();
 }
 
 pub(crate) fn flush_one<D: Driver, L: Protocols>(worker: &mut Worker<D, L>, conn: ConnId) {
-    let max_backlog = worker.core.parts.config().max_backlog;
     let Some(connection) = worker.core.table.get_mut(conn) else { return };
     connection.clear(flag::TOUCHED);
-    if matches!(connection.link, Link::Closed) {
+    if connection.has(flag::CLOSE | flag::PAUSED | flag::SENDING | flag::WAITED)
+        && !prepare(worker, conn)
+    {
         return;
     }
-    if connection.has(flag::CLOSE) {
-        return close(worker, conn);
-    }
-    if is_too_slow(connection, max_backlog) {
-        return close_slow(worker, conn);
-    }
-    if connection.has(flag::PAUSED) && !connection.has(flag::STALLED) {
-        connection.clear(flag::PAUSED);
-        if matches!(connection.ping(), Ping::Awaiting(_)) {
-            // We did not listen while it was paused.
-            connection.set_ping(Ping::None);
-        }
-        worker.driver.resume(conn);
-    }
-    if connection.has(flag::SENDING) {
-        return;
-    }
+    let Some(connection) = worker.core.table.get_mut(conn) else { return };
     if let Some(bytes) = connection.queue.take() {
         connection.set(flag::SENDING);
         if connection.ping() == Ping::Queued {
@@ -62,11 +48,28 @@ pub(crate) fn flush_one<D: Driver, L: Protocols>(worker: &mut Worker<D, L>, conn
     }
 }
 
-/// More waits than may.
+/// What comes before a send, where there is anything; whether something may be sent.
 #[inline(never)]
-fn close_slow<D: Driver, L: Protocols>(worker: &mut Worker<D, L>, conn: ConnId) {
-    ending::end_slow(&mut worker.core, conn, Ending::SlowConsumer);
-    close(worker, conn);
+fn prepare<D: Driver, L: Protocols>(worker: &mut Worker<D, L>, conn: ConnId) -> bool {
+    let Some(connection) = worker.core.table.get_mut(conn) else { return false };
+    if matches!(connection.link, Link::Closed) {
+        return false;
+    }
+    if connection.has(flag::CLOSE) {
+        close(worker, conn);
+        return false;
+    }
+    slow::judge(&mut worker.core, conn);
+    let Some(connection) = worker.core.table.get_mut(conn) else { return false };
+    if connection.has(flag::PAUSED) && !connection.has(flag::STALLED) {
+        connection.clear(flag::PAUSED);
+        if matches!(connection.ping(), Ping::Awaiting(_)) {
+            // We did not listen while it was paused.
+            connection.set_ping(Ping::None);
+        }
+        worker.driver.resume(conn);
+    }
+    !connection.has(flag::SENDING)
 }
 
 /// Sends a part of what was received.
@@ -89,12 +92,4 @@ fn close<D: Driver, L: Protocols>(worker: &mut Worker<D, L>, conn: ConnId) {
     worker.core.parts.budget.pay(CLOSE_COST);
     ending::detach(&mut worker.core, conn);
     worker.driver.close(conn);
-}
-
-/// Deliveries wait behind a send that the peer does not take. Replies do not count: they have
-/// stopped us from reading before they come to this.
-fn is_too_slow<S>(connection: &Connection<S>, max_backlog: usize) -> bool {
-    connection.has(flag::SENDING)
-        && connection.is_subscribed()
-        && connection.backlog() > max_backlog
 }

@@ -9,7 +9,7 @@ use crate::protocol::Protocols;
 use crate::wire::{Encoded, Form, buffer};
 use crate::worker::connection::{Link, flag};
 use crate::worker::core::Core;
-use crate::worker::egress::{deliver, pongs};
+use crate::worker::egress::{deliver, pongs, rules};
 
 /// What was published before is not for the one who joins.
 pub(crate) fn subscribe<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, topic: &str) {
@@ -18,6 +18,7 @@ pub(crate) fn subscribe<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: Conn
     let Link::WebSocket(session) = &connection.link else { return };
     let (window_bits, head) = (session.window_bits(), &mut connection.edges);
     let edge = core.parts.hub.join(topic, conn.index, window_bits, head);
+    rules::note_join(&mut core.parts, edge, connection.spoken.as_ref());
     let bytes = core.parts.hub.except_handed(edge, conn);
     core.parts.budget.pay(bytes / 8);
 }
@@ -26,6 +27,7 @@ pub(crate) fn subscribe<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: Conn
 pub(crate) fn deliver_before_join<W: Wake, L: Protocols>(core: &mut Core<W, L>, name: &str) {
     if let Some(room) = core.parts.hub.room(name)
         && core.parts.hub.at(room).has_gathered()
+        && !core.parts.hub.at(room).is_batched()
     {
         deliver::deliver_now(core, room);
     }
@@ -38,7 +40,7 @@ pub(crate) fn leave_topics<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: C
     let Some(connection) = core.table.get_mut(conn) else { return };
     let mut next = connection.first_edge();
     while let Some(edge) = next {
-        next = core.parts.hub.next_edge(edge);
+        next = core.parts.hub.edges(edge).nth(1);
         hand_out_before_leave(core, conn, edge);
     }
     pongs::append_waiting_pong(core, conn);

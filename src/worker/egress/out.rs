@@ -1,9 +1,9 @@
 //! What leaves at the end of a turn.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use crate::id::ConnId;
-use crate::outgoing::Pool;
+use crate::outgoing::{Cuts, Pool};
 use crate::worker::connection::{Connection, flag};
 
 /// Memory for it, and whose it is.
@@ -12,6 +12,9 @@ pub(crate) struct Out {
     pub(crate) pool: Pool,
     /// Connections with something to do at the end of the turn.
     pub(crate) touched: VecDeque<ConnId>,
+    pub(crate) cuts: Cuts,
+    /// How many messages were dropped for connections that do not keep up, by slot.
+    pub(crate) dropped: HashMap<u32, u64>,
 }
 
 impl Out {

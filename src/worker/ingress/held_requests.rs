@@ -9,7 +9,7 @@ use crate::stats::Refusal;
 use crate::worker::connection::{Link, flag};
 use crate::worker::core::Core;
 use crate::worker::ingress::ingest::Then;
-use crate::worker::ingress::{refusals, requests};
+use crate::worker::ingress::{access, refusals, requests};
 
 /// Holds a request whose body may have so many bytes.
 pub(crate) fn hold<W: Wake, L: Protocols>(
@@ -28,7 +28,7 @@ pub(crate) fn hold<W: Wake, L: Protocols>(
         return refuse(core, conn, request, busy());
     };
     let every = core.parts.config().access_log;
-    core.parts.admission.access.note_held(every, request);
+    access::note(&mut core.parts.admission, every, conn, request, None);
     let Some(connection) = core.table.get_mut(conn) else { return };
     let Link::Http(http) = &mut connection.link else { return };
     http.hold(request, length, place);
@@ -68,7 +68,7 @@ pub(crate) fn answer<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId,
     // Who has finished asks nothing more than what lies here.
     let has_finished = connection.has(flag::CLOSE_WHEN_SENT) && connection.stash.is_none();
     response.closes |= owed.is_last || is_stopping || has_finished;
-    refusals::note(&core.parts, &response, None);
+    refusals::note(&core.parts, conn, &response, None);
     requests::respond(core, conn, response, owed.is_head);
 }
 
@@ -79,8 +79,9 @@ fn refuse<W: Wake, L: Protocols>(
     response: Response,
 ) {
     let every = core.parts.config().access_log;
-    core.parts.admission.access.note(every, request, response.status as u16);
-    refusals::note(&core.parts, &response, Some(request));
+    let status = Some(response.status);
+    access::note(&mut core.parts.admission, every, conn, request, status);
+    refusals::note(&core.parts, conn, &response, Some(request));
     // The body is not read, so nothing can be understood behind it.
     requests::respond(core, conn, response.closing(), request.is_head());
 }

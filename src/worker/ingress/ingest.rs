@@ -11,9 +11,9 @@ use crate::worker::connection::{Connection, flag};
 use crate::worker::core::Core;
 use crate::worker::egress::pongs;
 use crate::worker::ingress::visit::{Outcome, Visit};
-use crate::worker::ingress::{parked, refusals, requests, staged};
+use crate::worker::ingress::{parked, proxy, refusals, requests, staged};
 use crate::worker::life::{closing, ending, goodbye, unfinished};
-use crate::worker::limits;
+use crate::worker::limits::{self, Client};
 
 /// Whether to look for more in the same bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +44,7 @@ pub(crate) fn accepted<W: Wake, L: Protocols>(
     conn: ConnId,
     peer: Option<Peer>,
 ) {
-    let client = peer.and_then(Peer::ip);
-    core.parts.admission.clients.set(conn.index, client);
+    core.parts.admission.clients.set(conn.index, Client::of(peer));
     core.parts.counters.accepted.add(1);
     let admission = &core.parts.admission;
     let has_room = core.table.len() - admission.refusals < admission.connections_max;
@@ -63,10 +62,12 @@ pub(crate) fn accepted<W: Wake, L: Protocols>(
         None
     };
     core.table.insert(conn, connection);
-    let is_proxy = client.is_some_and(|it| core.parts.config().trusted_proxies.contains(it));
-    let refusal = refusal.or_else(|| if is_proxy { None } else { limits::admit(core, conn) });
     match refusal {
-        None => core.arm(conn, core.parts.config().handshake_timeout),
+        None => {
+            proxy::begin(core, conn);
+            core.arm(conn, core.parts.config().handshake_timeout);
+            proxy::admit_source(core, conn);
+        }
         Some(why) => refusals::refuse(core, conn, why),
     }
 }

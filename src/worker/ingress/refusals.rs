@@ -14,17 +14,11 @@ use crate::worker::limits::Limit;
 use crate::worker::notices::{Notice, Untold};
 
 /// One connection too many or too late: 503, or 429 where its own address has too many, unless many
-/// are being told already. It does not count among the connections any more, if it did.
+/// are being told already.
 pub(crate) fn refuse<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, why: Refusal) {
-    if let Some(connection) = core.table.get_mut(conn)
-        && connection.has(flag::COUNTED)
-    {
-        connection.clear(flag::COUNTED);
-        core.parts.shared.discharge();
-    }
     core.parts.admission.refusals += 1;
     let response = unavailable(why);
-    note(&core.parts, &response, None);
+    note(&core.parts, conn, &response, None);
     if core.parts.admission.refusals > REFUSALS_MAX {
         core.parts.counters.dropped.add(1);
         return ending::close_soon(core, conn);
@@ -33,7 +27,22 @@ pub(crate) fn refuse<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId,
     requests::respond(core, conn, response, false);
 }
 
-/// Why somebody is not let in, and when to try again.
+/// As `refuse`, of a connection that was let in before its client was known: another may have its
+/// place.
+pub(crate) fn refuse_late<W: Wake, L: Protocols>(
+    core: &mut Core<W, L>,
+    conn: ConnId,
+    why: Refusal,
+) {
+    let Some(connection) = core.table.get_mut(conn) else { return };
+    if connection.has(flag::COUNTED) {
+        connection.clear(flag::COUNTED);
+        core.parts.shared.discharge();
+    }
+    refuse(core, conn, why);
+}
+
+/// Why nobody is let in, and when to try again.
 pub(crate) fn unavailable(why: Refusal) -> Response {
     let (status, text, seconds) = match why {
         Refusal::Draining => {
@@ -82,6 +91,7 @@ pub(crate) fn nothing_here<L: Protocols>(setups: &L::Setups, asked: &str) -> Res
 /// Counts a response that refuses something, and tells the operator of it now and then.
 pub(crate) fn note<W: Wake, L: Protocols>(
     parts: &Parts<W, L>,
+    conn: ConnId,
     response: &Response,
     request: Option<&Request<'_>>,
 ) {
@@ -92,16 +102,18 @@ pub(crate) fn note<W: Wake, L: Protocols>(
     if is_news {
         let now = parts.clock.now;
         parts.shared.notices.tell(Notice::Refused(why), now, |untold| {
-            write(why, response, request, untold);
+            let of = request.map(of_request).unwrap_or_default();
+            let client = parts.admission.clients.who(conn.index).known();
+            let client = client.map(|client| format!(" of {client}")).unwrap_or_default();
+            write(why, response, &format!("{of}{client}"), untold);
         });
     }
 }
 
-fn write(why: Refusal, response: &Response, request: Option<&Request<'_>>, untold: Untold) {
+fn write(why: Refusal, response: &Response, of: &str, untold: Untold) {
     let status = response.status as u16;
     let words = response.words().trim_end().replace('\n', "; ");
     let remedy = remedy(why);
-    let of = request.map(of_request).unwrap_or_default();
     match why {
         Refusal::Draining | Refusal::Handshake | Refusal::BadRequest => {
             tracing::info!("refused with {status}{of}: {words}{remedy}{untold}");
@@ -131,7 +143,9 @@ fn remedy(why: Refusal) -> &'static str {
         }
         Refusal::RoomLimit => "; `limits.rooms` says how many there may be",
         Refusal::ProxyHeader => {
-            "; `proxy_protocol` says whether `trusted_proxies` send headers of the PROXY protocol"
+            "; connections of `trusted_proxies`, and no others, begin with a PROXY header where \
+             `proxy_protocol` is true: name the proxy there, or let it send one (HAProxy: \
+             send-proxy-v2)"
         }
         Refusal::Draining
         | Refusal::Origin

@@ -12,7 +12,7 @@ use crate::worker::core::{Core, Parts};
 use crate::worker::egress::membership;
 use crate::worker::ingress::ingest::Then;
 use crate::worker::ingress::visit::Visit;
-use crate::worker::ingress::{held_requests, refusals, staged};
+use crate::worker::ingress::{access, held_requests, proxy, refusals, staged};
 use crate::worker::life::ending;
 use crate::worker::limits;
 
@@ -23,6 +23,9 @@ pub(crate) fn http_step<W: Wake, L: Protocols>(
 ) -> Then {
     let Some(connection) = core.table.get_mut(conn) else { return Then::Stop };
     let Link::Http(http) = &mut connection.link else { return Then::Stop };
+    if http.preamble().is_some() {
+        return proxy::header_step(core, conn, input);
+    }
     if http.awaits_body() {
         return held_requests::body_step(core, conn, input);
     }
@@ -53,8 +56,12 @@ pub(crate) fn http_step<W: Wake, L: Protocols>(
 }
 
 /// What came is no request.
-fn refuse_bytes<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, response: Response) {
-    refusals::note(&core.parts, &response, None);
+pub(crate) fn refuse_bytes<W: Wake, L: Protocols>(
+    core: &mut Core<W, L>,
+    conn: ConnId,
+    response: Response,
+) {
+    refusals::note(&core.parts, conn, &response, None);
     respond(core, conn, response, false);
 }
 
@@ -67,15 +74,27 @@ enum Answered<'a, S> {
 
 fn answer<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, request: &Request<'_>) {
     let every = core.parts.config().access_log;
-    match route(core, request).unwrap_or_else(Answered::Response) {
+    proxy::name_client(&mut core.parts, conn, request);
+    let mut answered = route(core, request).unwrap_or_else(Answered::Response);
+    if matches!(answered, Answered::Upgrade(..))
+        && let Some(why) = proxy::admit_named(core, conn)
+    {
+        // The proxy's next request may be another client's.
+        let mut response = refusals::unavailable(why);
+        response.closes = false;
+        answered = Answered::Response(response);
+    }
+    match answered {
         Answered::Upgrade(handshake, opening) => {
-            core.parts.admission.access.note(every, request, Status::SwitchingProtocols as u16);
+            let status = Some(Status::SwitchingProtocols);
+            access::note(&mut core.parts.admission, every, conn, request, status);
             open(core, conn, request, &handshake, opening);
         }
         Answered::Held(bytes_max) => held_requests::hold(core, conn, request, bytes_max),
         Answered::Response(mut response) => {
-            core.parts.admission.access.note(every, request, response.status as u16);
-            refusals::note(&core.parts, &response, Some(request));
+            let status = Some(response.status);
+            access::note(&mut core.parts.admission, every, conn, request, status);
+            refusals::note(&core.parts, conn, &response, Some(request));
             // A body that is not read would be taken for the next request.
             response.closes |= request.is_last || request.body_bytes > 0;
             respond(core, conn, response, request.is_head());
@@ -158,7 +177,8 @@ fn open<W: Wake, L: Protocols>(
 ) {
     core.parts.counters.upgraded.add(1);
     core.append(conn, |out| handshake.encode(out));
-    let Parts { life, .. } = &mut core.parts;
+    let Parts { life, admission, .. } = &mut core.parts;
+    admission.clients.settle(conn.index);
     let place = life.cohorts.join(conn.index, life.pings.as_ref());
     let Some(connection) = core.table.get_mut(conn) else { return };
     connection.link = Link::WebSocket(Session::new(handshake.deflate));

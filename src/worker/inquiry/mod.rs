@@ -33,7 +33,7 @@ pub enum Inquiry {
 pub struct Wanted {
     /// Those that are subscribed to this topic.
     pub topic: Option<String>,
-    /// Those of this host.
+    /// Those of clients of this host.
     pub address: Option<HostAddress>,
     /// Those in slots from here on: [`Report::Connections::next`] of the page before.
     pub from: u32,
@@ -65,7 +65,7 @@ pub enum Whom {
     One(ConnId),
     /// All that are subscribed to a topic.
     Topic(String),
-    /// All of a host.
+    /// All of clients of a host.
     Host(HostAddress),
 }
 
@@ -109,7 +109,7 @@ pub struct ConnectionInfo {
     pub worker: WorkerId,
     /// Which of its connections.
     pub conn: ConnId,
-    /// Where it comes from, if it is still connected.
+    /// Where it comes from, if it is still connected: the client, not a proxy that has named it.
     pub peer: Option<Peer>,
     /// What it speaks, as the list of protocols names it; nothing before the upgrade.
     pub protocol: Option<&'static str>,
@@ -119,6 +119,8 @@ pub struct ConnectionInfo {
     pub queued_bytes: usize,
     /// Whether a send is under way.
     pub is_sending: bool,
+    /// Messages that were dropped because it did not keep up.
+    pub dropped: u64,
 }
 
 /// A question on its way to a worker. Dropped unanswered where the worker has stopped, or where 64

@@ -166,13 +166,13 @@ fn describe<D: Driver, L: Protocols>(
         return None;
     }
     parts.budget.pay(PEER_COST);
-    let peer = worker.driver.peer(conn);
+    let peer = worker.driver.peer(conn).map(|peer| parts.admission.clients.shown(conn.index, peer));
     if let Some(host) = wanted.address
         && !peer.is_some_and(|peer| peer.is_of(host))
     {
         return None;
     }
-    let Parts { hub, mail, said, .. } = parts;
+    let Parts { hub, mail, said, out, .. } = parts;
     let names = hub.edges(connection.edges).filter_map(|edge| hub.name(hub.room_of(edge)));
     let names = names.filter(|name| !name.starts_with(HIDDEN)).take(TOPICS_SHOWN_MAX);
     Some(ConnectionInfo {
@@ -183,6 +183,7 @@ fn describe<D: Driver, L: Protocols>(
         topics: names.map(str::to_owned).collect(),
         queued_bytes: connection.memory() + said.asks.memory(conn),
         is_sending: connection.has(flag::SENDING),
+        dropped: out.dropped.get(&conn.index).copied().unwrap_or(0),
     })
 }
 
@@ -198,7 +199,9 @@ fn close_if_meant<D: Driver, L: Protocols>(
         Whom::Topic(topic) => worker.core.parts.hub.find(connection.edges, topic).is_some(),
         Whom::Host(host) => {
             worker.core.parts.budget.pay(PEER_COST);
-            worker.driver.peer(conn).is_some_and(|peer| peer.is_of(*host))
+            let clients = &worker.core.parts.admission.clients;
+            let peer = worker.driver.peer(conn).map(|peer| clients.shown(conn.index, peer));
+            peer.is_some_and(|peer| peer.is_of(*host))
         }
     };
     if !is_meant {

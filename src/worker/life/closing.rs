@@ -64,9 +64,7 @@ pub(crate) fn end_too_fast<W: Wake, L: Protocols>(
 ) {
     let Some(connection) = core.table.get_mut(conn) else { return };
     if let Link::Http(_) = &connection.link {
-        let response = refusals::too_fast(limit);
-        refusals::note(&core.parts, &response, None);
-        return requests::respond(core, conn, response, false);
+        return requests::refuse_bytes(core, conn, refusals::too_fast(limit));
     }
     close_and_finish(core, conn, Ending::RateLimit, CloseCode::POLICY, &limit.to_string());
 }

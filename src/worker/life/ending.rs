@@ -183,11 +183,15 @@ pub(crate) fn closed<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId)
     let connection = core.table.remove(conn);
     limits::forget(&mut core.parts, conn);
     core.parts.counters.closed.add(1);
+    if !core.parts.out.dropped.is_empty() {
+        core.parts.out.dropped.remove(&conn.index);
+    }
     if connection.has(flag::COUNTED) {
         core.parts.shared.discharge();
     } else {
         core.parts.admission.refusals -= 1;
     }
+    core.parts.admission.clients.take(conn.index);
 }
 
 /// The deadline of a connection has passed: it is suspected, unless the deadline was of

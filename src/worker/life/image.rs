@@ -54,8 +54,8 @@ pub struct Image {
     pub kept: Vec<(Kind, ByteBuf)>,
     /// The topic that it has published to, if it waits until that is delivered.
     pub waits_for: Option<String>,
-    /// What is measured of it where that is limited.
-    pub limits: Option<LimitsImage>,
+    /// Who the client is, and what it has taken where that is limited.
+    pub limits: LimitsImage,
 }
 
 /// What carries what is said.
@@ -67,6 +67,8 @@ pub enum LinkImage {
     WebSocket(Session),
     /// The end: bytes that were thrown away, and when it is over; that is not known before the FIN.
     Lingering(u32, Option<i64>),
+    /// A header of the PROXY protocol that is not whole, before all requests.
+    Preamble(#[serde(with = "serde_bytes")] Vec<u8>),
 }
 
 /// Where a heartbeat stands.
@@ -157,7 +159,7 @@ impl Image {
         let has = |flags| self.flags & flags != 0;
         let is_known = self.flags & !(flag::WRITTEN | flag::LISTED) == 0;
         let (may_speak, is_sound) = match &self.link {
-            LinkImage::Http(_) => (false, !has(flag::FINISH)),
+            LinkImage::Http(_) | LinkImage::Preamble(_) => (false, !has(flag::FINISH)),
             LinkImage::WebSocket(session) => (true, session.is_sound() && !has(flag::FINISH)),
             LinkImage::Lingering(..) => (false, has(flag::FINISH)),
         };
@@ -181,6 +183,7 @@ mod tests {
     use super::*;
     use crate::protocol::room::Member;
     use crate::websocket::Scratch;
+    use crate::worker::limits::{Client, ClientImage, TakenImage};
 
     fn idle() -> Image {
         let link = LinkImage::WebSocket(Session::new(None));
@@ -202,8 +205,13 @@ mod tests {
             pong: None,
             kept: Vec::new(),
             waits_for: None,
-            limits: None,
+            limits: LimitsImage::default(),
         }
+    }
+
+    fn named(proxy: Option<Client>, taken: Option<TakenImage>) -> LimitsImage {
+        let client = ClientImage { client: Client::Host([192, 0, 2, 7].into()), proxy };
+        LimitsImage { client, taken }
     }
 
     fn with(link: LinkImage, flags: u32) -> Image {
@@ -220,7 +228,13 @@ mod tests {
         session
     }
 
-    fn images() -> [Image; 5] {
+    fn images() -> [Image; 6] {
+        let taken = TakenImage {
+            is_counted: true,
+            ahead: (1 << 30, 1 << 40),
+            paused: Some(77),
+            ends: Some(1 << 50),
+        };
         let busy = Image {
             flags: flag::SENDING | flag::STALLED | flag::PAUSED | flag::WAITING,
             queue: vec![7; 300],
@@ -233,20 +247,15 @@ mod tests {
             pong: Some((ByteBuf::from(b"pong".to_vec()), 2)),
             kept: vec![(Kind::Text, ByteBuf::from(b"kept".to_vec()))],
             waits_for: Some("elsewhere".into()),
-            limits: Some(LimitsImage {
-                client: "2001:db8::7".parse().ok(),
-                is_counted: true,
-                ahead: (1 << 30, 1 << 40),
-                paused: Some(77),
-                ends: Some(1 << 50),
-            }),
+            limits: named(None, Some(taken)),
             ..idle()
         };
         [
             idle(),
             Image { link: LinkImage::WebSocket(session()), ..busy },
             with(LinkImage::Http(Some(b"GET / HT".to_vec())), flag::COUNTED),
-            with(LinkImage::Http(None), 0),
+            Image { limits: named(Some(Client::Unix), None), ..with(LinkImage::Http(None), 0) },
+            with(LinkImage::Preamble(b"PROXY TCP4".to_vec()), flag::COUNTED),
             with(LinkImage::Lingering(5, Some(1)), flag::FINISH | flag::FINISHED),
         ]
     }

@@ -8,15 +8,15 @@ use std::time::Instant;
 use serde_bytes::ByteBuf;
 
 use crate::driver::{Outgoing, Wake};
-use crate::http;
+use crate::http::{self, Begun};
 use crate::hub::{Before, EdgeId};
 use crate::id::ConnId;
 use crate::protocol::{Persist, Protocols};
 use crate::wire::{Kind, buffer};
 use crate::worker::connection::{Connection, Linger, Link, Ping, flag};
 use crate::worker::core::{Core, Parts};
-use crate::worker::egress::deliver;
 use crate::worker::egress::pongs::Pong;
+use crate::worker::egress::{deliver, rules};
 use crate::worker::ingress::stash::Stash;
 use crate::worker::life::cohorts::UntilPing;
 use crate::worker::life::ending;
@@ -38,7 +38,7 @@ pub(crate) fn write_out<W: Wake, L: Protocols>(
     if holds || core.parts.said.asks.is_asking(conn) {
         return Err(NotNow::Asking);
     }
-    core.parts.hub.hold_rooms();
+    core.parts.hub.held.hold();
     bring_up_to_date(core, conn);
     let pong = take_pong(core, conn);
     let topics = leave_rooms(core, conn);
@@ -91,7 +91,7 @@ fn bring_up_to_date<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) 
     let mut next = core.table.get_mut(conn).and_then(|connection| connection.first_edge());
     while let Some(edge) = next {
         deliver::append_runs_under_way(core, conn, edge);
-        next = core.parts.hub.next_edge(edge);
+        next = core.parts.hub.edges(edge).nth(1);
     }
 }
 
@@ -174,7 +174,11 @@ fn ping_image<S>(connection: &Connection<S>, timers: &Timers, now: Instant) -> P
 
 fn link_image(link: Link, timers: &Timers, now: Instant) -> LinkImage {
     match link {
-        Link::Http(http) => LinkImage::Http(http.into_partial()),
+        Link::Http(http) => match http.into_begun() {
+            Begun::Nothing => LinkImage::Http(None),
+            Begun::Head(head) => LinkImage::Http(Some(head)),
+            Begun::Preamble(bytes) => LinkImage::Preamble(bytes),
+        },
         Link::WebSocket(mut session) => {
             session.settle();
             LinkImage::WebSocket(session)
@@ -223,7 +227,7 @@ pub(crate) fn read_back<W: Wake, L: Protocols>(
     }
     set_times(parts, conn, connection, &image, now);
     stand_in_lists(parts, conn, connection, &image);
-    limits::put(parts, conn, image.limits.take(), now);
+    limits::put(parts, conn, std::mem::take(&mut image.limits), now);
     wait_with_pong(core, conn, image.pong.take());
     Ok(())
 }
@@ -235,15 +239,18 @@ fn read_spoken<S: Persist>(mut bytes: &[u8]) -> Result<S, ImageError> {
 
 fn read_link(link: LinkImage, timers: &Timers, now: Instant) -> Result<Link, ImageError> {
     Ok(match link {
-        LinkImage::Http(partial) => {
-            Link::Http(http::Connection::of_partial(partial).ok_or(ImageError::Damaged)?)
-        }
+        LinkImage::Http(partial) => read_http(partial.map_or(Begun::Nothing, Begun::Head))?,
+        LinkImage::Preamble(bytes) => read_http(Begun::Preamble(bytes))?,
         LinkImage::WebSocket(session) => Link::WebSocket(session),
         LinkImage::Lingering(discarded, until) => {
             let until = until.map_or(0, |distance| timers.tick_at(now, distance));
             Link::Lingering(Linger { discarded, until })
         }
     })
+}
+
+fn read_http(begun: Begun) -> Result<Link, ImageError> {
+    http::Connection::of_begun(begun).map(Link::Http).ok_or(ImageError::Damaged)
 }
 
 fn admit<W: Wake, L: Protocols>(core: &mut Core<W, L>, flags: u32) -> Result<(), ImageError> {
@@ -264,7 +271,8 @@ fn join_rooms<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, topics
     let Link::WebSocket(session) = &connection.link else { return };
     let mut head = EdgeId::NONE;
     for topic in topics.iter().rev() {
-        parts.hub.join(topic, conn.index, session.window_bits(), &mut head);
+        let edge = parts.hub.join(topic, conn.index, session.window_bits(), &mut head);
+        rules::note_join(parts, edge, connection.spoken.as_ref());
     }
     connection.edges = head;
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::config::Config;
 use crate::driver::Driver;
 use crate::driver::sim::{Net, SimWaker};
+use crate::http;
 use crate::hub::RoomId;
 use crate::id::ConnId;
 use crate::protocol::room::Member;
@@ -16,7 +17,8 @@ use crate::worker::connection::{Connection, Link, Ping, flag};
 use crate::worker::core::{Core, Shared};
 use crate::worker::egress::{deliver, pongs};
 use crate::worker::life::image::{Image, ImageError, NotNow};
-use crate::worker::life::persist;
+use crate::worker::life::{ending, persist};
+use crate::worker::limits::Client;
 use crate::worker::mail::mailboxes;
 
 type One = Core<SimWaker, Builtin>;
@@ -187,6 +189,40 @@ fn where_there_is_no_room_nothing_is_read() {
     let error = persist::read_back(&mut two, conn(1), &image, now);
     assert_eq!(error, Err(ImageError::Full));
     assert!(!persist::is_known(&mut two, conn(1)) && two.parts.hub.rooms() == 0);
+}
+
+/// Of one who is to say first for whom it has connected, and of one between requests that name
+/// their clients.
+#[test]
+fn who_the_client_is_goes_with_its_connection() {
+    let ([mut one, mut two], now) = cores();
+    let (proxy, client) = (Client::Unix, Client::Host([192, 0, 2, 7].into()));
+    for (index, begun) in [(0, &b""[..]), (1, b"PROXY TCP4 192.0")] {
+        add(&mut one, index, &[]);
+        let connection = one.table.get_mut(conn(index)).expect("it is there");
+        let mut http = http::Connection::with_preamble();
+        http.preamble().expect("it is to come").extend_from_slice(begun);
+        if begun.is_empty() {
+            http.end_preamble();
+        }
+        (connection.link, connection.spoken) = (Link::Http(http), None);
+        ending::leave_cohort(&mut one, conn(index));
+        one.parts.admission.clients.set(index, proxy);
+    }
+    one.parts.admission.clients.name(0, client.ip());
+    for index in [0, 1] {
+        let image = persist::write_out(&mut one, conn(index), now).expect("it asks nothing");
+        assert_eq!(one.parts.admission.clients.who(index), Client::Unknown);
+        persist::read_back(&mut two, conn(5 + index), &image, now).expect("it was written so");
+    }
+    let clients = &two.parts.admission.clients;
+    assert_eq!((clients.who(5), clients.sender(5), clients.who(6)), (client, proxy, proxy));
+    let preambles = [5, 6].map(|index| {
+        let connection = two.table.get_mut(conn(index)).expect("it is there");
+        let Link::Http(http) = &mut connection.link else { panic!("it is HTTP") };
+        http.preamble().cloned()
+    });
+    assert_eq!(preambles, [None, Some(b"PROXY TCP4 192.0".to_vec())]);
 }
 
 #[test]

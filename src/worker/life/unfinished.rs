@@ -121,7 +121,7 @@ pub(crate) fn judge_growing<W: Wake, L: Protocols>(
     if let Link::Http(_) = &connection.link {
         core.parts.counters.closed_memory.add(1);
         let response = refusals::unavailable(Refusal::Memory);
-        refusals::note(&core.parts, &response, None);
+        refusals::note(&core.parts, conn, &response, None);
         return requests::respond(core, conn, response, false);
     }
     end_unfinished(core, conn);

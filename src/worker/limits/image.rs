@@ -1,6 +1,5 @@
 //! What is measured of a connection, as it is written out.
 
-use std::net::IpAddr;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -10,14 +9,21 @@ use crate::driver::Wake;
 use crate::id::ConnId;
 use crate::protocol::Protocols;
 use crate::worker::core::Parts;
-use crate::worker::limits;
+use crate::worker::limits::{self, ClientImage};
 
-/// Times are nanoseconds from now.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Who the client is, and what it has taken.
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct LimitsImage {
-    /// Who its client is, if that is known.
-    pub client: Option<IpAddr>,
-    /// Whether that one is counted for it.
+    /// See there.
+    pub client: ClientImage,
+    /// Nothing where nothing is measured.
+    pub taken: Option<TakenImage>,
+}
+
+/// What a client has taken; times are nanoseconds from now.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenImage {
+    /// Whether its client is counted for it.
     pub is_counted: bool,
     /// How far its messages and its bytes are ahead of what is paid for.
     pub ahead: (u64, u64),
@@ -27,34 +33,33 @@ pub struct LimitsImage {
     pub ends: Option<i64>,
 }
 
-/// Takes all that is known of a connection that leaves; nothing if nothing is.
+/// Takes all that is known of a connection that leaves.
 pub(crate) fn take<W: Wake, L: Protocols>(
     parts: &mut Parts<W, L>,
     conn: ConnId,
     now: Instant,
-) -> Option<LimitsImage> {
+) -> LimitsImage {
     let measured = &mut parts.admission.limits;
-    let image = LimitsImage {
-        client: parts.admission.clients.get(conn.index),
+    let taken = TakenImage {
         is_counted: measured.is_counted(conn),
         ahead: measured.pace.as_ref().map_or((0, 0), |pace| pace.ahead(conn.index, now)),
         paused: measured.paused.take(conn, now).map(|(distance, _)| distance),
         ends: measured.ages.distance(conn.index, now),
     };
     limits::forget(parts, conn);
-    parts.admission.clients.set(conn.index, None);
-    Some(image).filter(|image| *image != LimitsImage::default())
+    let client = parts.admission.clients.take(conn.index);
+    LimitsImage { client, taken: Some(taken).filter(|taken| *taken != TakenImage::default()) }
 }
 
-/// Goes on with what was taken. It is counted as it was: the limits are for those who come.
+/// Goes on with that. It is counted as it was: the limits are for those who come.
 pub(crate) fn put<W: Wake, L: Protocols>(
     parts: &mut Parts<W, L>,
     conn: ConnId,
-    image: Option<LimitsImage>,
+    LimitsImage { client, taken }: LimitsImage,
     now: Instant,
 ) {
-    let LimitsImage { client, is_counted, ahead, paused, ends } = image.unwrap_or_default();
-    parts.admission.clients.set(conn.index, client);
+    parts.admission.clients.restore(conn.index, client);
+    let TakenImage { is_counted, ahead, paused, ends } = taken.unwrap_or_default();
     if is_counted {
         // Without limits nobody is refused.
         let _ = limits::count(parts, conn, PerIp::default());

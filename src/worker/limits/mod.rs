@@ -17,7 +17,8 @@ mod sync {
 
 pub(crate) use addresses::Addresses;
 pub(crate) use clients::Clients;
-pub use image::LimitsImage;
+pub use clients::{Client, ClientImage};
+pub use image::{LimitsImage, TakenImage};
 pub(crate) use image::{put, take};
 pub(crate) use pace::{Limit, Pace, What};
 

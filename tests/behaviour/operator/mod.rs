@@ -21,46 +21,46 @@ use crate::support::launch;
 const PORT: &str = "operator port on http://";
 
 /// A server with an operator's port of the kernel's choice.
-struct Operated {
-    process: Process,
+pub(crate) struct Operated {
+    pub(crate) process: Process,
     operator: Address,
 }
 
 /// The program with an operator's port, not yet started.
-fn operated_launch(backend: Backend, args: &[&str]) -> Launch {
+pub(crate) fn operated_launch(backend: Backend, args: &[&str]) -> Launch {
     launch(backend, args).args(["--operator", "127.0.0.1:0"])
 }
 
 impl Operated {
-    fn start(backend: Backend, args: &[&str]) -> Self {
+    pub(crate) fn start(backend: Backend, args: &[&str]) -> Self {
         Self::of(operated_launch(backend, args).start())
     }
 
-    fn of(process: Process) -> Self {
+    pub(crate) fn of(process: Process) -> Self {
         let operator = port_in(&process.log()).expect("it is told before the server is ready");
         Self { process, operator }
     }
 
     /// A client of the server itself.
-    fn client(&self, path: &str) -> Client {
+    pub(crate) fn client(&self, path: &str) -> Client {
         Client::open(self.process.address(), path)
     }
 
-    fn get(&self, path: &str) -> Response {
+    pub(crate) fn get(&self, path: &str) -> Response {
         request(&self.operator, "GET", path, &[], b"")
     }
 
-    fn post(&self, path: &str, body: impl AsRef<[u8]>) -> Response {
+    pub(crate) fn post(&self, path: &str, body: impl AsRef<[u8]>) -> Response {
         request(&self.operator, "POST", path, &[], body.as_ref())
     }
 
     /// What a `GET` says in JSON.
-    fn value(&self, path: &str) -> Value {
+    pub(crate) fn value(&self, path: &str) -> Value {
         json(&self.get(path))
     }
 
     /// What a `POST` says in JSON.
-    fn call(&self, path: &str, body: impl AsRef<[u8]>) -> Value {
+    pub(crate) fn call(&self, path: &str, body: impl AsRef<[u8]>) -> Value {
         json(&self.post(path, body))
     }
 }

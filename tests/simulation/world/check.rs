@@ -61,10 +61,12 @@ impl World {
         }
     }
 
-    /// A polite client may be ended only where deliveries waited too long for it, without a word.
+    /// A polite client may be ended only where deliveries waited too long for it. It is told so, if
+    /// it takes that.
     fn check_end(&self, receiver: &Client) -> Result<(), String> {
-        let Client { id, room, manner, close_code, .. } = receiver;
-        if *manner == Manner::Polite && (room.is_none() || close_code.is_some()) {
+        let Client { id, room, manner, close_code, was_too_slow, .. } = receiver;
+        let is_told_else = close_code.is_some() && !was_too_slow;
+        if *manner == Manner::Polite && (room.is_none() || is_told_else) {
             return Err(format!("client {id} was ended for no reason: {close_code:?}"));
         }
         Ok(())
@@ -72,7 +74,8 @@ impl World {
 
     fn check_actor(&self, client: &Client, actor: &Actor) -> Result<(), String> {
         if !client.is_here() {
-            let is_strange = client.is_polite() && client.is_ended() && client.close_code.is_some();
+            let is_told_else = client.close_code.is_some() && !client.was_too_slow;
+            let is_strange = client.is_polite() && client.is_ended() && is_told_else;
             return if is_strange { Err(format!("actor {} was ended", client.id)) } else { Ok(()) };
         }
         if !client.has_said_all() {
@@ -118,7 +121,7 @@ fn check_pair(receiver: &Client, sender: &Client, from: u32) -> Result<(), Strin
     }
     // Of those who broke off the last words may be lost; who does not read is not read either.
     let is_whole = matches!(sender.manner, Manner::Polite | Manner::Leaves);
-    let was_cut = sender.is_ended() && sender.close_code.is_none();
+    let was_cut = sender.is_ended() && (sender.close_code.is_none() || sender.was_too_slow);
     if is_whole && !was_cut && next < sender.sent {
         return Err(format!("{names}: heard up to {next} of {}", sender.sent));
     }

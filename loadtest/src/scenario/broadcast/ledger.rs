@@ -29,8 +29,6 @@ pub(crate) struct Ledger {
     pub(crate) incomplete: AtomicU64,
     /// Messages that could not be published: no publisher is left.
     pub(crate) unpublished: AtomicU64,
-    /// Those that stopped reading and of which it is not known what the server has done with them.
-    pub(crate) unheard: AtomicU64,
     /// Whether a plan is being carried out.
     pub(crate) is_publishing: AtomicBool,
     /// Whether the publisher wants to know when a message is complete.
@@ -64,7 +62,6 @@ impl Ledger {
             complete: AtomicU64::new(0),
             incomplete: AtomicU64::new(0),
             unpublished: AtomicU64::new(0),
-            unheard: AtomicU64::new(0),
             is_publishing: AtomicBool::new(false),
             is_awaited: AtomicBool::new(false),
             phase: AtomicUsize::new(NOT_MEASURED),

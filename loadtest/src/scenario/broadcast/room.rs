@@ -207,22 +207,9 @@ impl Room {
         })
     }
 
-    /// Lets a share of the subscribers stop reading.
-    pub(crate) fn deafen(&self, share: f64) {
-        self.crew.tell_all(|_| Command::Order(Order::Deafen(share)));
-        // What is published before the last thread has done it would count as lost there.
-        self.crew.sync();
-    }
-
-    /// Lets them read again, until each has come to its end or to the last message.
-    pub(crate) fn hear_again(&self, run: &mut Run) -> Result<(), String> {
-        self.crew.tell_all(|_| Command::Order(Order::HearAgain));
-        run.progress.begin("reading what waited", 0);
-        let is_done = |_: &mut Run, _| self.ledger.unheard.load(Ordering::Acquire) == 0;
-        // Those of which nothing is known in time are told as such.
-        let _ = run.wait(self.timeout, &self.crew, is_done)?;
-        run.progress.end();
-        Ok(())
+    /// The book, for others that are in the same room.
+    pub(crate) fn ledger(&self) -> Arc<Ledger> {
+        Arc::clone(&self.ledger)
     }
 
     fn counts(&self) -> (u64, u64, u64) {

@@ -15,10 +15,6 @@ use crate::stamp::{Stamp, StampReader};
 pub(crate) enum Order {
     /// Publishes; for the first thread.
     Publish(Plan),
-    /// A share of the clients stops reading.
-    Deafen(f64),
-    /// They read again, to find out whether the server has ended them.
-    HearAgain,
 }
 
 /// What a subscriber's thread has found.
@@ -32,12 +28,6 @@ pub(crate) struct Outcome {
     pub(crate) latencies: [Latencies; PHASES],
     /// Of each message, to the last receiver; only the first thread has it.
     pub(crate) to_last: [Latencies; PHASES],
-    /// Clients that stopped reading.
-    pub(crate) deaf: u64,
-    /// Those of them that the server has ended.
-    pub(crate) deaf_ended: u64,
-    /// Those that had all when they read again.
-    pub(crate) deaf_kept: u64,
 }
 
 /// Who is on a connection.
@@ -47,10 +37,6 @@ enum Role {
     Receiver,
     /// A publisher, by its number, which receives too.
     Publisher(u16),
-    /// Has stopped reading.
-    Deaf,
-    /// Had stopped reading, and has all that was published.
-    Back,
 }
 
 /// The clients of one thread.
@@ -117,7 +103,6 @@ impl Subscribers {
         match self.roles[key] {
             Role::Receiver => true,
             Role::Publisher(own) => usize::from(own) != publisher || !self.is_for_others_only,
-            Role::Deaf | Role::Back => false,
         }
     }
 
@@ -126,7 +111,6 @@ impl Subscribers {
         match self.roles[key] {
             Role::Receiver => true,
             Role::Publisher(_) => !self.is_for_others_only,
-            Role::Deaf | Role::Back => false,
         }
     }
 
@@ -138,42 +122,6 @@ impl Subscribers {
             }
             let count = self.ledger.next_number(publisher);
             self.sequences.end(key * publishers + publisher, count);
-        }
-    }
-
-    fn deafen(&mut self, net: &mut Net, share: f64) {
-        let mut owed = 0.0;
-        for key in net.open_keys() {
-            owed += share;
-            if owed < 1.0 || self.roles[key] != Role::Receiver {
-                continue;
-            }
-            owed -= 1.0;
-            self.end_sequences(key);
-            self.roles[key] = Role::Deaf;
-            net.make_deaf(key);
-            self.ledger.remove_receiver();
-            self.ledger.unheard.fetch_add(1, Ordering::AcqRel);
-            self.outcome.deaf += 1;
-        }
-    }
-
-    fn hear_again(&mut self, net: &mut Net) {
-        for key in net.open_keys() {
-            if self.roles[key] == Role::Deaf && net.hear_again(key).is_err() {
-                // What becomes of it stays unknown.
-                net.make_deaf(key);
-            }
-        }
-    }
-
-    /// A message came to one that had stopped reading: it is back with the last of all.
-    fn heard(&mut self, key: usize, stamp: Stamp) {
-        let published = self.ledger.next_number(stamp.sender as usize);
-        if self.roles[key] == Role::Deaf && stamp.number + 1 == published {
-            self.roles[key] = Role::Back;
-            self.ledger.unheard.fetch_sub(1, Ordering::AcqRel);
-            self.outcome.deaf_kept += 1;
         }
     }
 }
@@ -205,9 +153,6 @@ impl Behaviour for Subscribers {
             return;
         };
         let publisher = stamp.sender as usize;
-        if matches!(self.roles[key], Role::Deaf | Role::Back) {
-            return self.heard(key, stamp);
-        }
         if !self.is_due(key, publisher) {
             net.tally.unknown += 1;
             return;
@@ -232,15 +177,6 @@ impl Behaviour for Subscribers {
     }
 
     fn gone(&mut self, _net: &mut Net, key: usize) {
-        match self.roles[key] {
-            Role::Deaf => {
-                self.ledger.unheard.fetch_sub(1, Ordering::AcqRel);
-                self.outcome.deaf_ended += 1;
-                return;
-            }
-            Role::Back => return,
-            Role::Receiver | Role::Publisher(_) => {}
-        }
         self.end_sequences(key);
         if self.is_counted(key) {
             self.ledger.remove_receiver();
@@ -256,8 +192,6 @@ impl Behaviour for Subscribers {
                 let publisher = self.publisher.as_mut().expect("the first thread is told");
                 publisher.begin(plan, net.clock.now_ns());
             }
-            Order::Deafen(share) => self.deafen(net, share),
-            Order::HearAgain => self.hear_again(net),
         }
     }
 
@@ -294,8 +228,5 @@ impl Outcome {
             self.latencies[phase].add(&other.latencies[phase]);
             self.to_last[phase].add(&other.to_last[phase]);
         }
-        self.deaf += other.deaf;
-        self.deaf_ended += other.deaf_ended;
-        self.deaf_kept += other.deaf_kept;
     }
 }
