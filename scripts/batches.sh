@@ -1,11 +1,11 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # What batch_delay saves: CPU per delivery and latency by delay, 500 subscribers, 200 publications a
 # second of four publishers, one worker. Prints a table in Markdown; four minutes for both backends.
 #
 #   scripts/batches.sh [ROUNDS]
 #
-# Rounds are interleaved, and the medians count. Needs target/release (cargo build --release --workspace).
-set -eu
+# Rounds are interleaved, and the medians count. It needs `cargo build --release --workspace`.
+set -euo pipefail
 cd "$(dirname "$0")/.."
 rounds=${1:-3}
 folder=$(mktemp -d)
@@ -16,11 +16,12 @@ for backend in epoll io_uring; do
         for delay in 0 5 20 50 100; do
             printf '[[rooms]]\nmatch = "*"\nbatch_delay = "%sms"\n' "$delay" > "$folder/$delay.toml"
             target/release/loadtest broadcast --connections 500 --publishers 4 --rate 200 \
-                --duration 6s --cpus 1 --server-cpus 0 --json "$folder/$backend-$delay-$round.json" \
+                --duration 6s --cpus 1 --server-cpus 0 \
+                --json "$folder/$backend-$delay-$round.json" \
                 --url ws://127.0.0.1:9390/room/a \
-                --spawn "target/release/throng --config $folder/$delay.toml --operator off --workers 1 \
-                    --listen 127.0.0.1:9390 --backend $backend" > "$folder/log" 2>&1 \
-                || { cat "$folder/log"; exit 1; }
+                --spawn "target/release/throng --config $folder/$delay.toml --operator off \
+                    --workers 1 --listen 127.0.0.1:9390 --backend $backend" \
+                > "$folder/log" 2>&1 || { cat "$folder/log"; exit 1; }
         done
     done
 done

@@ -48,12 +48,19 @@ cargo_test() { cargo test --profile quick --no-fail-fast "$@"; }
 tests_in_two_groups() {
     local output status=0
     output=$(mktemp)
-    cargo_test -p throng-cli --test behaviour --test browser >"$output" 2>&1 &
-    cargo_test -p throng -p throng-control -p loadtest -p testkit || status=$?
+    tests_that_wait >"$output" 2>&1 &
+    cargo_test -p throng -p throng-control || status=$?
     cargo_test -p throng-cli --bins --test load || status=$?
     wait $! || status=$?
     cat "$output"
     rm -f "$output"
+    return $status
+}
+
+tests_that_wait() {
+    local status=0
+    cargo_test -p throng-cli --test behaviour --test browser || status=$?
+    cargo_test -p loadtest -p testkit || status=$?
     return $status
 }
 
@@ -97,8 +104,8 @@ full() {
         cargo test --profile quick --no-fail-fast --test load --test behaviour full::
     step 'batches' env THRONG_TEST_FULL=1 \
         cargo test --profile quick -p throng-control --test batches
-    step 'all seeds, written out' env SEEDS=1000 THRONG_TEST_FULL=1 \
-        cargo test --profile quick --test simulation -- nobody_notices who_came_after
+    step 'all seeds' env SEEDS=1000 THRONG_TEST_FULL=1 \
+        cargo test --profile quick --test simulation -- every_seed nobody_notices who_came_after
     step 'idle memory' cargo run --release -p testkit --bin idle_memory
     step 'packages' packages
     step 'soak' soak

@@ -249,7 +249,15 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// So many questions without an answer end the connection.
 pub const KEEPALIVE_PROBES: u32 = 6;
 
-/// Connections that are told 1001 in one turn when the server drains.
+/// Connections a second that a stopping server closes at least, in the whole process: few take less
+/// than the time of `--drain`.
+pub const DRAIN_RATE_MIN: u32 = 100;
+
+/// Connections that are taken out of the queue of a listener that is being closed. Those behind
+/// are reset.
+pub const LAST_ACCEPTS_MAX: usize = 1024;
+
+/// Slots of connections that are looked at in one turn when the server stops.
 pub const GOODBYES_PER_TURN: usize = 1024;
 
 /// How often pooled memory that was not needed since the last time is freed.

@@ -24,8 +24,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use throng::config::Config;
 use throng::doctor::{self, Wish};
-use throng::server::{Server, readiness, signals};
+use throng::server::{Inherited, Server, readiness, signals, watchdog};
 
 use command_line::Task;
 use log::Log;
@@ -41,9 +42,11 @@ const LAST_LINES_AT_ONCE: Duration = Duration::from_millis(50);
 
 fn main() -> ExitCode {
     allocator::return_large_memory();
+    // Before there are threads, and whatever is to be done: nobody else is to find them.
+    let inherited = Inherited::take();
     match Task::read() {
         Task::Doctor { wish, is_json } => examine(&wish, is_json),
-        Task::Serve(inputs) => start(inputs),
+        Task::Serve(inputs) => start(inputs, inherited),
         Task::Check(inputs) => config_command::check(&inputs),
         Task::Print(inputs) => config_command::print_effective(&inputs),
         Task::Default => config_command::show(&options::template()),
@@ -75,7 +78,7 @@ fn fail(error: &dyn std::fmt::Display) -> ExitCode {
 }
 
 /// Serves with a log, the end of which is written when nothing else is left to do.
-fn start(inputs: Inputs) -> ExitCode {
+fn start(inputs: Inputs, inherited: Inherited) -> ExitCode {
     let mut options = match inputs.load() {
         Ok(options) => options,
         Err(lines) => return config_command::complain(&lines),
@@ -89,7 +92,7 @@ fn start(inputs: Inputs) -> ExitCode {
     };
     let level = start_log(&log, &options.settings);
     with_allocator(&mut options.settings);
-    let code = serve(inputs, options, held, (&log, level)).unwrap_or_else(|error| {
+    let code = serve(inputs, options, (held, inherited), (&log, level)).unwrap_or_else(|error| {
         log.tell(&error.to_string());
         ExitCode::FAILURE
     });
@@ -115,16 +118,17 @@ fn start_log(log: &Log, settings: &Settings) -> LevelHandle {
 fn serve(
     inputs: Inputs,
     options: Effective,
-    held: signals::Held,
+    (held, inherited): (signals::Held, Inherited),
     (log, level): (&Log, LevelHandle),
 ) -> Result<ExitCode, Box<dyn Error>> {
     // Before the server, whose start it shows, and behind its end.
     #[cfg(feature = "operator")]
     let operator = operator::open(&options.settings, options.is_given("operator.listen"))?;
+    let config = listen_on_passed(&options, &inherited);
     let Effective { settings, .. } = options;
     #[cfg(feature = "operator")]
     let is_public = settings.config.api_public;
-    let server = Server::start(settings.config.clone())?;
+    let server = Server::start_on(inherited, config)?;
     for address in server.addresses() {
         tracing::info!("listening on {address}");
     }
@@ -146,9 +150,20 @@ fn serve(
     let reload = reload.with_operator(operator.clone());
     let mut reload = reload;
     let last_words = move || Log::flush(&log, LAST_LINES_AT_ONCE);
-    held.watch(server.stopper(), move || reload.reload(), last_words)?;
+    held.watch(&server, move || reload.reload(), last_words)?;
     readiness::tell_ready(&server);
+    watchdog::feed(server.monitor())?;
     let counts = server.join()?;
     tracing::info!("stopped: {counts}");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where nobody has said what to listen on, that is what a socket unit listens on.
+fn listen_on_passed(options: &Effective, inherited: &Inherited) -> Config {
+    let mut config = options.settings.config.clone();
+    let passed = inherited.addresses();
+    if !passed.is_empty() && !options.is_given("listen") {
+        config.listen = passed;
+    }
+    config
 }

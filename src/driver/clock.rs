@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use nix::time::{ClockId, clock_gettime};
+
 /// The time, for who has no driver to ask.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "a driver is where time comes from")]
@@ -13,4 +15,11 @@ pub fn now() -> Instant {
 #[expect(clippy::disallowed_methods, reason = "as above")]
 pub(super) fn unix_time() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// The time since some moment of the past, by the clock that all of the host share: for who tells
+/// others.
+#[must_use]
+pub fn monotonic_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
 }

@@ -18,7 +18,7 @@ pub mod uring;
 mod waker;
 
 pub use crate::outgoing::{Buffer, Outgoing, Part, Parts};
-pub use clock::now;
+pub use clock::{monotonic_time, now};
 pub use listener::{Listener, ListenerId};
 pub use peer::{HostAddress, Peer};
 pub use waker::EventWaker;
@@ -59,7 +59,9 @@ pub trait Driver {
     /// If the kernel will not watch the listener.
     fn listen(&mut self, listener: Listener) -> io::Result<ListenerId>;
 
-    /// Stops to accept and closes the listener: a connect is refused from here on.
+    /// Stops to accept and closes the listener: who stands in its queue is accepted, as far as
+    /// [`crate::limits::LAST_ACCEPTS_MAX`] reaches, and a connect is refused from here on. One that
+    /// somebody else keeps ([`Listener::kept`]) is let go of as it is.
     fn unlisten(&mut self, id: ListenerId);
 
     /// Sends all of the bytes, in order, as one write if the kernel takes them.

@@ -94,6 +94,11 @@ impl Control {
         self.desk().mail.depth(worker)
     }
 
+    /// Whether no worker is left.
+    pub(super) fn has_ended(&self) -> bool {
+        self.desk().mail.is_alone()
+    }
+
     pub(super) fn questions(&self) -> Questions {
         let mut desk = self.desk();
         desk.listeners += 1;

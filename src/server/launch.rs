@@ -13,6 +13,7 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::activation::Inherited;
 use super::capacity::{self, Room, Tables};
 use super::handle::Control;
 use super::listeners::{Bound, Share};
@@ -95,11 +96,12 @@ struct Started {
 /// Starts the workers, on another backend if they cannot have the first one.
 pub(super) fn launch<L: Protocols>(
     config: Config,
+    inherited: Inherited,
     setups: L::Setups,
     backend: Backend,
     fallback: Option<Backend>,
 ) -> Result<Server, StartError> {
-    let mut launch = Launch::<L>::prepare(config, setups)?;
+    let mut launch = Launch::<L>::prepare(config, inherited, setups)?;
     let (started, backend) = match (launch.start(backend), fallback) {
         (Err(error @ StartError::Ring { .. }), Some(fallback)) => {
             tracing::warn!("backend epoll, because {error}");
@@ -124,12 +126,17 @@ pub(super) fn launch<L: Protocols>(
 }
 
 impl<L: Protocols> Launch<L> {
-    fn prepare(mut config: Config, setups: L::Setups) -> Result<Self, StartError> {
+    fn prepare(
+        mut config: Config,
+        inherited: Inherited,
+        setups: L::Setups,
+    ) -> Result<Self, StartError> {
         config.memory.get_or_insert_with(memory::default_budget);
         let limit = descriptors::raise_limit();
         let tables = descriptors::try_parting().map_err(StartError::Worker)?;
         let workers = capacity::workers(&config);
-        let room = capacity::room(limit, workers, config.listen.len(), tables);
+        let bound = Bound::bind(&config, inherited, workers)?;
+        let room = capacity::room(limit, workers, bound.listeners_of_worker(workers), tables);
         if room.all == 0 {
             return Err(StartError::TooFewDescriptors(limit));
         }
@@ -141,7 +148,6 @@ impl<L: Protocols> Launch<L> {
             );
         }
         let connections_max = connections_max(&config, room.all, workers);
-        let bound = Bound::bind(&config)?;
         let setups = Arc::new(setups);
         Ok(Self { config, setups, workers, tables, room, connections_max, bound })
     }

@@ -1,14 +1,17 @@
-//! Listening sockets: one of TCP per worker and address, one of Unix for all.
+//! Listening sockets: one of TCP per worker and address, one of Unix for all, or those that were
+//! passed to the process.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
+use std::path::Path;
 
 use nix::sys::socket::setsockopt;
 use nix::{setsockopt_impl, sockopt_impl};
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use super::StartError;
+use super::activation::{Inherited, Keeping, Passed, Store, forget};
 use super::patience::patiently;
 use super::unix_path::{self, UnixPath};
 use crate::config::{Config, ListenAddr};
@@ -36,12 +39,42 @@ sockopt_impl!(
 #[derive(Debug)]
 pub(super) struct Bound {
     addresses: Vec<ListenAddr>,
-    /// What holds each TCP address, in their order.
-    tcp: Vec<Socket>,
-    unix: Vec<Socket>,
+    /// What listens there already, in the order of the addresses.
+    held: Vec<Held>,
     /// Whether accepted sockets find out by themselves that their peer is gone.
     liveness: Liveness,
+    store: Store,
     paths: Vec<UnixPath>,
+}
+
+/// The listeners of an address.
+#[derive(Debug)]
+struct Held {
+    /// One at least; several if they were passed.
+    sockets: Vec<Socket>,
+    keeping: HeldKeeping,
+    beside: Beside,
+}
+
+/// Who has the listeners of an address beside us.
+#[derive(Debug)]
+enum HeldKeeping {
+    /// Who has passed them.
+    Manager,
+    /// Perhaps the service manager's store.
+    Own(Keeping),
+}
+
+/// What workers do for which there is no listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Beside {
+    /// They bind beside those that there are.
+    Bind {
+        /// Whether not to take IPv4 too.
+        only_v6: bool,
+    },
+    /// They share those that there are.
+    Duplicate,
 }
 
 /// What ends connections whose peer has gone without a word.
@@ -55,47 +88,52 @@ enum Liveness {
 
 /// What one worker takes to its thread, to listen on there.
 #[derive(Debug)]
-pub(super) struct Share {
-    tcp: Vec<Tcp>,
-    /// Duplicates of the Unix listeners.
-    unix: Vec<OwnedFd>,
+pub(super) struct Share(Vec<Piece>);
+
+/// One listener.
+#[derive(Debug)]
+struct Piece {
+    address: ListenAddr,
+    source: Source,
+    keeping: Keeping,
 }
 
-/// A TCP address to listen on.
+/// Where it comes from.
 #[derive(Debug)]
-struct Tcp {
-    address: SocketAddr,
-    only_v6: bool,
-    liveness: Liveness,
-    /// A duplicate of what holds the address, for the first worker; the others bind beside it.
-    held: Option<Socket>,
+enum Source {
+    /// A duplicate of what listens there already.
+    Held(Socket),
+    /// It binds beside that.
+    Beside(SocketAddr, bool, Liveness),
 }
 
 impl Bound {
-    /// Finds out whether every address is free, resolves port 0, and opens the Unix listeners.
-    pub(super) fn bind(config: &Config) -> Result<Self, StartError> {
+    /// Adopts what was passed, finds out whether every other address is free, resolves port 0, and
+    /// opens the first listener of each.
+    pub(super) fn bind(
+        config: &Config,
+        mut inherited: Inherited,
+        workers: usize,
+    ) -> Result<Self, StartError> {
         let addresses: Vec<ListenAddr> = config.listen.iter().map(settle).collect();
         if let Some(twice) = find_twice(&addresses) {
             return Err(StartError::Twice(twice.clone()));
         }
         let liveness =
             if config.ping_interval.is_zero() { Liveness::Keepalive } else { Liveness::Pings };
-        let mut bound =
-            Self { addresses: vec![], tcp: vec![], unix: vec![], liveness, paths: vec![] };
-        for address in &addresses {
+        let store = Store::new(inherited.store_room());
+        let mut bound = Self { addresses: vec![], held: vec![], liveness, store, paths: vec![] };
+        for (wanted, address) in config.listen.iter().zip(&addresses) {
+            let passed = inherited.adopt(wanted);
             let result = match address {
+                _ if !passed.is_empty() => bound.adopt(passed, workers),
                 ListenAddr::Tcp(tcp) => bound.hold(*tcp, &addresses),
                 ListenAddr::All(_) => unreachable!("it is settled which addresses that are"),
-                ListenAddr::Unix(path) => {
-                    unix_path::open(path, config, BACKLOG).map(|(socket, path)| {
-                        bound.unix.push(socket);
-                        bound.paths.push(path);
-                        bound.addresses.push(address.clone());
-                    })
-                }
+                ListenAddr::Unix(path) => bound.open_unix(path, config),
             };
             result.map_err(|error| StartError::Listen(address.clone(), error))?;
         }
+        close_unwanted(inherited);
         Ok(bound)
     }
 
@@ -103,32 +141,52 @@ impl Bound {
         &self.addresses
     }
 
-    /// What each of so many workers needs; the first gets what holds the addresses.
-    pub(super) fn shares(&self, workers: usize) -> io::Result<Vec<Share>> {
-        (0..workers).map(|worker| self.share(worker == 0)).collect()
+    /// The most listeners that a worker has.
+    pub(super) fn listeners_of_worker(&self, workers: usize) -> usize {
+        self.held.iter().map(|held| held.sockets.len().div_ceil(workers)).sum()
     }
 
-    fn share(&self, is_first: bool) -> io::Result<Share> {
-        let mut holders = self.tcp.iter();
-        let mut tcp = Vec::new();
-        for address in &self.addresses {
-            let ListenAddr::Tcp(address) = address else { continue };
-            let holder = holders.next().expect("each TCP address is held");
-            tcp.push(Tcp {
-                address: *address,
-                only_v6: only_v6(*address, &self.addresses),
-                liveness: self.liveness,
-                held: is_first.then(|| holder.try_clone()).transpose()?,
+    /// What each of so many workers needs: listeners that there are are dealt out in turn, and who
+    /// gets none of an address makes one.
+    pub(super) fn shares(&self, workers: usize) -> io::Result<Vec<Share>> {
+        let mut store = self.store;
+        (0..workers).map(|worker| self.share(worker, workers, &mut store)).collect()
+    }
+
+    fn share(&self, worker: usize, workers: usize, store: &mut Store) -> io::Result<Share> {
+        let mut pieces = Vec::new();
+        for (address, held) in self.addresses.iter().zip(&self.held) {
+            let piece = |source, keeping| Piece { address: address.clone(), source, keeping };
+            for socket in held.sockets.iter().skip(worker).step_by(workers) {
+                let keeping = match &held.keeping {
+                    HeldKeeping::Manager => Keeping::by_manager(),
+                    HeldKeeping::Own(keeping) => keeping.clone(),
+                };
+                pieces.push(piece(Source::Held(socket.try_clone()?), keeping));
+            }
+            if worker < held.sockets.len() {
+                continue;
+            }
+            let other = &held.sockets[worker % held.sockets.len()];
+            pieces.push(match (address, held.beside, &held.keeping) {
+                (ListenAddr::Tcp(tcp), Beside::Bind { only_v6 }, _) => {
+                    let source = Source::Beside(*tcp, only_v6, self.liveness);
+                    piece(source, store.keeping(address))
+                }
+                (_, _, HeldKeeping::Manager) => {
+                    piece(Source::Held(other.try_clone()?), Keeping::by_manager())
+                }
+                (_, _, HeldKeeping::Own(keeping)) => {
+                    piece(Source::Held(other.try_clone()?), keeping.of_duplicate())
+                }
             });
         }
-        let unix = self.unix.iter().map(|socket| Ok(socket.try_clone()?.into()));
-        Ok(Share { tcp, unix: unix.collect::<io::Result<_>>()? })
+        Ok(Share(pieces))
     }
 
     /// The workers have their own descriptors of the listeners now.
     pub(super) fn let_go(&mut self) {
-        self.tcp.clear();
-        self.unix.clear();
+        self.held.clear();
     }
 
     /// Leaves the Unix paths where they are.
@@ -136,12 +194,45 @@ impl Bound {
         self.paths.drain(..).for_each(std::mem::forget);
     }
 
+    /// Takes listeners of one address that were passed.
+    fn adopt(&mut self, passed: Vec<Passed>, workers: usize) -> io::Result<()> {
+        let address = passed[0].address.clone();
+        let sockets: Vec<Socket> = passed.into_iter().map(|passed| passed.socket).collect();
+        for socket in &sockets {
+            socket.set_cloexec(true)?;
+            socket.set_nonblocking(true)?;
+            if matches!(address, ListenAddr::Tcp(_)) {
+                set_inherited(socket, self.liveness)?;
+            }
+        }
+        let beside = match &address {
+            ListenAddr::Tcp(tcp) if sockets.len() < workers => find_beside(&sockets[0], *tcp),
+            _ => Beside::Duplicate,
+        };
+        tracing::info!("{address}: {} listeners were passed to this process", sockets.len());
+        self.held.push(Held { sockets, keeping: HeldKeeping::Manager, beside });
+        self.addresses.push(address);
+        Ok(())
+    }
+
+    fn open_unix(&mut self, path: &Path, config: &Config) -> io::Result<()> {
+        let address = ListenAddr::Unix(path.to_owned());
+        let keeping = self.store.keeping(&address);
+        let (socket, path) = unix_path::open(path, config, BACKLOG, keeping.flag())?;
+        let keeping = HeldKeeping::Own(keeping);
+        self.held.push(Held { sockets: vec![socket], keeping, beside: Beside::Duplicate });
+        self.paths.push(path);
+        self.addresses.push(address);
+        Ok(())
+    }
+
     /// Listens without SO_REUSEPORT, so that an address where another server of this user listens
     /// is found to be in use; sets it afterwards, so that the other workers may bind beside this
     /// socket. Whoever connects meanwhile waits in its queue for the first worker.
     fn hold(&mut self, address: SocketAddr, all: &[ListenAddr]) -> io::Result<()> {
+        let only_v6 = only_v6(address, all);
         let socket = patiently(|| {
-            let socket = tcp_socket(address, only_v6(address, all), self.liveness)?;
+            let socket = tcp_socket(address, only_v6, self.liveness)?;
             socket.bind(&address.into())?;
             // Of two servers that start at once both may bind, but only one may listen. Addresses
             // of our own with one port would be in each other's way like that: they listen later.
@@ -151,9 +242,11 @@ impl Bound {
             Ok(socket)
         })?;
         socket.set_reuse_port(true)?;
-        let resolved = socket.local_addr()?.as_socket().unwrap_or(address);
-        self.tcp.push(socket);
-        self.addresses.push(ListenAddr::Tcp(resolved));
+        let address = ListenAddr::Tcp(socket.local_addr()?.as_socket().unwrap_or(address));
+        let keeping = HeldKeeping::Own(self.store.keeping(&address));
+        let beside = Beside::Bind { only_v6 };
+        self.held.push(Held { sockets: vec![socket], keeping, beside });
+        self.addresses.push(address);
         Ok(())
     }
 }
@@ -161,31 +254,73 @@ impl Bound {
 impl Share {
     /// Those that are open already, in the table that all threads share until they part.
     pub(super) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
-        let held = self.tcp.iter().filter_map(|tcp| tcp.held.as_ref());
-        self.unix.iter().map(AsRawFd::as_raw_fd).chain(held.map(AsRawFd::as_raw_fd))
+        self.0.iter().filter_map(|piece| match &piece.source {
+            Source::Held(socket) => Some(socket.as_raw_fd()),
+            Source::Beside(..) => None,
+        })
     }
 
     /// Opens this worker's listeners, on its own thread and in its own table.
     pub(super) fn open(self) -> Result<Vec<Listener>, StartError> {
-        let unix = self.unix.into_iter().map(|descriptor| Ok(Listener::from(descriptor)));
-        let tcp = self.tcp.into_iter().map(|tcp| {
-            let address = tcp.address;
-            tcp.listen().map_err(|error| StartError::Listen(ListenAddr::Tcp(address), error))
-        });
-        unix.chain(tcp).collect()
+        let open = |Piece { address, source, keeping }| {
+            let socket = source.listen().map_err(|error| StartError::Listen(address, error))?;
+            keeping.store(&socket);
+            Ok(Listener::new(socket).kept(keeping.flag()))
+        };
+        self.0.into_iter().map(open).collect()
     }
 }
 
-impl Tcp {
-    fn listen(self) -> io::Result<Listener> {
-        let socket = match self.held {
-            Some(held) => held,
-            None => bind_beside(self.address, self.only_v6, self.liveness)?,
+impl Source {
+    fn listen(self) -> io::Result<Socket> {
+        let socket = match self {
+            Self::Held(held) => held,
+            Self::Beside(address, only_v6, liveness) => bind_beside(address, only_v6, liveness)?,
         };
         // What holds an address listens already, unless others of ours share the port.
         socket.listen(BACKLOG)?;
-        Ok(Listener::new(socket))
+        Ok(socket)
     }
+}
+
+/// Those that nobody wants to listen on any more are closed, and leave the store.
+fn close_unwanted(inherited: Inherited) {
+    let (unwanted, strays) = inherited.into_rest();
+    for Passed { address, stored, .. } in unwanted {
+        if let Some(name) = stored {
+            tracing::info!("{address} is not listened on any more: its listener is given up");
+            forget(&name);
+        } else {
+            tracing::warn!(
+                "a listener of {address} was passed to this process, and is closed, as no --listen \
+                 names that address"
+            );
+        }
+    }
+    for stray in strays {
+        tracing::warn!("a descriptor was passed to this process, and is closed: {stray}");
+    }
+}
+
+/// Whether this user may bind beside a listener: whoever has made it must have said so.
+fn find_beside(passed: &Socket, address: SocketAddr) -> Beside {
+    let only_v6 = address.is_ipv6() && passed.only_v6().unwrap_or(false);
+    let is_shared = passed.reuse_port().unwrap_or(false);
+    if is_shared && bind_beside(address, only_v6, Liveness::Pings).is_ok() {
+        return Beside::Bind { only_v6 };
+    }
+    Beside::Duplicate
+}
+
+/// Accepted sockets inherit these: one call for all of them.
+fn set_inherited(socket: &Socket, liveness: Liveness) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    match liveness {
+        Liveness::Keepalive => socket.set_tcp_keepalive(&keepalive())?,
+        Liveness::Pings => socket.set_keepalive(false)?,
+    }
+    setsockopt(socket, DeferAccept, &DEFER_ACCEPT_SECONDS)?;
+    Ok(())
 }
 
 fn tcp_socket(address: SocketAddr, only_v6: bool, liveness: Liveness) -> io::Result<Socket> {
@@ -194,13 +329,8 @@ fn tcp_socket(address: SocketAddr, only_v6: bool, liveness: Liveness) -> io::Res
     if address.is_ipv6() {
         socket.set_only_v6(only_v6)?;
     }
-    // Accepted sockets inherit these: one call for all of them.
-    socket.set_tcp_nodelay(true)?;
-    if liveness == Liveness::Keepalive {
-        socket.set_tcp_keepalive(&keepalive())?;
-    }
     socket.set_nonblocking(true)?;
-    setsockopt(&socket, DeferAccept, &DEFER_ACCEPT_SECONDS)?;
+    set_inherited(&socket, liveness)?;
     Ok(socket)
 }
 
@@ -268,7 +398,8 @@ mod tests {
     use super::*;
 
     fn bind(address: ListenAddr) -> Result<Bound, StartError> {
-        Bound::bind(&Config { listen: vec![address], ..Config::default() })
+        let config = Config { listen: vec![address], ..Config::default() };
+        Bound::bind(&config, Inherited::default(), 3)
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Everything that happens once stands here. It never touches a connection.
 
+mod activation;
 pub mod capacity;
 pub mod cgroup;
 #[allow(unsafe_code, reason = "no library has this system call in a safe form")]
@@ -19,7 +20,9 @@ pub mod readiness;
 mod reload;
 pub mod signals;
 mod unix_path;
+pub mod watchdog;
 
+pub use activation::Inherited;
 pub use descriptors::try_parting;
 pub use error::StartError;
 pub use handle::{Asked, Busy, Handle, Questions};
@@ -41,8 +44,9 @@ use handle::Control;
 use launch::Exit;
 use listeners::Bound;
 
-/// A server that runs. Dropped, it stops and waits for its workers, which let clients answer the
-/// 1001 for the time that [`Config::drain`] says; [`Server::detach`] lets it run on.
+/// A server that runs. Dropped, it stops and waits for its workers, which go on for
+/// [`Config::drain_delay`], close their connections over [`Config::drain`] and wait for the last
+/// answers; [`Server::detach`] lets it run on.
 #[derive(Debug)]
 pub struct Server {
     stopper: Stopper,
@@ -72,15 +76,34 @@ impl Server {
         Self::start_with::<Builtin>(config, setups)
     }
 
+    /// As [`Server::start`], on listeners that the process was started with where the options name
+    /// their addresses.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Server::start`].
+    pub fn start_on(inherited: Inherited, config: Config) -> Result<Self, StartError> {
+        let setups = Setups::from(&config);
+        Self::start_all::<Builtin>(inherited, config, setups)
+    }
+
     /// Starts a server that speaks this list of protocols ([`crate::protocols!`] writes one).
     ///
     /// # Errors
     ///
     /// As for [`Server::start`].
     pub fn start_with<L: Protocols>(config: Config, setups: L::Setups) -> Result<Self, StartError> {
+        Self::start_all::<L>(Inherited::default(), config, setups)
+    }
+
+    fn start_all<L: Protocols>(
+        inherited: Inherited,
+        config: Config,
+        setups: L::Setups,
+    ) -> Result<Self, StartError> {
         let (backend, fallback) = choose(config.backend)?;
         let may_choose = config.backend == Backend::Auto;
-        let server = launch::launch::<L>(config, setups, backend, fallback)?;
+        let server = launch::launch::<L>(config, inherited, setups, backend, fallback)?;
         if may_choose && server.backend() == Backend::IoUring {
             tracing::info!("backend io_uring, because this kernel has and permits what it needs");
         }
@@ -180,7 +203,8 @@ impl Server {
         self.stopper.clone()
     }
 
-    /// Begins to stop: nothing is accepted any more, everybody gets 1001.
+    /// Begins to stop: after [`Config::drain_delay`] nothing is accepted any more, and everybody is
+    /// told, one after the other.
     pub fn stop(&self) {
         self.stopper.stop();
     }

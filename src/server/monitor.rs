@@ -102,6 +102,12 @@ impl Monitor {
         self.0.is_stopping.load(Ordering::Acquire)
     }
 
+    /// Whether every worker has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.0.control.has_ended()
+    }
+
     /// What each worker counts.
     #[must_use]
     pub fn counters(&self) -> &[Arc<Counters>] {

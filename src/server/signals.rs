@@ -8,7 +8,7 @@ use std::thread;
 
 use nix::sys::signal::{SigSet, Signal};
 
-use super::{Stopper, readiness};
+use super::{Monitor, Server, Stopper, readiness};
 
 /// Signals that are held back until [`Held::watch`]; threads that are started inherit that.
 #[derive(Debug)]
@@ -36,16 +36,21 @@ impl Held {
     /// If there can be no more threads.
     pub fn watch(
         self,
-        stopper: Stopper,
+        server: &Server,
         mut reload: impl FnMut() + Send + 'static,
         last_words: impl Fn() + Send + 'static,
     ) -> io::Result<()> {
+        let (stopper, monitor) = (server.stopper(), server.monitor());
         let watch = move || {
             let mut is_stopping = false;
             loop {
                 match self.0.wait().expect("the set holds valid signals") {
                     Signal::SIGHUP if is_stopping => tracing::info!("SIGHUP: stopping already"),
-                    Signal::SIGHUP => reload(),
+                    Signal::SIGHUP => {
+                        readiness::tell_reloading();
+                        reload();
+                        readiness::tell_reloaded();
+                    }
                     signal @ (Signal::SIGUSR1 | Signal::SIGUSR2) => ignore(signal),
                     signal if is_stopping => {
                         tracing::warn!("{signal} again: stopping at once");
@@ -54,7 +59,7 @@ impl Held {
                     }
                     signal => {
                         is_stopping = true;
-                        stop(signal, &stopper);
+                        stop(signal, &stopper, &monitor);
                     }
                 }
             }
@@ -64,10 +69,10 @@ impl Held {
 }
 
 /// Acts first and tells afterwards: nobody to whom it is told may hold it up.
-fn stop(signal: Signal, stopper: &Stopper) {
+fn stop(signal: Signal, stopper: &Stopper, monitor: &Monitor) {
     stopper.stop();
     tracing::info!("{signal}: stopping; once more stops at once");
-    readiness::tell_stopping();
+    readiness::tell_stopping(monitor.clone());
 }
 
 fn ignore(signal: Signal) {

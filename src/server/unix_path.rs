@@ -4,6 +4,8 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::unistd::Group;
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -16,15 +18,22 @@ use crate::config::{Config, UnixGroup};
 pub(super) struct UnixPath {
     path: PathBuf,
     inode: u64,
+    /// Whether the service manager has the listener, to which the path must lead on.
+    is_kept: Arc<AtomicBool>,
 }
 
 /// Binds and listens. Mode and group are set in between, while nobody can connect.
-pub(super) fn open(path: &Path, config: &Config, backlog: i32) -> io::Result<(Socket, UnixPath)> {
+pub(super) fn open(
+    path: &Path,
+    config: &Config,
+    backlog: i32,
+    is_kept: Arc<AtomicBool>,
+) -> io::Result<(Socket, UnixPath)> {
     patiently(|| remove_stale(path))?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(&SockAddr::unix(path)?)?;
     let inode = fs::symlink_metadata(path)?.ino();
-    let ours = UnixPath { path: path.to_owned(), inode };
+    let ours = UnixPath { path: path.to_owned(), inode, is_kept };
     if let Some(group) = &config.unix_group {
         give_to(path, group)?;
     }
@@ -37,9 +46,12 @@ pub(super) fn open(path: &Path, config: &Config, backlog: i32) -> io::Result<(So
 }
 
 impl Drop for UnixPath {
-    /// Removes it, unless a newer server has put its own there.
+    /// Removes it, unless a newer server has put its own there, or the listener outlives us.
     fn drop(&mut self) {
-        if fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.ino() == self.inode) {
+        let is_kept = self.is_kept.load(Ordering::Acquire);
+        if !is_kept
+            && fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.ino() == self.inode)
+        {
             // Somebody else may have removed it just now.
             let _ = fs::remove_file(&self.path);
         }

@@ -21,6 +21,8 @@ impl CloseCode {
     pub const POLICY: Self = Self(1008);
     /// A message over the size limit.
     pub const TOO_BIG: Self = Self(1009);
+    /// The server starts anew (IANA's registry of close codes).
+    pub const SERVICE_RESTART: Self = Self(1012);
     /// The server is short of something; trying again later may help.
     pub const TRY_AGAIN_LATER: Self = Self(1013);
 

@@ -24,6 +24,7 @@ use crate::worker::egress::pongs::Pongs;
 use crate::worker::ingress::access::Access;
 use crate::worker::ingress::held::Stalls;
 use crate::worker::inquiry::Scans;
+use crate::worker::life::goodbye::Stopping;
 use crate::worker::life::{Life, persist};
 use crate::worker::limits::{self, Addresses, Clients, Limits};
 use crate::worker::mail::{Mail, Posted};
@@ -41,6 +42,8 @@ pub struct Shared<L: Protocols = Builtin> {
     pub connections_max: AtomicUsize,
     /// As [`Config::memory`]; `usize::MAX` is none.
     memory_budget: AtomicUsize,
+    /// How many workers they are.
+    pub(super) workers: usize,
     /// The server stops: set it, then wake every worker.
     pub is_stopping: Arc<AtomicBool>,
     /// What `Config::memory_in_use` said when all was ready.
@@ -82,6 +85,7 @@ impl<L: Protocols> Shared<L> {
             connections_max: AtomicUsize::new(connections_max),
             memory_budget: AtomicUsize::new(config.memory.unwrap_or(usize::MAX)),
             config: Arc::new(config),
+            workers,
             is_stopping: Arc::default(),
             memory_at_start: AtomicUsize::new(0),
             reloads: Reloads::default(),
@@ -245,8 +249,8 @@ pub(super) struct Admission {
     pub(super) clients: Clients,
     /// What each has taken, as far as that is limited.
     pub(super) limits: Limits,
-    /// Nobody is let in any more.
-    pub(super) stopping: Option<Stopping>,
+    /// How far it has come with the end of the server.
+    pub(super) stopping: Stopping,
 }
 
 /// What holds in this turn: a reload changes it between two.
@@ -273,17 +277,6 @@ impl<L: Protocols> Settings<L> {
             limits.counts_addresses() || !trusted_proxies.is_empty() || *access_log > 0;
         Self { count, config, setups, needs_peers }
     }
-}
-
-/// How far a stopping worker has come.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Stopping {
-    /// Connections in slots below were told.
-    pub(super) told: u32,
-    /// Connections in slots below were closed when the time was up.
-    pub(super) closed: u32,
-    /// Until then they may answer.
-    pub(super) until: Instant,
 }
 
 impl<W: Wake, L: Protocols> Core<W, L> {
@@ -314,7 +307,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
                 held: Places::default(),
                 clients: Clients::default(),
                 limits: Limits::new(&shared.config.limits, now),
-                stopping: None,
+                stopping: Stopping::default(),
                 access: Access::default(),
             },
             scans: Scans::default(),
@@ -371,11 +364,9 @@ impl<W: Wake, L: Protocols> Core<W, L> {
     pub(super) fn idle_for(&self, now: Instant) -> Duration {
         const FOREVER: Duration = Duration::from_secs(3600);
         let parts = &self.parts;
-        let is_telling =
-            parts.admission.stopping.as_ref().is_some_and(|s| s.told < self.table.end());
         let has_work =
             parts.hub.has_due() || !parts.life.due.is_empty() || !parts.out.touched.is_empty();
-        if is_telling || has_work || parts.may_go_on() {
+        if has_work || parts.may_go_on() {
             return Duration::ZERO;
         }
         let mut nearest = FOREVER;
@@ -387,7 +378,7 @@ impl<W: Wake, L: Protocols> Core<W, L> {
         consider(parts.hub.until_batch(now));
         consider(parts.scans.has_work().then_some(Duration::ZERO));
         consider(parts.memory.trimming.at.map(|at| at.saturating_duration_since(now)));
-        consider(parts.admission.stopping.as_ref().map(|s| s.until.saturating_duration_since(now)));
+        consider(parts.admission.stopping.until_next(now));
         if self.table.len() > 0 {
             consider(parts.life.pings.as_ref().map(|sweep| sweep.until_next(now)));
             consider(parts.life.checks.as_ref().map(|sweep| sweep.until_next(now)));
@@ -408,6 +399,12 @@ impl<W: Wake, L: Protocols> Parts<W, L> {
     #[inline]
     pub(super) fn is_spent(&self) -> bool {
         self.budget.is_spent()
+    }
+
+    /// Whether the server stops and this worker has not begun to.
+    pub(super) fn is_stop_unseen(&self) -> bool {
+        matches!(self.admission.stopping, Stopping::Serving)
+            && self.shared.is_stopping.load(Ordering::Acquire)
     }
 
     pub(super) fn config(&self) -> &Config {

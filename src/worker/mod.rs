@@ -25,7 +25,7 @@ pub use inquiry::{
 };
 pub use life::cohorts::UntilPing;
 pub use life::image::{Image, ImageError, LinkImage, NotNow, PingImage};
-pub use limits::{Client, ClientImage, LimitsImage, TakenImage};
+pub use limits::{Client, ClientImage, LimitsImage};
 pub use mail::{
     Address, Doorbell, Envelope, Mail, Posted, Waiters, mailboxes, mailboxes_and_control,
 };
@@ -137,10 +137,10 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
         Ok(())
     }
 
-    /// Whether the server stops and no connection is left.
+    /// Whether the server stops, all were told, and no connection is left.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.core.parts.admission.stopping.is_some() && self.core.table.len() == 0
+        self.core.parts.admission.stopping.is_ending() && self.core.table.len() == 0
     }
 
     /// How long there is nothing to do unless something happens. Whoever leaves mail from here on
@@ -150,7 +150,7 @@ impl<D: Driver, L: Protocols> Worker<D, L> {
         let timeout = self.core.idle_for(now);
         self.look_at = now + timeout;
         self.slept_at = now;
-        let may_sleep = self.core.parts.mail.may_sleep() && !goodbye::is_stop_unseen(&self.core);
+        let may_sleep = self.core.parts.mail.may_sleep() && !self.core.parts.is_stop_unseen();
         if may_sleep { timeout } else { Duration::ZERO }
     }
 

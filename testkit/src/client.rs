@@ -128,7 +128,7 @@ impl Client {
         Self::connect_with(address, None)
     }
 
-    /// Connects from an address of this host; one of IPv6 need only be routed here.
+    /// Connects from an address of this host, which need not be set up if it is routed here.
     ///
     /// # Errors
     ///

@@ -9,6 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 pub use nix::sys::signal::Signal;
 
+use command_fds::{CommandFdExt, FdMapping};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
@@ -43,6 +45,8 @@ pub struct Launch {
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     nofile: Option<u64>,
+    /// Descriptors from 3 on.
+    passed: Vec<Arc<OwnedFd>>,
 }
 
 /// A program that ended by itself.
@@ -100,6 +104,7 @@ impl Launch {
             args: Vec::new(),
             env: vec![("THRONG_OPERATOR".into(), "off".into())],
             nofile: None,
+            passed: Vec::new(),
         }
     }
 
@@ -122,6 +127,18 @@ impl Launch {
     pub fn nofile(mut self, limit: u64) -> Self {
         self.nofile = Some(limit);
         self
+    }
+
+    /// Passes descriptors as a service manager does (sd_listen_fds(3)), with these names.
+    #[must_use]
+    pub fn passing(self, passed: &[(String, Arc<OwnedFd>)]) -> Self {
+        let names: Vec<&str> = passed.iter().map(|(name, _)| name.as_str()).collect();
+        let mut launch = self
+            .env("LISTEN_FDS", &passed.len().to_string())
+            .env("LISTEN_FDNAMES", &names.join(":"))
+            .wrapped(["sh", "-c", "LISTEN_PID=$$ exec \"$0\" \"$@\""]);
+        launch.passed = passed.iter().map(|(_, descriptor)| Arc::clone(descriptor)).collect();
+        launch
     }
 
     /// Puts a command in front that becomes the program by exec, so that the pid stays.
@@ -211,6 +228,11 @@ impl Launch {
             command.env_remove(name);
         }
         command.env_remove("RUST_LOG").envs(self.env.iter().cloned());
+        let mappings = self.passed.iter().zip(3..).map(|(descriptor, child_fd)| {
+            let parent_fd = descriptor.try_clone().expect("there are descriptors");
+            FdMapping { parent_fd, child_fd }
+        });
+        command.fd_mappings(mappings.collect()).expect("each number is there once");
         command
     }
 }

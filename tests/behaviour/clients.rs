@@ -83,9 +83,12 @@ fn is_greeted(client: &mut Client, greeting: &str) {
     assert_eq!(String::from_utf8_lossy(&client.frame().payload), greeting);
 }
 
+/// What the server tells: the time of its drain and of the last answers, in whole seconds.
+const SLOT: Duration = Duration::from_secs(6);
+
 /// A server, what a program says to it, and another one in the same place.
 fn comes_back(greeting: &str, sends_again: bool, start: impl Fn(u16) -> Program) {
-    let mut first = server(Backend::Auto, &[]);
+    let mut first = server(Backend::Auto, &["--drain", "100ms"]);
     let mut friend = Client::open(first.address(), "/room/lobby");
     let program = start(first.port());
     is_greeted(&mut friend, greeting);
@@ -94,6 +97,7 @@ fn comes_back(greeting: &str, sends_again: bool, start: impl Fn(u16) -> Program)
     program.prints("hello back");
     let listen = first.address().to_string();
     first.signal(Signal::SIGTERM);
+    let left = Instant::now();
     assert_eq!(friend.close_code(), 1001);
     drop(friend);
     assert_eq!(first.exit_code(PATIENCE), 0);
@@ -107,6 +111,7 @@ fn comes_back(greeting: &str, sends_again: bool, start: impl Fn(u16) -> Program)
         says_until_somebody_listens(&second, &program);
     }
     program.prints("hello again");
+    assert!(left.elapsed() >= SLOT, "it came back after {:?}", left.elapsed());
 }
 
 /// A program that says nothing when it comes back is there when it prints what others say.

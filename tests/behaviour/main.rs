@@ -23,6 +23,7 @@ macro_rules! on_both {
     };
 }
 
+mod activation;
 mod addresses;
 mod ages;
 mod amplification;
@@ -35,6 +36,7 @@ mod config;
 mod containers;
 mod counter;
 mod doctor;
+mod drain;
 mod echo;
 mod embedded;
 mod embedders;

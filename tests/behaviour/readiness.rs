@@ -50,7 +50,8 @@ fn it_hears_when_the_server_listens_and_when_it_stops(backend: Backend) {
         assert_eq!(client.close_code(), 1001);
         client.write(&close(1001));
         assert_eq!(server.exit_code(PATIENCE), 0);
-        assert_eq!(hear(&manager, 50), [""; 0], "that is all");
+        let rest = hear(&manager, 50);
+        assert!(rest.iter().all(|line| line.starts_with("STATUS=")), "that is all: {rest:?}");
     }
 }
 

@@ -7,14 +7,15 @@ use std::time::Instant;
 use testkit::client::{Client, End, Response, binary, close, handshake, ping, text};
 use testkit::process::{Process, Signal};
 use throng::config::Backend;
+use throng::limits::CLOSE_TIMEOUT;
 
 use crate::support::{PATIENCE, Scratch, clients, comes_to_hold, ms, server};
 
 on_both!(
     a_stopping_server_says_goodbye_and_exits_when_all_have_answered,
     a_server_without_connections_stops_at_once,
-    who_does_not_answer_is_cut_when_the_drain_is_over,
-    a_drain_of_zero_does_not_wait,
+    who_does_not_answer_is_cut_five_seconds_behind_the_last_goodbye,
+    a_drain_of_zero_tells_all_at_once,
     a_second_signal_exits_at_once,
     new_connects_are_refused_from_the_first_signal_on,
     what_was_said_before_the_signal_is_delivered,
@@ -59,8 +60,8 @@ fn a_server_without_connections_stops_at_once(backend: Backend) {
     }
 }
 
-fn who_does_not_answer_is_cut_when_the_drain_is_over(backend: Backend) {
-    let mut server = server(backend, &["--drain", "1s"]);
+fn who_does_not_answer_is_cut_five_seconds_behind_the_last_goodbye(backend: Backend) {
+    let mut server = server(backend, &LONG_DRAIN);
     let mut all: [Client; 6] = clients(server.address(), "/room/a");
     let begin = Instant::now();
     server.signal(Signal::SIGTERM);
@@ -69,20 +70,21 @@ fn who_does_not_answer_is_cut_when_the_drain_is_over(backend: Backend) {
     }
     assert_eq!(server.exit_code(PATIENCE), 0);
     let took = begin.elapsed();
-    assert!(took >= ms(900), "{took:?}");
+    assert!(took >= CLOSE_TIMEOUT, "{took:?}");
     for client in &mut all {
         assert_ne!(client.rest(PATIENCE).end, End::Open);
     }
 }
 
-fn a_drain_of_zero_does_not_wait(backend: Backend) {
+fn a_drain_of_zero_tells_all_at_once(backend: Backend) {
     let mut server = server(backend, &["--drain", "0"]);
     let mut all: [Client; 6] = clients(server.address(), "/room/a");
     server.signal(Signal::SIGTERM);
-    assert_eq!(server.exit_code(PATIENCE), 0);
     for client in &mut all {
-        assert_ne!(client.rest(PATIENCE).end, End::Open);
+        assert_eq!(client.close_code(), 1001);
+        client.write(&close(1001));
     }
+    assert_eq!(server.exit_code(PATIENCE), 0);
 }
 
 fn a_second_signal_exits_at_once(backend: Backend) {

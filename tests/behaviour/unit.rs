@@ -5,8 +5,10 @@ use std::fs;
 use std::process::Command;
 
 use testkit::client::{Client, close, text};
+use testkit::manager::Manager;
 use testkit::process::Signal;
-use throng::config::Backend;
+use throng::config::{Backend, Config, parse_duration};
+use throng::limits::CLOSE_TIMEOUT;
 
 use crate::support::{PATIENCE, PROGRAM, Scratch, comes_to_hold, launch, skip};
 
@@ -48,6 +50,31 @@ fn systemd_understands_the_unit() {
     assert!(ours.is_empty(), "{ours:#?}");
 }
 
+#[test]
+fn systemd_understands_the_socket_unit() {
+    const SOCKET: &str =
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/throng.socket"));
+    let scratch = Scratch::new();
+    let [socket, service] =
+        ["throng.socket", "throng.service"].map(|name| scratch.path().join(name));
+    fs::write(&socket, SOCKET).expect("it is ours");
+    fs::write(&service, UNIT.replace(INSTALLED, PROGRAM)).expect("it is ours");
+    let path = socket.to_str().expect("it is UTF-8");
+    let Some(complaints) = analyze(&["verify", "--man=no", path]) else { return };
+    let ours: Vec<&str> =
+        complaints.lines().filter(|line| line.contains("throng.socket")).collect();
+    assert!(ours.is_empty(), "{ours:#?}");
+}
+
+/// The times of the unit are those of the server's own defaults.
+#[test]
+fn the_unit_waits_longer_than_a_stop_takes() {
+    let config = Config::default();
+    let stop = config.drain_delay + config.drain + CLOSE_TIMEOUT;
+    let timeout = settings("TimeoutStopSec").next().and_then(|value| parse_duration(value).ok());
+    assert!(timeout.is_some_and(|timeout| timeout > stop), "{timeout:?}, {stop:?}");
+}
+
 /// Adds the calls of a set like @system-service, and of the sets in it.
 fn add_set(set: &str, calls: &mut BTreeSet<String>) -> Option<()> {
     for line in analyze(&["syscall-filter", set])?.lines().skip(1) {
@@ -81,12 +108,16 @@ fn the_unit_permits_every_system_call_of_the_server(backend: Backend) {
     // -D: strace is the grandchild, so that the pid is the server's.
     let strace = ["strace", "-D", "-f", "-q", "-e", "signal=none", "-o"];
     let strace = strace.map(str::to_owned).into_iter().chain([log.display().to_string()]);
+    let manager = Manager::at(&scratch.path().join("notify"));
     let unix = scratch.unix("throng.sock");
     let listen = ["--listen", "127.0.0.1:0", "--listen", &unix, "--pin", "0", "--workers", "2"];
     let mut server = launch(backend, &listen)
         .wrapped(strace)
-        .env("NOTIFY_SOCKET", &scratch.path().join("nobody").display().to_string())
+        .env("NOTIFY_SOCKET", &manager.path())
+        .env("WATCHDOG_USEC", "200000")
+        .env("FDSTORE", "8")
         .start();
+    drop(manager.hear_until("WATCHDOG=1", PATIENCE));
     for address in server.addresses() {
         let mut clients = [(); 4].map(|()| Client::open(address, "/room/a"));
         clients[0].write(&text("hello"));

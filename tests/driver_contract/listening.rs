@@ -36,6 +36,28 @@ pub(crate) fn a_connect_after_unlisten_is_refused<H: Harness>(rig: &mut Rig<H>) 
     assert_eq!(rig.log.settle(), [], "nobody was accepted");
 }
 
+pub(crate) fn who_stands_in_the_queue_of_a_closing_listener_is_accepted<H: Harness>(
+    rig: &mut Rig<H>,
+) {
+    const MANY: usize = 20;
+    let connect = |rig: &mut Rig<H>| rig.harness.connect().expect("the driver listens");
+    let mut peers: Vec<_> = (0..MANY).map(|_| connect(rig)).collect();
+    rig.log.driver.unlisten(rig.listener);
+    assert!(rig.harness.connect().is_none(), "the next is refused");
+    rig.log.until("all are accepted", |log| log.accepted_count() == MANY);
+    for (at, conn) in rig.log.take_accepted().into_iter().enumerate() {
+        rig.log.send_owned(conn, &[at as u8]);
+        rig.log.until("it is sent", |log| !log.is_sending(conn));
+    }
+    let mut heard: Vec<u8> = Vec::new();
+    rig.log.together("each hears something", |_| {
+        peers.iter_mut().for_each(|peer| heard.extend(peer.read(2)));
+        heard.len() == MANY
+    });
+    heard.sort_unstable();
+    assert_eq!(heard, (0..MANY as u8).collect::<Vec<u8>>());
+}
+
 /// Containers allow 2^30 descriptors: room for all of them would be more than there is.
 pub(crate) fn any_number_of_connections_may_be_allowed<H: Harness>(harness: H) {
     let mut rig = Rig::new(harness, Tuning::for_connections(1 << 30));

@@ -53,7 +53,8 @@ macro_rules! hold_against {
                     what_is_not_handed_out_is_unread
                     what_is_behind_urgent_data_is_received;
                 listening: connects_at_once_are_all_accepted
-                    a_connect_after_unlisten_is_refused;
+                    a_connect_after_unlisten_is_refused
+                    who_stands_in_the_queue_of_a_closing_listener_is_accepted;
                 sending: a_send_rests_until_the_peer_reads
                     whether_the_peer_takes_anything_shows
                     parts_arrive_in_order

@@ -91,15 +91,14 @@ pub(crate) fn name(backend: Backend) -> &'static str {
     }
 }
 
-/// Options for a server of this process, without pings and without an end of its drain.
+/// Options for a server of this process, without pings, which tells all at once when it stops.
 pub(crate) fn config(backend: Backend, workers: usize) -> Config {
     Config {
         listen: vec!["127.0.0.1:0".parse().expect("an address of the documented form")],
         workers,
         backend,
         ping_interval: Duration::ZERO,
-        // Who answers is waited for, however late.
-        drain: PATIENCE,
+        drain: Duration::ZERO,
         ..Config::default()
     }
 }

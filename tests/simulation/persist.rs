@@ -35,8 +35,8 @@ impl Part {
         match (self, &mut image.link) {
             (Self::Queue, _) => image.queue.clear(),
             (Self::Pause, _) => {
-                if let Some(taken) = &mut image.limits.taken {
-                    taken.paused = None;
+                if let Some(limits) = &mut image.limits {
+                    limits.paused = None;
                 }
             }
             (Self::Stash, _) => image.stash.clear(),

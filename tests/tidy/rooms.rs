@@ -256,6 +256,8 @@ const FILE_READERS: [&str; 5] = [
 /// Which part of the library and of its program may name which crate.
 const DEPENDENCIES: &[(&str, &[&str])] = &[
     ("io_uring", &["src/driver/uring/"]),
+    // Numbers of the environment become owned descriptors there without unsafe code of ours.
+    ("listenfd", &["src/server/activation/"]),
     ("mio", &["src/driver/epoll/"]),
     ("clap", &["cli/src/command_line/", "cli/src/manual.rs"]),
     ("clap_complete", &["cli/src/command_line/", "cli/src/manual.rs"]),
@@ -287,7 +289,7 @@ const SERDE_ROOMS: [&str; 7] = [
     "src/wire/",
     "src/websocket/",
     "src/worker/life/",
-    // Who the client is, and what is measured of it, stand in a connection's image.
+    // Who the client is stands in a connection's image.
     "src/worker/limits/clients.rs",
     "src/worker/limits/image.rs",
 ];

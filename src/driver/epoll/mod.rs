@@ -60,6 +60,7 @@ pub struct EpollDriver {
 
 #[derive(Debug)]
 enum Done {
+    Accepted(ConnId, ListenerId),
     Sent(ConnId, Option<Outgoing>),
     Ended(ConnId, End),
     Closed(ConnId),
@@ -162,6 +163,7 @@ impl EpollDriver {
             self.slots.remove(conn.index as usize);
         }
         match done {
+            Done::Accepted(conn, listener) => Completion::Accepted(conn, listener),
             Done::Sent(conn, bytes) => Completion::Sent(conn, bytes),
             Done::Ended(conn, end) => Completion::Ended(conn, end),
             Done::Closed(conn) => Completion::Closed(conn),
@@ -304,10 +306,14 @@ impl Driver for EpollDriver {
 
     fn unlisten(&mut self, id: ListenerId) {
         if let Some(listener) = self.accepting.remove(id) {
-            // A Unix listener is open in every worker, so that closing it here changes nothing.
-            listener.refuse_connects();
             let mut source = SourceFd(&listener.socket().as_raw_fd());
             self.poll.registry().deregister(&mut source).expect("it was registered by listen");
+            for socket in listener.empty() {
+                // One that the kernel does not watch is lost.
+                if let Ok(conn) = self.add(socket) {
+                    self.done.push_front(Done::Accepted(conn, id));
+                }
+            }
         }
     }
 

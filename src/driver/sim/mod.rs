@@ -65,6 +65,7 @@ struct Slot {
 
 #[derive(Debug)]
 enum Done {
+    Accepted(ConnId, ListenerId),
     Sent(ConnId, Option<Outgoing>),
     Closed(ConnId),
     Released(ConnId, OwnedFd, Option<Outgoing>),
@@ -130,6 +131,7 @@ impl SimDriver {
             self.slots.remove(conn.index as usize);
         }
         match done {
+            Done::Accepted(conn, listener) => Completion::Accepted(conn, listener),
             Done::Sent(conn, bytes) => Completion::Sent(conn, bytes),
             Done::Closed(conn) => Completion::Closed(conn),
             Done::Released(conn, socket, rest) => Completion::Released(conn, socket, rest),
@@ -209,6 +211,10 @@ impl Driver for SimDriver {
     }
 
     fn unlisten(&mut self, _id: ListenerId) {
+        let Some(listener) = self.listener else { return };
+        while let Some((conn, _)) = self.accept() {
+            self.done.push_front(Done::Accepted(conn, listener));
+        }
         self.listener = None;
         self.net.refuse(self.id);
     }

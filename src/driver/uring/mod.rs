@@ -289,8 +289,13 @@ impl Driver for UringDriver {
         let index = usize::from(id.0);
         let Some(listening) = &mut self.listeners[index] else { return };
         listening.is_leaving = true;
-        listening.listener.refuse_connects();
-        if listening.is_armed {
+        let (last, is_armed) = (listening.listener.empty(), listening.is_armed);
+        for socket in last {
+            let conn = self.add(socket);
+            self.done.push_front(Done::Accepted(conn, id));
+        }
+        let Some(listening) = &self.listeners[index] else { return };
+        if is_armed {
             let fd = Fd(listening.listener.socket().as_raw_fd());
             let entry = opcode::AsyncCancel2::new(CancelBuilder::fd(fd).all()).build();
             self.push(Operation::Unlisten, u32::from(id.0), entry);

@@ -3,6 +3,8 @@
 
 const RETRY_BASE_MS = 500;
 const RETRY_CAP_MS = 20_000;
+// Behind the moment that a server that stops has told.
+const JITTER_MS = 1_000;
 const CONNECT_TIMEOUT_MS = 15_000;
 // A server that accepts and closes at once must not be asked again without growing pauses.
 const STABLE_MS = 5_000;
@@ -47,6 +49,12 @@ async function reasonOf(path) {
 function isFinal({ code, reason }) {
   const mustNotSpeak = code === 1008 && reason.startsWith("clients do not publish");
   return mustNotSpeak || (code >= 4500 && code <= 4999);
+}
+
+// What a server that stops asks its clients to wait, in milliseconds.
+function retryAfterOf({ reason }) {
+  const seconds = /(?:^|\s)retry-after=(\d+)s$/.exec(reason)?.[1];
+  return seconds === undefined ? null : seconds * 1000;
 }
 
 // `on` has: state(name, details), message(data), open().
@@ -136,10 +144,16 @@ export class Link {
     } else if (performance.now() - this.#openedAt >= STABLE_MS) {
       this.#failures = 0;
     }
-    // Full jitter, so that those whom one outage cut off do not come back at one moment.
-    const delay = Math.random() * Math.min(RETRY_CAP_MS, RETRY_BASE_MS * 2 ** this.#failures);
+    this.#retryAt(performance.now() + this.#delayBehind(event));
+  }
+
+  // Who is told when to come back is spread by that. Else full jitter, so that those whom one outage
+  // cut off do not come back at one moment.
+  #delayBehind(event) {
+    const bound = Math.min(RETRY_CAP_MS, RETRY_BASE_MS * 2 ** this.#failures);
     this.#failures += 1;
-    this.#retryAt(performance.now() + delay);
+    const told = retryAfterOf(event);
+    return told === null ? Math.random() * bound : told + Math.random() * JITTER_MS;
   }
 
   #retryAt(moment) {

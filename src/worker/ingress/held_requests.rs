@@ -58,7 +58,7 @@ pub(crate) fn body_step<W: Wake, L: Protocols>(
 
 /// Sends the answer, if one is owed; that nobody has answered is one too.
 pub(crate) fn answer<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, answer: Answer) {
-    let is_stopping = core.parts.admission.stopping.is_some();
+    let is_stopping = core.parts.admission.stopping.is_closing();
     let Some(connection) = core.table.get_mut(conn) else { return };
     let Link::Http(http) = &mut connection.link else { return };
     let Some(owed) = http.owed() else { return };

@@ -44,16 +44,16 @@ pub(crate) fn accepted<W: Wake, L: Protocols>(
     conn: ConnId,
     peer: Option<Peer>,
 ) {
-    core.parts.admission.clients.set(conn.index, Client::of(peer));
+    let client = Client::of(peer);
+    core.parts.admission.clients.set(conn.index, client);
     core.parts.counters.accepted.add(1);
     let admission = &core.parts.admission;
     let has_room = core.table.len() - admission.refusals < admission.connections_max;
     let mut connection = Connection::new(conn);
     let has_memory = core.parts.shared.memory_excess().is_none();
     core.parts.counters.refused_memory.add(u64::from(!has_memory));
-    let refusal = if core.parts.admission.stopping.is_some() {
-        Some(Refusal::Draining)
-    } else if has_room && !has_memory {
+    let is_closing = core.parts.admission.stopping.is_closing();
+    let refusal = if has_room && !has_memory {
         Some(Refusal::Memory)
     } else if !has_room || !core.parts.shared.admit() {
         Some(Refusal::ConnectionLimit)
@@ -61,12 +61,15 @@ pub(crate) fn accepted<W: Wake, L: Protocols>(
         connection.set(flag::COUNTED);
         None
     };
+    // Whether there is room says who is told, and this what.
+    let refusal = if is_closing { Some(Refusal::Draining) } else { refusal };
     core.table.insert(conn, connection);
+    let is_proxy = client.is_in(&core.parts.config().trusted_proxies);
+    let refusal = refusal.or_else(|| if is_proxy { None } else { limits::admit(core, conn) });
     match refusal {
         None => {
             proxy::begin(core, conn);
             core.arm(conn, core.parts.config().handshake_timeout);
-            proxy::admit_source(core, conn);
         }
         Some(why) => refusals::refuse(core, conn, why),
     }
@@ -133,7 +136,7 @@ pub(crate) fn unstall<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId
         visit.connection.stash = stash.and_then(|stash| stash.keep(left));
     }
     core.touch(conn);
-    if core.parts.admission.stopping.is_some() {
+    if core.parts.admission.stopping.has_told(conn.index) {
         goodbye::tell_http(core, conn);
     }
 }

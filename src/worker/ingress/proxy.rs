@@ -57,11 +57,11 @@ pub(crate) fn header_step<W: Wake, L: Protocols>(
     Then::Next
 }
 
-/// Counts the client that has connected, or that a header has named, but for a trusted proxy.
-pub(crate) fn admit_source<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
+/// Whom a header has named counts as if it had connected itself.
+fn admit_source<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) {
     let is_client = !is_trusted(&core.parts, core.parts.admission.clients.who(conn.index));
     if is_client && let Some(why) = limits::admit(core, conn) {
-        refusals::refuse_late(core, conn, why);
+        refusals::refuse(core, conn, why);
     }
 }
 

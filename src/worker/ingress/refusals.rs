@@ -9,17 +9,27 @@ use crate::stats::Refusal;
 use crate::worker::connection::flag;
 use crate::worker::core::{Core, Parts};
 use crate::worker::ingress::requests;
-use crate::worker::life::ending;
+use crate::worker::life::{ending, goodbye};
 use crate::worker::limits::Limit;
 use crate::worker::notices::{Notice, Untold};
 
-/// One connection too many or too late: 503, or 429 where its own address has too many, unless many
-/// are being told already.
+/// One connection too many or too late: 503, or 429 where its own address has too many. Who comes
+/// while the server stops keeps its place; of the others, which have none any more, only a few are
+/// told at a time.
 pub(crate) fn refuse<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, why: Refusal) {
-    core.parts.admission.refusals += 1;
-    let response = unavailable(why);
+    let Some(connection) = core.table.get_mut(conn) else { return };
+    let has_place = connection.has(flag::COUNTED);
+    let keeps_place = has_place && why == Refusal::Draining;
+    if !keeps_place {
+        core.parts.admission.refusals += 1;
+    }
+    if has_place && !keeps_place {
+        connection.clear(flag::COUNTED);
+        core.parts.shared.discharge();
+    }
+    let response = unavailable(&core.parts, conn, why);
     note(&core.parts, conn, &response, None);
-    if core.parts.admission.refusals > REFUSALS_MAX {
+    if !keeps_place && core.parts.admission.refusals > REFUSALS_MAX {
         core.parts.counters.dropped.add(1);
         return ending::close_soon(core, conn);
     }
@@ -27,26 +37,17 @@ pub(crate) fn refuse<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId,
     requests::respond(core, conn, response, false);
 }
 
-/// As `refuse`, of a connection that was let in before its client was known: another may have its
-/// place.
-pub(crate) fn refuse_late<W: Wake, L: Protocols>(
-    core: &mut Core<W, L>,
+/// Why somebody is not let in, and when to try again.
+pub(crate) fn unavailable<W: Wake, L: Protocols>(
+    parts: &Parts<W, L>,
     conn: ConnId,
     why: Refusal,
-) {
-    let Some(connection) = core.table.get_mut(conn) else { return };
-    if connection.has(flag::COUNTED) {
-        connection.clear(flag::COUNTED);
-        core.parts.shared.discharge();
-    }
-    refuse(core, conn, why);
-}
-
-/// Why nobody is let in, and when to try again.
-pub(crate) fn unavailable(why: Refusal) -> Response {
+) -> Response {
     let (status, text, seconds) = match why {
         Refusal::Draining => {
-            (Status::ServiceUnavailable, "the server is stopping\n", RETRY_AFTER_SECONDS)
+            let seconds =
+                goodbye::retry_after(parts.config(), &parts.admission.stopping, conn.index);
+            (Status::ServiceUnavailable, "the server is stopping\n", seconds)
         }
         Refusal::RoomLimit => {
             (Status::ServiceUnavailable, "no room may be opened now\n", RETRY_AFTER_SECONDS)

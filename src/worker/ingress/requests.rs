@@ -75,12 +75,12 @@ enum Answered<'a, S> {
 fn answer<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, request: &Request<'_>) {
     let every = core.parts.config().access_log;
     proxy::name_client(&mut core.parts, conn, request);
-    let mut answered = route(core, request).unwrap_or_else(Answered::Response);
+    let mut answered = route(core, conn, request).unwrap_or_else(Answered::Response);
     if matches!(answered, Answered::Upgrade(..))
         && let Some(why) = proxy::admit_named(core, conn)
     {
         // The proxy's next request may be another client's.
-        let mut response = refusals::unavailable(why);
+        let mut response = refusals::unavailable(&core.parts, conn, why);
         response.closes = false;
         answered = Answered::Response(response);
     }
@@ -104,10 +104,11 @@ fn answer<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId, request: &
 
 fn route<'a, W: Wake, L: Protocols>(
     core: &Core<W, L>,
+    conn: ConnId,
     request: &Request<'a>,
 ) -> Result<Answered<'a, L::Spoken>, Response> {
-    if core.parts.admission.stopping.is_some() {
-        return Err(refusals::unavailable(Refusal::Draining));
+    if core.parts.admission.stopping.is_closing() {
+        return Err(refusals::unavailable(&core.parts, conn, Refusal::Draining));
     }
     let config = core.parts.config();
     // Only HTTP/1.0 may leave Host out; no browser speaks it, so nothing is rebound.
@@ -130,7 +131,7 @@ fn route<'a, W: Wake, L: Protocols>(
             let handshake = http::upgrade(request, config, opening.subprotocols)?;
             let (rooms, topics) = (config.limits.rooms, &core.parts.shared.interest);
             if opening.topic.as_deref().is_some_and(|it| !topics.may_enter(it, rooms, 0)) {
-                return Err(refusals::unavailable(Refusal::RoomLimit));
+                return Err(refusals::unavailable(&core.parts, conn, Refusal::RoomLimit));
             }
             Ok(Answered::Upgrade(handshake, opening))
         }

@@ -64,7 +64,9 @@ pub(crate) fn end_too_fast<W: Wake, L: Protocols>(
 ) {
     let Some(connection) = core.table.get_mut(conn) else { return };
     if let Link::Http(_) = &connection.link {
-        return requests::refuse_bytes(core, conn, refusals::too_fast(limit));
+        let response = refusals::too_fast(limit);
+        refusals::note(&core.parts, conn, &response, None);
+        return requests::respond(core, conn, response, false);
     }
     close_and_finish(core, conn, Ending::RateLimit, CloseCode::POLICY, &limit.to_string());
 }

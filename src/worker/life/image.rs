@@ -54,8 +54,8 @@ pub struct Image {
     pub kept: Vec<(Kind, ByteBuf)>,
     /// The topic that it has published to, if it waits until that is delivered.
     pub waits_for: Option<String>,
-    /// Who the client is, and what it has taken where that is limited.
-    pub limits: LimitsImage,
+    /// What is measured of it where that is limited.
+    pub limits: Option<LimitsImage>,
 }
 
 /// What carries what is said.
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
     use crate::protocol::room::Member;
     use crate::websocket::Scratch;
-    use crate::worker::limits::{Client, ClientImage, TakenImage};
+    use crate::worker::limits::{Client, ClientImage};
 
     fn idle() -> Image {
         let link = LinkImage::WebSocket(Session::new(None));
@@ -205,13 +205,12 @@ mod tests {
             pong: None,
             kept: Vec::new(),
             waits_for: None,
-            limits: LimitsImage::default(),
+            limits: None,
         }
     }
 
-    fn named(proxy: Option<Client>, taken: Option<TakenImage>) -> LimitsImage {
-        let client = ClientImage { client: Client::Host([192, 0, 2, 7].into()), proxy };
-        LimitsImage { client, taken }
+    fn named(proxy: Option<Client>) -> ClientImage {
+        ClientImage { client: Client::Host([192, 0, 2, 7].into()), proxy }
     }
 
     fn with(link: LinkImage, flags: u32) -> Image {
@@ -229,12 +228,6 @@ mod tests {
     }
 
     fn images() -> [Image; 6] {
-        let taken = TakenImage {
-            is_counted: true,
-            ahead: (1 << 30, 1 << 40),
-            paused: Some(77),
-            ends: Some(1 << 50),
-        };
         let busy = Image {
             flags: flag::SENDING | flag::STALLED | flag::PAUSED | flag::WAITING,
             queue: vec![7; 300],
@@ -247,14 +240,23 @@ mod tests {
             pong: Some((ByteBuf::from(b"pong".to_vec()), 2)),
             kept: vec![(Kind::Text, ByteBuf::from(b"kept".to_vec()))],
             waits_for: Some("elsewhere".into()),
-            limits: named(None, Some(taken)),
+            limits: Some(LimitsImage {
+                client: named(None),
+                is_counted: true,
+                dropped: 9,
+                ahead: (1 << 30, 1 << 40),
+                paused: Some(77),
+                ends: Some(1 << 50),
+            }),
             ..idle()
         };
+        let client = named(Some(Client::Unix));
+        let proxied = Some(LimitsImage { client, ..LimitsImage::default() });
         [
             idle(),
             Image { link: LinkImage::WebSocket(session()), ..busy },
             with(LinkImage::Http(Some(b"GET / HT".to_vec())), flag::COUNTED),
-            Image { limits: named(Some(Client::Unix), None), ..with(LinkImage::Http(None), 0) },
+            Image { limits: proxied, ..with(LinkImage::Http(None), 0) },
             with(LinkImage::Preamble(b"PROXY TCP4".to_vec()), flag::COUNTED),
             with(LinkImage::Lingering(5, Some(1)), flag::FINISH | flag::FINISHED),
         ]

@@ -227,7 +227,7 @@ pub(crate) fn read_back<W: Wake, L: Protocols>(
     }
     set_times(parts, conn, connection, &image, now);
     stand_in_lists(parts, conn, connection, &image);
-    limits::put(parts, conn, std::mem::take(&mut image.limits), now);
+    limits::put(parts, conn, image.limits.take(), now);
     wait_with_pong(core, conn, image.pong.take());
     Ok(())
 }

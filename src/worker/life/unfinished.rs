@@ -120,7 +120,7 @@ pub(crate) fn judge_growing<W: Wake, L: Protocols>(
     let Some(connection) = core.table.get_mut(conn) else { return };
     if let Link::Http(_) = &connection.link {
         core.parts.counters.closed_memory.add(1);
-        let response = refusals::unavailable(Refusal::Memory);
+        let response = refusals::unavailable(&core.parts, conn, Refusal::Memory);
         refusals::note(&core.parts, conn, &response, None);
         return requests::respond(core, conn, response, false);
     }

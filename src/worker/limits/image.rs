@@ -11,20 +11,15 @@ use crate::protocol::Protocols;
 use crate::worker::core::Parts;
 use crate::worker::limits::{self, ClientImage};
 
-/// Who the client is, and what it has taken.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub struct LimitsImage {
-    /// See there.
-    pub client: ClientImage,
-    /// Nothing where nothing is measured.
-    pub taken: Option<TakenImage>,
-}
-
-/// What a client has taken; times are nanoseconds from now.
+/// Times are nanoseconds from now.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TakenImage {
-    /// Whether its client is counted for it.
+pub struct LimitsImage {
+    /// Who its client is.
+    pub client: ClientImage,
+    /// Whether that one is counted for it.
     pub is_counted: bool,
+    /// Messages that were dropped because it did not keep up.
+    pub dropped: u64,
     /// How far its messages and its bytes are ahead of what is paid for.
     pub ahead: (u64, u64),
     /// Until when it is paused.
@@ -33,33 +28,38 @@ pub struct TakenImage {
     pub ends: Option<i64>,
 }
 
-/// Takes all that is known of a connection that leaves.
+/// Takes all that is known of a connection that leaves; nothing if nothing is.
 pub(crate) fn take<W: Wake, L: Protocols>(
     parts: &mut Parts<W, L>,
     conn: ConnId,
     now: Instant,
-) -> LimitsImage {
+) -> Option<LimitsImage> {
     let measured = &mut parts.admission.limits;
-    let taken = TakenImage {
+    let image = LimitsImage {
+        client: parts.admission.clients.take(conn.index),
+        dropped: parts.out.dropped.remove(&conn.index).unwrap_or(0),
         is_counted: measured.is_counted(conn),
         ahead: measured.pace.as_ref().map_or((0, 0), |pace| pace.ahead(conn.index, now)),
         paused: measured.paused.take(conn, now).map(|(distance, _)| distance),
         ends: measured.ages.distance(conn.index, now),
     };
     limits::forget(parts, conn);
-    let client = parts.admission.clients.take(conn.index);
-    LimitsImage { client, taken: Some(taken).filter(|taken| *taken != TakenImage::default()) }
+    Some(image).filter(|image| *image != LimitsImage::default())
 }
 
-/// Goes on with that. It is counted as it was: the limits are for those who come.
+/// Goes on with what was taken. It is counted as it was: the limits are for those who come.
 pub(crate) fn put<W: Wake, L: Protocols>(
     parts: &mut Parts<W, L>,
     conn: ConnId,
-    LimitsImage { client, taken }: LimitsImage,
+    image: Option<LimitsImage>,
     now: Instant,
 ) {
+    let LimitsImage { client, dropped, is_counted, ahead, paused, ends } =
+        image.unwrap_or_default();
     parts.admission.clients.restore(conn.index, client);
-    let TakenImage { is_counted, ahead, paused, ends } = taken.unwrap_or_default();
+    if dropped > 0 {
+        parts.out.dropped.insert(conn.index, dropped);
+    }
     if is_counted {
         // Without limits nobody is refused.
         let _ = limits::count(parts, conn, PerIp::default());

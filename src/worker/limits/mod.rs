@@ -18,7 +18,7 @@ mod sync {
 pub(crate) use addresses::Addresses;
 pub(crate) use clients::Clients;
 pub use clients::{Client, ClientImage};
-pub use image::{LimitsImage, TakenImage};
+pub use image::LimitsImage;
 pub(crate) use image::{put, take};
 pub(crate) use pace::{Limit, Pace, What};
 

@@ -34,13 +34,17 @@ fn a_server_is_alive_and_ready_whoever_asks(backend: Backend) {
 }
 
 fn a_server_that_drains_is_alive_and_not_ready(backend: Backend) {
+    let server = Operated::start(backend, &["--drain-delay", "1h"]);
+    server.process.signal(Signal::SIGTERM);
+    assert!(comes_to_hold(|| server.get("/ready").status == 503));
+    assert_eq!(server.value("/ready")["status"], "draining");
+    assert_eq!(server.get("/health").status, 200);
+    drop(server.client("/echo"));
+    drop(server);
     let mut server = Operated::start(backend, &["--drain", "1h"]);
     let mut client: Client = server.client("/echo");
     server.process.signal(Signal::SIGTERM);
     assert_eq!(client.close_code(), 1001);
-    assert!(comes_to_hold(|| server.get("/ready").status == 503));
-    assert_eq!(server.value("/ready")["status"], "draining");
-    assert_eq!(server.get("/health").status, 200);
     client.write(&testkit::client::close(1001));
     assert_eq!(server.process.exit_code(PATIENCE), 0, "the operator's port does not hold it up");
 }
