@@ -1,6 +1,6 @@
 //! Connections that are as old as they may become.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use testkit::client::{Address, Client, End, text};
 use throng::config::{Backend, Config, Limits, ListenAddr};
@@ -14,7 +14,9 @@ on_both!(who_is_old_is_closed_with_1001_and_not_before, a_reload_holds_for_those
 fn config(backend: Backend, millis: u64) -> Config {
     let limits = Limits { connection_max_age: ms(millis), ..Limits::default() };
     let listen = vec!["127.0.0.1:0".parse().expect("it is one")];
-    Config { listen, workers: 2, backend, limits, ..Config::default() }
+    // A ping may come as soon as a connection opens.
+    let ping_interval = Duration::ZERO;
+    Config { listen, workers: 2, backend, limits, ping_interval, ..Config::default() }
 }
 
 fn start(config: Config) -> (Server, Address) {

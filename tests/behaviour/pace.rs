@@ -26,7 +26,9 @@ on_both!(
 
 fn config(backend: Backend, limits: Limits) -> Config {
     let listen = vec!["127.0.0.1:0".parse().expect("it is one")];
-    Config { listen, workers: 2, backend, limits, ..Config::default() }
+    // A ping may come as soon as a connection opens.
+    let ping_interval = Duration::ZERO;
+    Config { listen, workers: 2, backend, limits, ping_interval, ..Config::default() }
 }
 
 fn start(config: Config) -> (Server, Address) {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::Command;
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, unshare};
 use testkit::client::{Client, End, Response, close, handshake};
@@ -27,7 +27,9 @@ on_both!(
 fn config(backend: Backend, per_ip: PerIp) -> Config {
     let limits = Limits { per_ip, ..Limits::default() };
     let listen = vec!["127.0.0.1:0".parse().expect("it is one")];
-    Config { listen, workers: 2, backend, limits, ..Config::default() }
+    // A ping may come as soon as a connection opens.
+    let ping_interval = Duration::ZERO;
+    Config { listen, workers: 2, backend, limits, ping_interval, ..Config::default() }
 }
 
 fn at_most(connections: u32) -> PerIp {

@@ -1,5 +1,7 @@
 //! Rooms of the whole process, and topics of one connection, where these are bounded.
 
+use std::time::Duration;
+
 use testkit::client::{Address, Client, Response, handshake, text};
 use throng::config::{Backend, Config, Limits, ListenAddr};
 use throng::http::{Request, Subprotocols};
@@ -18,7 +20,9 @@ on_both!(
 
 fn config(backend: Backend, limits: Limits) -> Config {
     let listen = vec!["127.0.0.1:0".parse().expect("it is one")];
-    Config { listen, workers: 2, backend, limits, ..Config::default() }
+    // A ping may come as soon as a connection opens.
+    let ping_interval = Duration::ZERO;
+    Config { listen, workers: 2, backend, limits, ping_interval, ..Config::default() }
 }
 
 fn rooms(rooms: usize) -> Limits {
