@@ -45,6 +45,8 @@ pub(crate) struct World {
     pub(crate) rewrites: Rewrites,
     /// Of twelve clients, how many speak the script.
     actors_in_twelve: usize,
+    /// Messages gather in rooms before they are delivered.
+    is_batched: bool,
     /// What passes with each round of coming to rest: who is paused for what it has sent goes on.
     round: Duration,
 }
@@ -164,6 +166,7 @@ impl World {
             copies: Vec::new(),
             rewrites: Rewrites::of(seed, fault),
             actors_in_twelve,
+            is_batched,
             round: Duration::ZERO,
         }
     }
@@ -261,7 +264,9 @@ impl World {
         let actor = is_actor.then(|| Actor::new(id, worker, self.pad.clone()));
         let (link, rng) = (self.net.connect(worker), Rng::new(self.rng.next_u64()));
         let swaps = self.fault == Fault::SwappedFrames;
-        self.clients.push(Client::new(id, link, rng, actor, swaps));
+        let mut client = Client::new(id, link, rng, actor, swaps);
+        client.is_batched = self.is_batched;
+        self.clients.push(client);
         self.obliged.push(None);
     }
 
