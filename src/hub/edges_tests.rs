@@ -126,7 +126,7 @@ impl World {
     }
 
     fn deliver(&mut self) {
-        self.hub.queue.begin_turn();
+        self.hub.queue.begin_turn(0);
         let Some(room) = self.hub.next_due() else { return };
         if !self.hub.at(room).is_under_way() {
             self.hub.seal(room);

@@ -289,10 +289,10 @@ impl Hub {
         &self.interest
     }
 
-    /// Another turn begins.
-    pub fn begin_turn(&mut self, now: Instant) {
+    /// Another turn begins, in which the options of this number hold.
+    pub fn begin_turn(&mut self, now: Instant, options: u32) {
         self.fanouts.set_time(now);
-        self.queue.begin_turn();
+        self.queue.begin_turn(options);
     }
 
     /// Where something gathers that other workers wait for; then batches leave that are due, or all

@@ -19,6 +19,8 @@ pub(super) struct Queue {
     /// Rooms that gather and have something that other workers may wait for.
     unposted: Vec<RoomId>,
     turn: u32,
+    /// The number of the options that hold.
+    options: u32,
 }
 
 /// Where a room stands.
@@ -35,8 +37,9 @@ pub(super) enum Standing {
 
 impl Queue {
     /// Another turn begins: what has waited for it is due.
-    pub(super) fn begin_turn(&mut self) {
+    pub(super) fn begin_turn(&mut self, options: u32) {
         self.turn = self.turn.wrapping_add(1);
+        self.options = options;
         self.due.extend(self.later.drain(..));
     }
 
@@ -45,13 +48,14 @@ impl Queue {
         self.turn
     }
 
-    /// A room has something to deliver; the time is asked for if it gathers.
+    /// A room has something to deliver. The time is asked for if it gathers.
     #[inline]
     pub(super) fn enter(&mut self, id: RoomId, room: &mut Room, now: impl FnOnce() -> u64) {
         if room.standing == Standing::Queued {
             return;
         }
-        if room.gathers() {
+        // One that follows former options is delivered in at once, and looks at them then.
+        if room.gathers() && room.outdated(self.options).is_none() {
             if room.standing == Standing::Nowhere {
                 let due = now() + u64::from(room.pace.batch_micros);
                 room.standing = Standing::Gathering(due);

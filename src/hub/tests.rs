@@ -354,7 +354,7 @@ impl World {
     }
 
     fn deliver(&mut self) {
-        self.hub.queue.begin_turn();
+        self.hub.queue.begin_turn(1);
         while let Some(room) = self.hub.queue.next_unposted(&self.hub.rooms) {
             // Some of it is on its way to others before it is due.
             if self.rng.below(2) == 0 {

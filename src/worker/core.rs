@@ -322,11 +322,11 @@ impl<W: Wake, L: Protocols> Core<W, L> {
     /// Begins a turn.
     pub(super) fn begin_turn(&mut self, now: Instant) {
         self.parts.clock.now = now;
-        self.parts.hub.begin_turn(now);
         if self.parts.shared.reloads.count.load(Ordering::Acquire) != self.parts.settings.count {
             self.parts.reload();
             limits::reload(self);
         }
+        self.parts.hub.begin_turn(now, self.parts.settings.number());
         self.parts.budget.begin();
         self.parts.pongs.runs = 0;
         if self.parts.hub.held.is_held() {

@@ -17,6 +17,7 @@ on_both!(
     of_the_oldest_so_many_go_that_the_newest_fit,
     of_latest_a_slow_reader_gets_the_newest,
     other_rules_hold_from_a_reload_on,
+    a_batch_delay_that_is_taken_away_holds_nothing_back,
     messages_of_a_while_leave_in_one_send_for_each_member,
     who_leaves_a_batch_has_it_and_a_pong_does_not_wait_for_it,
 );
@@ -176,6 +177,21 @@ fn other_rules_hold_from_a_reload_on(backend: Backend) {
     assert!(server.counts().dropped_latest > 0);
     // Who was there before has waited in its own socket, or is slow too.
     member.write(&close(1000));
+}
+
+fn a_batch_delay_that_is_taken_away_holds_nothing_back(backend: Backend) {
+    let batch_delay = Duration::from_secs(1);
+    let mut config = config(backend, Delivery { batch_delay, ..Delivery::default() });
+    let (server, address) = start(config.clone());
+    let mut member = Client::open(&address, "/room/a");
+    config.rooms = RoomRules::default();
+    server.reload(config).expect("it speaks what is built in");
+    let sends = server.counts().sends;
+    for number in 1..=3 {
+        member.write(&text("at once"));
+        assert_eq!(member.frame().payload, b"at once");
+        assert_eq!(server.counts().sends - sends, number);
+    }
 }
 
 fn messages_of_a_while_leave_in_one_send_for_each_member(backend: Backend) {

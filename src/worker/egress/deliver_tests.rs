@@ -104,7 +104,7 @@ fn a_leaver_does_not_get_its_own_either() {
     one.parts.hub.requeue(room);
     deliver::deliver(&mut one);
     let now = one.parts.clock.now;
-    one.parts.hub.begin_turn(now);
+    one.parts.hub.begin_turn(now, 1);
     deliver::deliver(&mut one);
     assert_eq!(queued(&mut one, 1), "abc");
 }
