@@ -285,6 +285,10 @@ impl Source {
 
 /// Those that nobody wants to listen on any more are closed, and leave the store.
 fn close_unwanted(inherited: Inherited) {
+    let missing = inherited.missing();
+    if missing > 0 {
+        tracing::warn!("LISTEN_FDS counts {missing} descriptors that this process does not have");
+    }
     let (unwanted, strays) = inherited.into_rest();
     for Passed { address, stored, .. } in unwanted {
         if let Some(name) = stored {
@@ -298,7 +302,10 @@ fn close_unwanted(inherited: Inherited) {
         }
     }
     for stray in strays {
-        tracing::warn!("a descriptor was passed to this process, and is closed: {stray}");
+        tracing::warn!(
+            "a descriptor of the name {stray} was passed to this process that is no listener of a \
+             stream, and is closed"
+        );
     }
 }
 

@@ -15,8 +15,25 @@ pub struct Inherited {
     listeners: Vec<Passed>,
     /// What else was passed: there is no log yet when that is found out.
     strays: Vec<String>,
+    /// Those that LISTEN_FDS counts and that are not there.
+    missing: usize,
     /// Descriptors that the store takes; nothing if there is none.
     store_room: usize,
+}
+
+/// Descriptors that are looked at: a listener of each worker for each address is a few thousand.
+const PASSED_MAX: usize = 65_536;
+
+/// Strays of which there is a line in the log.
+const STRAYS_TOLD: usize = 16;
+
+/// Why a descriptor is not listened on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NotTaken {
+    /// It is no listener of a stream, and was closed.
+    Stray,
+    /// There is none.
+    Missing,
 }
 
 /// A listener that was passed.
@@ -38,14 +55,23 @@ impl Inherited {
         let mut names = names.split(':');
         let mut descriptors = ListenFd::from_env();
         let mut inherited = Self { store_room: store_room(), ..Self::default() };
-        for index in 0..descriptors.len() {
+        let (told, all) = (STRAYS_TOLD, descriptors.len());
+        for index in 0..all.min(PASSED_MAX) {
             let name = names.next().unwrap_or_default();
             match take_one(&mut descriptors, index, name) {
-                Some(passed) => inherited.listeners.push(passed),
-                None => inherited.strays.push(format!("{name:?} (no listener of a stream)")),
+                Ok(passed) => inherited.listeners.push(passed),
+                Err(NotTaken::Missing) => inherited.missing += 1,
+                Err(NotTaken::Stray) if inherited.strays.len() == told => {}
+                Err(NotTaken::Stray) => inherited.strays.push(format!("{name:?}")),
             }
         }
+        inherited.missing += all.saturating_sub(PASSED_MAX);
         inherited
+    }
+
+    /// Descriptors that LISTEN_FDS counts and that are not there, or too many.
+    pub(in crate::server) fn missing(&self) -> usize {
+        self.missing
     }
 
     /// Where the listeners of a socket unit listen, each address once: what is listened on where no
@@ -97,20 +123,19 @@ fn store_room() -> usize {
     if env::var_os("NOTIFY_SOCKET").is_some() { room } else { 0 }
 }
 
-fn take_one(descriptors: &mut ListenFd, index: usize, name: &str) -> Option<Passed> {
+fn take_one(descriptors: &mut ListenFd, index: usize, name: &str) -> Result<Passed, NotTaken> {
     let tcp = descriptors.take_tcp_listener(index).ok().flatten().map(Socket::from);
     let unix = || descriptors.take_unix_listener(index).ok().flatten().map(Socket::from);
     let Some(socket) = tcp.or_else(unix) else {
         // It is neither: nobody else closes it.
-        if let Ok(Some(descriptor)) = descriptors.take_raw_fd(index) {
-            let _ = close(descriptor);
-        }
-        return None;
+        let descriptor = descriptors.take_raw_fd(index).ok().flatten();
+        let is_there = descriptor.is_some_and(|descriptor| close(descriptor).is_ok());
+        return Err(if is_there { NotTaken::Stray } else { NotTaken::Missing });
     };
     let address = socket.is_listener().ok().filter(|listens| *listens);
-    let address = address.and_then(|_| address_of(&socket))?;
+    let address = address.and_then(|_| address_of(&socket)).ok_or(NotTaken::Stray)?;
     let stored = is_name_of_ours(name).then(|| name.to_owned());
-    Some(Passed { socket, address, stored })
+    Ok(Passed { socket, address, stored })
 }
 
 fn address_of(socket: &Socket) -> Option<ListenAddr> {
@@ -137,7 +162,7 @@ mod tests {
             passed("unix:/run/a.sock", None),
             passed("[::]:80", None),
         ];
-        let mut inherited = Inherited { listeners, strays: Vec::new(), store_room: 3 };
+        let mut inherited = Inherited { listeners, store_room: 3, ..Inherited::default() };
         assert_eq!(inherited.store_room(), 2, "one is taken");
         let shown: Vec<String> = inherited.addresses().iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["[::]:80", "unix:/run/a.sock"], "the store is no wish");
