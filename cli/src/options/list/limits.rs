@@ -107,8 +107,9 @@ pub(super) static OPTIONS: &[OptionDef] = &[
         kind: Kind::Size,
         default: Default::Words { says: "no limit", example: "64KiB" },
         help: "Bytes that one connection sends in a second",
-        doc: "At least 1, as they come, compressed or not. A message of any size may come, and is \
-              paid for afterwards.",
+        doc: "At least 1, as they come, compressed or not. With `limits.over = \"pause\"` a \
+              message of more than a second's worth takes as long as it costs; with `close` one \
+              of any size may come, and counts afterwards.",
         set: set_some!(config.limits.bytes_per_second, parse::rate),
         reload: Reload::Live,
     },
