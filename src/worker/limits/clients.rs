@@ -93,7 +93,7 @@ impl fmt::Display for Client {
 impl Clients {
     /// Notes the client of a slot, and no proxy before it.
     pub(crate) fn set(&mut self, slot: u32, client: Client) {
-        self.proxies.remove(&slot);
+        self.take_proxy(slot);
         self.put(slot, client);
     }
 
@@ -130,13 +130,13 @@ impl Clients {
 
     /// No further request comes in this slot: its client stays.
     pub(crate) fn settle(&mut self, slot: u32) {
-        self.proxies.remove(&slot);
+        self.take_proxy(slot);
     }
 
     /// The slot is empty: gives who it was.
     pub(crate) fn take(&mut self, slot: u32) -> ClientImage {
         let client = self.who(slot);
-        let proxy = self.proxies.remove(&slot);
+        let proxy = self.take_proxy(slot);
         self.put(slot, Client::Unknown);
         ClientImage { client, proxy }
     }
@@ -153,6 +153,12 @@ impl Clients {
             Some(ip) if peer.ip() != Some(ip) => Peer::Named(ip),
             _ => peer,
         }
+    }
+
+    /// Nearly always there is none, and then nothing is hashed.
+    #[inline]
+    fn take_proxy(&mut self, slot: u32) -> Option<Client> {
+        if self.proxies.is_empty() { None } else { self.proxies.remove(&slot) }
     }
 
     fn put(&mut self, slot: u32, client: Client) {
