@@ -19,6 +19,7 @@ on_both!(
     who_breaks_off_while_paused_leaves_nothing_behind,
     a_server_that_stops_does_not_wait_for_who_is_paused,
     a_reload_lets_go_on_who_is_paused,
+    a_reload_to_a_higher_rate_lets_go_on_who_is_paused,
     who_sends_more_messages_is_closed_where_that_is_asked_for,
     who_sends_more_bytes_is_closed_where_that_is_asked_for,
     requests_get_a_429_where_that_is_asked_for,
@@ -179,6 +180,17 @@ fn a_reload_lets_go_on_who_is_paused(backend: Backend) {
     client.write(&[binary(&[7; 1_000_000]), text("behind it")].concat());
     assert!(comes_to_hold(|| server.counts().rate_paused > 0));
     server.reload(config(backend, Limits::default())).expect("it is that list");
+    assert_eq!(client.frame().payload.len(), 1_000_000);
+    assert_eq!(client.frame().payload, b"behind it");
+}
+
+fn a_reload_to_a_higher_rate_lets_go_on_who_is_paused(backend: Backend) {
+    let (server, address) = start(config(backend, bytes(100)));
+    let mut client = Client::open(&address, "/echo");
+    client.write(&[binary(&[7; 1_000_000]), text("behind it")].concat());
+    assert!(comes_to_hold(|| server.counts().rate_paused > 0));
+    // What has come is three hours of the old rate.
+    server.reload(config(backend, bytes(10_000_000))).expect("it is that list");
     assert_eq!(client.frame().payload.len(), 1_000_000);
     assert_eq!(client.frame().payload, b"behind it");
 }

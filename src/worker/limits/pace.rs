@@ -68,15 +68,30 @@ impl fmt::Display for Limit {
 }
 
 impl Pace {
-    /// What is to be measured, with what was before; nothing if nothing is.
+    /// What is to be measured, with what was before; nothing if nothing is. What is not paid for
+    /// yet counts at the new rates.
     pub(super) fn of(
         limits: &config::Limits,
         before: Option<Box<Self>>,
         now: Instant,
     ) -> Option<Box<Self>> {
+        if !limits.measures_senders() {
+            return None;
+        }
         let (messages, bytes) = (limits.messages_per_second, limits.bytes_per_second);
-        let (start, paid) = before.map_or_else(|| (now, Vec::new()), |it| (it.start, it.paid));
-        limits.measures_senders().then(|| Box::new(Self { start, messages, bytes, paid }))
+        let mut pace = before.unwrap_or_else(|| {
+            Box::new(Self { start: now, messages: None, bytes: None, paid: Vec::new() })
+        });
+        let rates = ((pace.messages, messages), (pace.bytes, bytes));
+        if rates.0.0 != messages || rates.1.0 != bytes {
+            let now = pace.nanos(now);
+            for paid in &mut pace.paid {
+                paid.messages = now.saturating_add(rescaled(paid.messages, rates.0, now));
+                paid.bytes = now.saturating_add(rescaled(paid.bytes, rates.1, now));
+            }
+        }
+        (pace.messages, pace.bytes) = (messages, bytes);
+        Some(pace)
     }
 
     /// Whether a connection has to wait before it sends more of one of these.
@@ -113,7 +128,7 @@ impl Pace {
         }
     }
 
-    /// Another connection comes to the slot.
+    /// Another connection comes to the slot, or another client to the connection.
     pub(super) fn forget(&mut self, slot: u32) {
         if let Some(paid) = self.paid.get_mut(slot as usize) {
             *paid = Paid::default();
@@ -148,6 +163,15 @@ impl Pace {
 /// The time that so much takes at a rate.
 fn price(count: usize, rate: u32) -> u64 {
     count as u64 * SECOND / u64::from(rate.max(1))
+}
+
+/// How far a moment is ahead where the same costs another price: never further than before, or
+/// whoever has kept to the old rate would be over the new one.
+fn rescaled(paid: u64, (before, rate): (Option<u32>, Option<u32>), now: u64) -> u64 {
+    let ahead = paid.saturating_sub(now);
+    let (Some(before), Some(rate)) = (before, rate) else { return 0 };
+    let scaled = u128::from(ahead) * u128::from(before) / u128::from(rate.max(1));
+    u64::try_from(scaled).unwrap_or(u64::MAX).min(ahead)
 }
 
 /// Those who may send more go on, each in its turn.
@@ -248,5 +272,28 @@ mod tests {
         let ahead = pace.ahead(0, start);
         pace.set_ahead(9, ahead, start + Duration::from_secs(60));
         assert_eq!(pace.judge(9, ALL, start + Duration::from_secs(60)), pace.judge(0, ALL, start));
+    }
+
+    #[test]
+    fn with_another_rate_what_is_ahead_has_another_price_and_is_never_further_away() {
+        let limits = |messages_per_second, bytes_per_second| config::Limits {
+            messages_per_second,
+            bytes_per_second,
+            ..config::Limits::default()
+        };
+        let wait = |pace: &Pace, now| pace.judge(2, ALL, now).map(|over| over.wait.as_millis());
+        let (mut before, start) = pace(None, Some(100));
+        before.pay(2, 0, 100_000, start);
+        assert_eq!(wait(&before, start), Some(999_000));
+        let now = start + Duration::from_secs(10);
+        // 99,000 bytes are not paid for: that is 9.9 seconds of the new rate, and one is free.
+        let pace = Pace::of(&limits(None, Some(10_000)), Some(before), now).expect("it is on");
+        assert_eq!(wait(&pace, now), Some(8_900));
+        let pace = Pace::of(&limits(None, Some(10)), Some(pace), now).expect("it is on");
+        assert_eq!(wait(&pace, now), Some(8_900), "not 9,900 seconds");
+        // While only messages are measured bytes are forgiven.
+        let pace = Pace::of(&limits(Some(5), None), Some(pace), now).expect("it is on");
+        let pace = Pace::of(&limits(Some(5), Some(10)), Some(pace), now).expect("it is on");
+        assert_eq!(wait(&pace, now), None);
     }
 }
