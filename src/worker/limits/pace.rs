@@ -58,6 +58,9 @@ pub(crate) enum Limit {
 
 const SECOND: u64 = 1_000_000_000;
 
+/// What an image says is no further ahead than a day.
+const AHEAD_MAX: u64 = 24 * 3600 * SECOND;
+
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -103,7 +106,7 @@ impl Pace {
             Some(Over { limit, wait: Duration::from_nanos(wait) })
         };
         let messages = self.messages.filter(|_| what.messages).and_then(|rate| {
-            let ahead = paid.messages.saturating_sub(now) + price(1, rate);
+            let ahead = paid.messages.saturating_sub(now).saturating_add(price(1, rate));
             over(Limit::Messages(rate), ahead)
         });
         let bytes = self
@@ -121,10 +124,10 @@ impl Pace {
         }
         let paid = &mut self.paid[at];
         if let Some(rate) = self.messages {
-            paid.messages = paid.messages.max(now) + price(messages, rate);
+            paid.messages = paid.messages.max(now).saturating_add(price(messages, rate));
         }
         if let Some(rate) = self.bytes {
-            paid.bytes = paid.bytes.max(now) + price(bytes, rate);
+            paid.bytes = paid.bytes.max(now).saturating_add(price(bytes, rate));
         }
     }
 
@@ -147,12 +150,12 @@ impl Pace {
         (messages.saturating_sub(now), bytes.saturating_sub(now))
     }
 
-    /// Sets that again.
+    /// Sets that again. It is read of a file: no number there is too large.
     pub(super) fn set_ahead(&mut self, slot: u32, (messages, bytes): (u64, u64), now: Instant) {
         self.pay(slot, 0, 0, now);
         let now = self.nanos(now);
-        let (messages, bytes) = (now.saturating_add(messages), now.saturating_add(bytes));
-        self.paid[slot as usize] = Paid { messages, bytes };
+        let moment = |ahead: u64| now.saturating_add(ahead.min(AHEAD_MAX));
+        self.paid[slot as usize] = Paid { messages: moment(messages), bytes: moment(bytes) };
     }
 
     fn nanos(&self, now: Instant) -> u64 {
@@ -162,7 +165,7 @@ impl Pace {
 
 /// The time that so much takes at a rate.
 fn price(count: usize, rate: u32) -> u64 {
-    count as u64 * SECOND / u64::from(rate.max(1))
+    (count as u64).saturating_mul(SECOND) / u64::from(rate.max(1))
 }
 
 /// How far a moment is ahead where the same costs another price: never further than before, or
@@ -295,5 +298,19 @@ mod tests {
         let pace = Pace::of(&limits(Some(5), None), Some(pace), now).expect("it is on");
         let pace = Pace::of(&limits(Some(5), Some(10)), Some(pace), now).expect("it is on");
         assert_eq!(wait(&pace, now), None);
+    }
+
+    #[test]
+    fn no_number_of_an_image_is_too_large() {
+        let (mut pace, start) = pace(Some(10), Some(1000));
+        pace.set_ahead(0, (u64::MAX, u64::MAX), start);
+        for _ in 0..3 {
+            let over = pace.judge(0, ALL, start).expect("it is far ahead");
+            assert!(over.wait <= Duration::from_secs(24 * 3600), "{over:?}");
+            pace.pay(0, 1, 0, start);
+        }
+        pace.pay(0, usize::MAX, usize::MAX, start);
+        pace.pay(0, usize::MAX, usize::MAX, start);
+        assert!(pace.judge(0, ALL, start).is_some());
     }
 }
