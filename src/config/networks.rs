@@ -66,7 +66,7 @@ impl FromStr for Range {
         let width: u32 = if address.is_ipv4() { 32 } else { 128 };
         let length = length.map_or(Ok(width), str::parse).map_err(|_| why())?;
         if length > width {
-            return Err(why());
+            return Err(format!("`{text}` has {length} bits in front, and an address has {width}"));
         }
         // Those of IPv4 stand behind 96 bits that are the same for all.
         let mask = u128::MAX.checked_shl(width - length).unwrap_or(0);
@@ -125,6 +125,10 @@ mod tests {
         for bad in ["10.0.0.1/8", "10.0.0.0/33", "a", "::/129", "10.0.0.0/", "1.2.3", "::1/-1"] {
             let why = bad.parse::<Networks>().expect_err(bad);
             assert!(why.contains(bad), "{why}");
+        }
+        for (long, width) in [("10.0.0.0/40", "32"), ("fd00::/129", "128")] {
+            let why = long.parse::<Networks>().expect_err(long);
+            assert!(why.ends_with(&format!("an address has {width}")), "{why}");
         }
         let many = vec!["::1"; NETWORKS_MAX + 1].join(",");
         assert!(many.parse::<Networks>().is_err());

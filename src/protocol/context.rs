@@ -1,6 +1,7 @@
 //! What a protocol may touch beside what it knows of a connection.
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::asks::{Asks, Ticket};
@@ -80,6 +81,21 @@ impl Staged {
         self.0.iter().filter(|step| matches!(step, Step::Subscribe(_))).count()
     }
 
+    /// How many subscriptions there are to be, of so many that there are and of which some are in
+    /// `has`. A topic counts once, however often it comes and goes.
+    fn subscriptions(&self, count: usize, has: impl Fn(&str) -> bool) -> usize {
+        let mut last = HashMap::new();
+        for step in &self.0 {
+            match step {
+                Step::Subscribe(topic) => last.insert(&**topic, true),
+                Step::Unsubscribe(topic) => last.insert(&**topic, false),
+                Step::Send(..) | Step::Wake(..) => None,
+            };
+        }
+        let changes = last.into_iter().filter(|(topic, is_in)| has(topic) != *is_in);
+        changes.fold(count, |count, (_, is_in)| if is_in { count + 1 } else { count - 1 })
+    }
+
     /// Takes all of it, in order; [`Staged::give_back`] the list when it is done.
     pub fn take(&mut self) -> Vec<Step> {
         std::mem::take(&mut self.0)
@@ -133,15 +149,23 @@ impl Context<'_> {
     /// says, if this would be one topic more than [`Limits::rooms`], or if the name is longer than
     /// [`TOPIC_BYTES_MAX`].
     pub fn subscribe(&mut self, topic: &str) -> bool {
-        let steps = self.staged.0.len();
-        let count = self.hub.count(self.conn.index, self.edges) + steps;
+        let coming = self.staged.subscribes();
         let may = topic.len() <= TOPIC_BYTES_MAX
-            && count < self.limits.rooms_per_connection
-            && self.hub.interest().may_enter(topic, self.limits.rooms, self.staged.subscribes());
+            && self.may_have_one_more(coming)
+            && self.hub.interest().may_enter(topic, self.limits.rooms, coming);
         if may {
             self.staged.0.push(Step::Subscribe(topic.to_owned()));
         }
         may
+    }
+
+    /// Whether it has fewer topics than it may have, with what the call has left to be done. Who is
+    /// far from the bound costs no walk over that.
+    fn may_have_one_more(&self, coming: usize) -> bool {
+        let count = self.hub.count(self.conn.index, self.edges);
+        let max = self.limits.rooms_per_connection;
+        let has = |topic: &str| self.hub.find(self.edges, topic).is_some();
+        count + coming < max || self.staged.subscriptions(count, has) < max
     }
 
     /// Ends a subscription. What was published before comes before all that is sent from here on.

@@ -67,9 +67,10 @@ pub(crate) fn ended<W: Wake, L: Protocols>(parts: &Parts<W, L>, conn: ConnId, wh
 fn cause(why: Ending) -> Option<&'static str> {
     match why {
         Ending::MessageTooBig => Some("its message is larger than --max-message-size"),
-        Ending::SlowConsumer => {
-            Some("more than --max-backlog waited for it: it reads more slowly than is published")
-        }
+        Ending::SlowConsumer => Some(
+            "more than its room's backlog, or --max-backlog, waited for it: it reads more slowly \
+             than is published",
+        ),
         Ending::SendTimeout => Some("it took nothing of what is sent to it for --send-timeout"),
         Ending::PongTimeout => Some("nothing came of it for --pong-timeout after a ping"),
         Ending::Memory => Some("the process is over its budget of memory (--memory)"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use testkit::client::{Address, Client, End, Got, binary, close, handshake, ping, text};
-use throng::config::{Backend, Config, Limits, ListenAddr, Over};
+use throng::config::{Backend, Config, Limits, ListenAddr, Over, PerIp};
 use throng::server::Server;
 use throng::stats::{Counters, Ending, Refusal};
 
@@ -19,9 +19,12 @@ on_both!(
     who_breaks_off_while_paused_leaves_nothing_behind,
     a_server_that_stops_does_not_wait_for_who_is_paused,
     a_reload_lets_go_on_who_is_paused,
+    a_reload_to_a_higher_rate_lets_go_on_who_is_paused,
     who_sends_more_messages_is_closed_where_that_is_asked_for,
     who_sends_more_bytes_is_closed_where_that_is_asked_for,
     requests_get_a_429_where_that_is_asked_for,
+    requests_of_trusted_proxies_are_not_measured_and_what_comes_behind_them_is,
+    who_was_trusted_by_a_reload_brings_no_debt_to_its_client,
 );
 
 fn config(backend: Backend, limits: Limits) -> Config {
@@ -183,6 +186,17 @@ fn a_reload_lets_go_on_who_is_paused(backend: Backend) {
     assert_eq!(client.frame().payload, b"behind it");
 }
 
+fn a_reload_to_a_higher_rate_lets_go_on_who_is_paused(backend: Backend) {
+    let (server, address) = start(config(backend, bytes(100)));
+    let mut client = Client::open(&address, "/echo");
+    client.write(&[binary(&[7; 1_000_000]), text("behind it")].concat());
+    assert!(comes_to_hold(|| server.counts().rate_paused > 0));
+    // What has come is three hours of the old rate.
+    server.reload(config(backend, bytes(10_000_000))).expect("it is that list");
+    assert_eq!(client.frame().payload.len(), 1_000_000);
+    assert_eq!(client.frame().payload, b"behind it");
+}
+
 fn who_sends_more_messages_is_closed_where_that_is_asked_for(backend: Backend) {
     let (server, address) = start(config(backend, closing(messages(5))));
     for path in ["/echo", "/room/a"] {
@@ -245,4 +259,70 @@ fn requests_get_a_429_where_that_is_asked_for(backend: Backend) {
     client.write(handshake("/echo", &[]).as_bytes());
     assert_eq!(client.response().status, 101);
     assert_eq!(client.frame_within(ms(0)), Got::Silence);
+}
+
+/// Requests of clients that a proxy names, each with some hundred bytes.
+fn requests_of_many(count: usize) -> Vec<u8> {
+    let padding = "a".repeat(300);
+    let request = |number| {
+        format!(
+            "GET /rooms/a HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.{number}\r\n\
+             Padding: {padding}\r\n\r\n"
+        )
+    };
+    (0..count).flat_map(|number| request(number % 100).into_bytes()).collect()
+}
+
+fn upgrade_of_a_client() -> String {
+    handshake("/echo", &["X-Forwarded-For: 192.0.2.200", &format!("Padding: {}", "a".repeat(300))])
+}
+
+fn requests_of_trusted_proxies_are_not_measured_and_what_comes_behind_them_is(backend: Backend) {
+    let trusted_proxies = "127.0.0.1".parse().expect("it is a list");
+    let limits = Limits { bytes_per_second: Some(200), ..messages(5) };
+    let (server, address) = start(Config { trusted_proxies, ..config(backend, closing(limits)) });
+    let mut proxy = Client::connect(&address).expect("it listens");
+    proxy.write(&requests_of_many(100));
+    (0..100).for_each(|_| assert_eq!(proxy.response().status, 200));
+    proxy.write(upgrade_of_a_client().as_bytes());
+    assert_eq!(proxy.response().status, 101);
+    // Its client owes nothing, not even its upgrade.
+    proxy.write(&numbered(5));
+    read_numbered(&mut proxy, 5);
+    proxy.write(&numbered(500));
+    let last = loop {
+        let frame = proxy.frame();
+        if frame.opcode() == 8 {
+            break frame;
+        }
+    };
+    assert_eq!(last.close_code(), Some(1008));
+    assert_eq!(ended(&server, Ending::RateLimit), 1);
+}
+
+fn who_was_trusted_by_a_reload_brings_no_debt_to_its_client(backend: Backend) {
+    // Addresses are known because they are counted.
+    let per_ip = PerIp { connections: Some(100), ..PerIp::default() };
+    let limits = Limits { per_ip, ..bytes(10) };
+    let config = || Config { workers: 1, ..config(backend, limits.clone()) };
+    let (server, address) = start(config());
+    let mut proxy = Client::connect(&address).expect("it listens");
+    // That is more than half a minute.
+    proxy.write(&requests_of_many(1));
+    assert_eq!(proxy.response().status, 200);
+    let trusted_proxies = "127.0.0.1".parse().expect("it is a list");
+    let allowed_hosts = "localhost,throng.test".parse().expect("it is a list");
+    let config = Config { trusted_proxies, allowed_hosts, ..config() };
+    server.reload(config).expect("it is that list");
+    let is_reloaded = || {
+        let mut other = Client::connect(&address).expect("it listens");
+        other.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        other.response().status == 421
+    };
+    assert!(comes_to_hold(is_reloaded));
+    proxy.write(upgrade_of_a_client().as_bytes());
+    assert_eq!(proxy.response().status, 101);
+    proxy.write(&text("a"));
+    assert_eq!(proxy.frame().payload, b"a");
+    assert_eq!(server.counts().rate_paused, 0);
 }

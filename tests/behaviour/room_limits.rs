@@ -16,6 +16,7 @@ on_both!(
     who_would_open_one_room_too_many_reads_why_and_others_come_in,
     who_watches_rooms_opens_none,
     a_connection_has_so_many_topics_and_all_together_no_more_than_rooms,
+    of_what_is_left_to_be_done_topics_count_and_nothing_else,
 );
 
 fn config(backend: Backend, limits: Limits) -> Config {
@@ -84,10 +85,19 @@ impl Protocol for Topics {
         (request.path == "/topics").then_some(Route::WebSocket(opening))
     }
 
-    /// Subscribes to each word.
+    /// Subscribes to each word; ends the subscription to one behind a `-`, and `~` is something
+    /// else that is left to be done.
     fn message((): &(), (): &mut (), cx: &mut Context<'_>, _: Kind, said: &[u8]) -> Flow {
         let said = String::from_utf8_lossy(said);
-        let got: Vec<&str> = said.split(' ').filter(|topic| cx.subscribe(topic)).collect();
+        let mut got = Vec::new();
+        for word in said.split(' ') {
+            match word.strip_prefix('-') {
+                Some(topic) => cx.unsubscribe(topic),
+                None if word == "~" => cx.wake_in(Duration::from_secs(3600)),
+                None if cx.subscribe(word) => got.push(word),
+                None => {}
+            }
+        }
         cx.send(Kind::Text, got.join(" ").as_bytes());
         Flow::Next
     }
@@ -113,4 +123,22 @@ fn a_connection_has_so_many_topics_and_all_together_no_more_than_rooms(backend: 
     assert_eq!(says(0, "e"), "");
     assert_eq!(says(1, "d e f"), "d e", "five in all");
     assert_eq!(says(2, "f a e"), "a e", "those that are there");
+}
+
+fn of_what_is_left_to_be_done_topics_count_and_nothing_else(backend: Backend) {
+    let limits = Limits { rooms_per_connection: 3, ..Limits::default() };
+    let server = Server::start_with::<Ours>(config(backend, limits), Setups::default());
+    let server = server.expect("it starts");
+    let mut client = Client::open(&address_of(&server), "/topics");
+    for (words, got) in [
+        ("~ ~ ~ a ~ ~ b a c d", "a b a c"),
+        ("-a ~ d e", "d"),
+        ("-a -a -nothing e", ""),
+        ("-b -b -b e f", "e"),
+        ("-c -d -e f -f g -g h i j k", "f g h i j"),
+        ("h", ""),
+    ] {
+        client.write(&text(words));
+        assert_eq!(client.frame().payload, got.as_bytes(), "{words}");
+    }
 }

@@ -8,8 +8,15 @@ use super::load::Effective;
 
 /// What is wrong with all options together.
 pub(super) fn faults(all: &Effective) -> Vec<Fault> {
-    let checks =
-        [twice, shared_with_operator, open_without_key, public_without_key, two_keys, no_pings];
+    let checks = [
+        twice,
+        shared_with_operator,
+        open_without_key,
+        public_without_key,
+        two_keys,
+        no_pings,
+        headers_of_nobody,
+    ];
     checks.iter().filter_map(|check| check(all)).collect()
 }
 
@@ -75,6 +82,14 @@ fn no_pings(all: &Effective) -> Option<Fault> {
     let is_wrong = is_idle && is_in_file("ping_interval") && is_in_file("pong_timeout");
     let what = "with `ping_interval = 0` there are no pings to answer: take one of them away";
     is_wrong.then(|| all.blame("pong_timeout", what))
+}
+
+fn headers_of_nobody(all: &Effective) -> Option<Fault> {
+    let config = &all.settings.config;
+    let is_wrong = config.proxy_protocol && config.trusted_proxies.is_empty();
+    let what = "nobody may send a PROXY header: name the proxies that do, by --trusted-proxies or \
+                `trusted_proxies = [\"10.0.0.0/8\"]`";
+    is_wrong.then(|| all.blame("proxy_protocol", what))
 }
 
 fn has_key(all: &Effective) -> bool {

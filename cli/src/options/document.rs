@@ -47,6 +47,13 @@ pub(super) fn hint<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Opti
     nearest(name, known, slips_max).map(|known| format!("is '{known}' meant?"))
 }
 
+/// The only option of that name, in whatever table it stands.
+fn elsewhere(last: &str) -> Option<String> {
+    let mut same = list::all().filter(|option| option.key.rsplit('.').next() == Some(last));
+    let option = same.next().filter(|_| same.next().is_none())?;
+    Some(format!("is '{}' meant?", option.key))
+}
+
 /// What is wrong with the text, and where that helps a remedy.
 fn syntax(message: &str, has_value: bool) -> String {
     let begins = |start: &str| message.starts_with(start);
@@ -147,7 +154,8 @@ impl Reader<'_> {
             .map(|option| format!("'{}' stands above the first [table]", option.key));
         let tables = list::all().filter_map(|option| option.place().0);
         let names = list::all().map(|option| option.key).chain(tables);
-        let told = quoted.or(above).or_else(|| hint(full, names)).unwrap_or_else(|| ALL.to_owned());
+        let told = quoted.or(above).or_else(|| hint(full, names)).or_else(|| elsewhere(last));
+        let told = told.unwrap_or_else(|| ALL.to_owned());
         self.fault(self.line(key), format!("unknown option {}: {told}", quote(full)));
     }
 

@@ -12,6 +12,7 @@ use super::definition::Kind;
 pub(super) fn text(kind: Kind, value: &DeValue<'_>) -> Result<String, String> {
     match (kind, value) {
         (Kind::Switch, DeValue::String(_)) => Err("true or false is needed, without quotes".into()),
+        (Kind::Duration, DeValue::String(text)) if is_number(text) => duration(text),
         (_, DeValue::String(text)) => Ok(text.to_string()),
         (Kind::Switch, DeValue::Boolean(is_on)) => Ok(is_on.to_string()),
         (Kind::Word(_) | Kind::Share, DeValue::Boolean(is_on)) if has_on_and_off(kind) => {
@@ -19,10 +20,7 @@ pub(super) fn text(kind: Kind, value: &DeValue<'_>) -> Result<String, String> {
         }
         (Kind::Size | Kind::Count, DeValue::Integer(_)) => integer(value),
         (Kind::Word(words), DeValue::Integer(_)) if has_numbers(words) => integer(value),
-        (Kind::Duration, DeValue::Integer(_)) => match &*integer(value)? {
-            "0" => Ok("0".to_owned()),
-            number => Err(format!("it has no unit: \"{number}s\" is seconds, \"{number}ms\" less")),
-        },
+        (Kind::Duration, DeValue::Integer(_)) => duration(&integer(value)?),
         (Kind::Share, DeValue::Float(share)) => Ok(share.as_str().to_owned()),
         (Kind::Share, DeValue::Integer(_)) => integer(value),
         (Kind::Text | Kind::Secret | Kind::Address, DeValue::Integer(_) | DeValue::Float(_)) => {
@@ -71,16 +69,27 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// The words of an option's value as a file has them.
 pub(super) fn written(kind: Kind, text: &str) -> String {
-    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match kind {
         Kind::Switch => text.to_owned(),
-        Kind::Size | Kind::Count if is_number => text.to_owned(),
+        Kind::Size | Kind::Count if is_number(text) => text.to_owned(),
         Kind::List => {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
             format!("[{}]", items.map(quoted).collect::<Vec<_>>().join(", "))
         }
         _ => quoted(text),
     }
+}
+
+/// A number as a duration: only 0 needs no unit.
+fn duration(number: &str) -> Result<String, String> {
+    match number {
+        "0" => Ok("0".to_owned()),
+        _ => Err(format!("it has no unit: \"{number}s\" is seconds, \"{number}ms\" less")),
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn has_numbers(words: &[&str]) -> bool {

@@ -173,8 +173,12 @@ fn carry_out<W: Wake, L: Protocols>(
         Outcome::Done => return Then::Stop,
         Outcome::Request => {
             let left = input.len();
+            // Before the upgrade, which makes a connection of the client's own of it.
+            let is_measured = limits::measures_requests(&core.parts, conn);
             let then = requests::http_step(core, conn, input);
-            limits::pay(&mut core.parts, conn, 0, left - input.len());
+            if is_measured {
+                limits::pay(&mut core.parts, conn, 0, left - input.len());
+            }
             return then;
         }
         Outcome::PingBehind(membership) => pongs::pong_behind(core, conn, membership),

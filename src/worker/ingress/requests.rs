@@ -8,7 +8,7 @@ use crate::protocol::{Flow, Opening, Protocols, Route};
 use crate::stats::Refusal;
 use crate::websocket::Session;
 use crate::worker::connection::{Link, flag};
-use crate::worker::core::{Core, Parts};
+use crate::worker::core::Core;
 use crate::worker::egress::membership;
 use crate::worker::ingress::ingest::Then;
 use crate::worker::ingress::visit::Visit;
@@ -33,7 +33,7 @@ pub(crate) fn http_step<W: Wake, L: Protocols>(
         Ok(arrived) => arrived,
         Err(error) => {
             core.parts.budget.pay(REQUEST_COST);
-            limits::pay(&mut core.parts, conn, 1, 0);
+            limits::pay_request(&mut core.parts, conn);
             refuse_bytes(core, conn, http::refusal(error));
             return Then::Next;
         }
@@ -47,7 +47,7 @@ pub(crate) fn http_step<W: Wake, L: Protocols>(
         return Then::Stop;
     };
     core.parts.budget.pay(REQUEST_COST);
-    limits::pay(&mut core.parts, conn, 1, 0);
+    limits::pay_request(&mut core.parts, conn);
     match http::request(head) {
         Ok(request) => answer(core, conn, &request),
         Err(response) => refuse_bytes(core, conn, response),
@@ -178,8 +178,8 @@ fn open<W: Wake, L: Protocols>(
 ) {
     core.parts.counters.upgraded.add(1);
     core.append(conn, |out| handshake.encode(out));
-    let Parts { life, admission, .. } = &mut core.parts;
-    admission.clients.settle(conn.index);
+    limits::upgraded(&mut core.parts, conn);
+    let life = &mut core.parts.life;
     let place = life.cohorts.join(conn.index, life.pings.as_ref());
     let Some(connection) = core.table.get_mut(conn) else { return };
     connection.link = Link::WebSocket(Session::new(handshake.deflate));

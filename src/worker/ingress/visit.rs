@@ -132,7 +132,8 @@ impl<'a, W: Wake, L: Protocols> Visit<'a, W, L> {
                     if self.must_requests_stall(input) {
                         return Outcome::Done;
                     }
-                    let outcome = if self.is_paced() { self.look_at_pace(input) } else { None };
+                    let is_measured = limits::measures_requests(self.parts, self.conn);
+                    let outcome = if is_measured { self.look_at_pace(input) } else { None };
                     return outcome.unwrap_or(Outcome::Request);
                 }
                 Link::Lingering(_) => return Outcome::Discard,

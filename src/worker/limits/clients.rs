@@ -141,6 +141,13 @@ impl Clients {
         ClientImage { client, proxy }
     }
 
+    /// All connections are in slots below.
+    pub(crate) fn trim(&mut self, end: u32) {
+        self.clients.truncate(end as usize);
+        self.clients.shrink_to_fit();
+        self.proxies.shrink_to_fit();
+    }
+
     /// Notes again what was taken of a slot.
     pub(crate) fn restore(&mut self, slot: u32, ClientImage { client, proxy }: ClientImage) {
         self.set(slot, client);
@@ -230,6 +237,25 @@ mod tests {
         assert_eq!((clients.who(5), clients.sender(5)), (client, proxy));
         clients.set(5, Client::Unix);
         assert_eq!(clients.sender(5), Client::Unix, "the next in this slot is another");
+    }
+
+    #[test]
+    fn many_that_have_gone_leave_no_memory_behind() {
+        let (proxy, client) = (Client::Unix, host("192.0.2.7"));
+        let mut clients = Clients::default();
+        for slot in 0..10_000 {
+            clients.set(slot, proxy);
+            clients.name(slot, client.ip());
+        }
+        for slot in 3..10_000 {
+            clients.take(slot);
+        }
+        clients.trim(3);
+        assert!(clients.clients.capacity() < 100 && clients.proxies.capacity() < 100);
+        assert_eq!(
+            (clients.who(2), clients.sender(2), clients.who(3)),
+            (client, proxy, Client::Unknown)
+        );
     }
 
     #[test]

@@ -137,6 +137,20 @@ pub(crate) fn pay<W: Wake, L: Protocols>(
     }
 }
 
+/// A request was handled of a connection, whatever its bytes.
+pub(crate) fn pay_request<W: Wake, L: Protocols>(parts: &mut Parts<W, L>, conn: ConnId) {
+    if measures_requests(parts, conn) {
+        pay(parts, conn, 1, 0);
+    }
+}
+
+/// Whether the requests of a connection are measured: not those of a trusted proxy, which sends
+/// requests of many clients on one connection.
+pub(crate) fn measures_requests<W: Wake, L: Protocols>(parts: &Parts<W, L>, conn: ConnId) -> bool {
+    let sender = || parts.admission.clients.sender(conn.index);
+    parts.admission.limits.pace.is_some() && !sender().is_in(&parts.config().trusted_proxies)
+}
+
 /// A connection is paused until then, unless it is already: nothing more is to be handled of it.
 pub(crate) fn pause<W: Wake, L: Protocols>(parts: &mut Parts<W, L>, conn: ConnId, wait: Duration) {
     if !parts.admission.limits.has_paused(conn) {
@@ -153,6 +167,17 @@ pub(crate) fn forget<W: Wake, L: Protocols>(parts: &mut Parts<W, L>, conn: ConnI
     if let Some(pace) = &mut parts.admission.limits.pace {
         pace.forget(conn.index);
     }
+}
+
+/// A WebSocket connection is about to open, of the client that was named last. What its proxy has
+/// sent while it was not trusted yet is not that client's.
+pub(crate) fn upgraded<W: Wake, L: Protocols>(parts: &mut Parts<W, L>, conn: ConnId) {
+    if !measures_requests(parts, conn)
+        && let Some(pace) = &mut parts.admission.limits.pace
+    {
+        pace.forget(conn.index);
+    }
+    parts.admission.clients.settle(conn.index);
 }
 
 /// A WebSocket connection has opened: its age counts from here on.

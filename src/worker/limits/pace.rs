@@ -58,6 +58,9 @@ pub(crate) enum Limit {
 
 const SECOND: u64 = 1_000_000_000;
 
+/// What an image says is no further ahead than a day.
+const AHEAD_MAX: u64 = 24 * 3600 * SECOND;
+
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -68,15 +71,30 @@ impl fmt::Display for Limit {
 }
 
 impl Pace {
-    /// What is to be measured, with what was before; nothing if nothing is.
+    /// What is to be measured, with what was before; nothing if nothing is. What is not paid for
+    /// yet counts at the new rates.
     pub(super) fn of(
         limits: &config::Limits,
         before: Option<Box<Self>>,
         now: Instant,
     ) -> Option<Box<Self>> {
+        if !limits.measures_senders() {
+            return None;
+        }
         let (messages, bytes) = (limits.messages_per_second, limits.bytes_per_second);
-        let (start, paid) = before.map_or_else(|| (now, Vec::new()), |it| (it.start, it.paid));
-        limits.measures_senders().then(|| Box::new(Self { start, messages, bytes, paid }))
+        let mut pace = before.unwrap_or_else(|| {
+            Box::new(Self { start: now, messages: None, bytes: None, paid: Vec::new() })
+        });
+        let rates = ((pace.messages, messages), (pace.bytes, bytes));
+        if rates.0.0 != messages || rates.1.0 != bytes {
+            let now = pace.nanos(now);
+            for paid in &mut pace.paid {
+                paid.messages = now.saturating_add(rescaled(paid.messages, rates.0, now));
+                paid.bytes = now.saturating_add(rescaled(paid.bytes, rates.1, now));
+            }
+        }
+        (pace.messages, pace.bytes) = (messages, bytes);
+        Some(pace)
     }
 
     /// Whether a connection has to wait before it sends more of one of these.
@@ -88,7 +106,7 @@ impl Pace {
             Some(Over { limit, wait: Duration::from_nanos(wait) })
         };
         let messages = self.messages.filter(|_| what.messages).and_then(|rate| {
-            let ahead = paid.messages.saturating_sub(now) + price(1, rate);
+            let ahead = paid.messages.saturating_sub(now).saturating_add(price(1, rate));
             over(Limit::Messages(rate), ahead)
         });
         let bytes = self
@@ -106,14 +124,14 @@ impl Pace {
         }
         let paid = &mut self.paid[at];
         if let Some(rate) = self.messages {
-            paid.messages = paid.messages.max(now) + price(messages, rate);
+            paid.messages = paid.messages.max(now).saturating_add(price(messages, rate));
         }
         if let Some(rate) = self.bytes {
-            paid.bytes = paid.bytes.max(now) + price(bytes, rate);
+            paid.bytes = paid.bytes.max(now).saturating_add(price(bytes, rate));
         }
     }
 
-    /// Another connection comes to the slot.
+    /// Another connection comes to the slot, or another client to the connection.
     pub(super) fn forget(&mut self, slot: u32) {
         if let Some(paid) = self.paid.get_mut(slot as usize) {
             *paid = Paid::default();
@@ -132,12 +150,12 @@ impl Pace {
         (messages.saturating_sub(now), bytes.saturating_sub(now))
     }
 
-    /// Sets that again.
+    /// Sets that again. It is read of a file: no number there is too large.
     pub(super) fn set_ahead(&mut self, slot: u32, (messages, bytes): (u64, u64), now: Instant) {
         self.pay(slot, 0, 0, now);
         let now = self.nanos(now);
-        let (messages, bytes) = (now.saturating_add(messages), now.saturating_add(bytes));
-        self.paid[slot as usize] = Paid { messages, bytes };
+        let moment = |ahead: u64| now.saturating_add(ahead.min(AHEAD_MAX));
+        self.paid[slot as usize] = Paid { messages: moment(messages), bytes: moment(bytes) };
     }
 
     fn nanos(&self, now: Instant) -> u64 {
@@ -147,7 +165,16 @@ impl Pace {
 
 /// The time that so much takes at a rate.
 fn price(count: usize, rate: u32) -> u64 {
-    count as u64 * SECOND / u64::from(rate.max(1))
+    (count as u64).saturating_mul(SECOND) / u64::from(rate.max(1))
+}
+
+/// How far a moment is ahead where the same costs another price: never further than before, or
+/// whoever has kept to the old rate would be over the new one.
+fn rescaled(paid: u64, (before, rate): (Option<u32>, Option<u32>), now: u64) -> u64 {
+    let ahead = paid.saturating_sub(now);
+    let (Some(before), Some(rate)) = (before, rate) else { return 0 };
+    let scaled = u128::from(ahead) * u128::from(before) / u128::from(rate.max(1));
+    u64::try_from(scaled).unwrap_or(u64::MAX).min(ahead)
 }
 
 /// Those who may send more go on, each in its turn.
@@ -248,5 +275,42 @@ mod tests {
         let ahead = pace.ahead(0, start);
         pace.set_ahead(9, ahead, start + Duration::from_secs(60));
         assert_eq!(pace.judge(9, ALL, start + Duration::from_secs(60)), pace.judge(0, ALL, start));
+    }
+
+    #[test]
+    fn with_another_rate_what_is_ahead_has_another_price_and_is_never_further_away() {
+        let limits = |messages_per_second, bytes_per_second| config::Limits {
+            messages_per_second,
+            bytes_per_second,
+            ..config::Limits::default()
+        };
+        let wait = |pace: &Pace, now| pace.judge(2, ALL, now).map(|over| over.wait.as_millis());
+        let (mut before, start) = pace(None, Some(100));
+        before.pay(2, 0, 100_000, start);
+        assert_eq!(wait(&before, start), Some(999_000));
+        let now = start + Duration::from_secs(10);
+        // 99,000 bytes are not paid for: that is 9.9 seconds of the new rate, and one is free.
+        let pace = Pace::of(&limits(None, Some(10_000)), Some(before), now).expect("it is on");
+        assert_eq!(wait(&pace, now), Some(8_900));
+        let pace = Pace::of(&limits(None, Some(10)), Some(pace), now).expect("it is on");
+        assert_eq!(wait(&pace, now), Some(8_900), "not 9,900 seconds");
+        // While only messages are measured bytes are forgiven.
+        let pace = Pace::of(&limits(Some(5), None), Some(pace), now).expect("it is on");
+        let pace = Pace::of(&limits(Some(5), Some(10)), Some(pace), now).expect("it is on");
+        assert_eq!(wait(&pace, now), None);
+    }
+
+    #[test]
+    fn no_number_of_an_image_is_too_large() {
+        let (mut pace, start) = pace(Some(10), Some(1000));
+        pace.set_ahead(0, (u64::MAX, u64::MAX), start);
+        for _ in 0..3 {
+            let over = pace.judge(0, ALL, start).expect("it is far ahead");
+            assert!(over.wait <= Duration::from_secs(24 * 3600), "{over:?}");
+            pace.pay(0, 1, 0, start);
+        }
+        pace.pay(0, usize::MAX, usize::MAX, start);
+        pace.pay(0, usize::MAX, usize::MAX, start);
+        assert!(pace.judge(0, ALL, start).is_some());
     }
 }

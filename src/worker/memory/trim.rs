@@ -99,6 +99,7 @@ fn end_sparse<W: Wake, L: Protocols>(core: &mut Core<W, L>) -> bool {
     let before = core.table.end();
     core.table.trim();
     core.parts.admission.limits.trim(core.table.end());
+    core.parts.admission.clients.trim(core.table.end());
     core.parts.life.cohorts.trim();
     core.parts.hub.trim_tables();
     trim_lists(core);
@@ -111,6 +112,7 @@ fn end_sparse<W: Wake, L: Protocols>(core: &mut Core<W, L>) -> bool {
 }
 
 fn trim_lists<W: Wake, L: Protocols>(core: &mut Core<W, L>) {
+    core.parts.out.dropped.shrink_to(LISTED_KEPT);
     core.parts.stalls.waiting.shrink_to(LISTED_KEPT);
     core.parts.stalls.held.shrink_to(LISTED_KEPT);
     core.parts.life.trim(LISTED_KEPT);

@@ -33,6 +33,15 @@ const MISTAKES: &[(&str, &str)] = &[
         "invalid value '25' for 'ping_interval': it has no unit: \"25s\" is seconds, \"25ms\" less",
     ),
     (
+        "ping_interval = \"25\"",
+        "invalid value '25' for 'ping_interval': it has no unit: \"25s\" is seconds, \"25ms\" less",
+    ),
+    (
+        "rooms = [{ match = \"*\", batch_delay = \"5\" }]",
+        "invalid value '5' for 'batch_delay' of a rule of rooms: it has no unit: \"5s\" is \
+         seconds, \"5ms\" less",
+    ),
+    (
         "backend = \"kqueue\"",
         "invalid value 'kqueue' for 'backend': auto, epoll or io_uring is needed",
     ),
@@ -124,6 +133,24 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "limits.per_ip.connection = 1",
         "unknown option 'limits.per_ip.connection': is 'limits.per_ip.connections' meant?",
+    ),
+    (
+        "limits.per_ip.over = \"close\"",
+        "unknown option 'limits.per_ip.over': is 'limits.over' meant?",
+    ),
+    (
+        "limits.per_ip.listen = 3",
+        "unknown option 'limits.per_ip.listen': 'listen' stands above the first [table]",
+    ),
+    (
+        "proxy_protocol = true",
+        "'proxy_protocol': nobody may send a PROXY header: name the proxies that do, by \
+         --trusted-proxies or `trusted_proxies = [\"10.0.0.0/8\"]`",
+    ),
+    (
+        "trusted_proxies = [\"10.0.0.0/40\"]",
+        "invalid value '10.0.0.0/40' for 'trusted_proxies': `10.0.0.0/40` has 40 bits in front, \
+         and an address has 32",
     ),
     (
         "trusted_proxies = [\"10.0.0.1/8\"]",
