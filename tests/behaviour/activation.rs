@@ -18,12 +18,13 @@ use crate::support::{PATIENCE, PROGRAM, Scratch, comes_to_hold, free_port, launc
 
 on_both!(
     nobody_who_connects_during_a_restart_is_refused_or_reset,
+    who_connects_when_the_listeners_were_let_go_of_waits_for_the_next_process,
     what_a_socket_unit_listens_on_is_listened_on,
     passed_listeners_that_no_option_names_are_closed,
     listeners_of_another_process_are_left_alone,
     a_stored_listener_that_is_not_wanted_leaves_the_store,
     more_listeners_than_the_store_takes_are_not_kept,
-    who_stands_in_the_queue_of_a_listener_that_is_closed_gets_a_503,
+    who_stands_in_the_queue_of_a_listener_that_is_closed_is_answered,
     the_watchdog_is_fed_while_the_workers_live,
     a_reload_is_told,
 );
@@ -126,6 +127,36 @@ fn nobody_who_connects_during_a_restart_is_refused_or_reset(backend: Backend) {
     });
 }
 
+/// A close frame says that its worker has let go: of the clients here there are enough for a second,
+/// in which the old process answers nobody who comes.
+fn who_connects_when_the_listeners_were_let_go_of_waits_for_the_next_process(backend: Backend) {
+    let scratch = Scratch::new();
+    let manager = Manager::at(&scratch.path().join("notify"));
+    let tcp = format!("127.0.0.1:{}", free_port());
+    let unix = scratch.unix("throng.sock");
+    let args = ["--listen", &tcp, "--listen", &unix, "--workers", "1", "--drain", "1h"];
+    let mut store = Vec::new();
+    let mut first = start(launch(backend, &args), &manager, 4, &mut store);
+    let addresses = first.addresses().to_vec();
+    let mut all: [Client; 100] = crate::support::clients(&addresses[0], "/room/a");
+    first.signal(Signal::SIGTERM);
+    assert_eq!(all[0].close_code(), 1001);
+    thread::scope(|scope| {
+        let waiting = addresses.iter().cycle().take(40);
+        let waiting: Vec<_> = waiting.map(|address| scope.spawn(|| ask(address))).collect();
+        for client in &mut all[1..] {
+            assert_eq!(client.close_code(), 1001);
+        }
+        drop(all);
+        assert_eq!(first.exit_code(PATIENCE), 0);
+        let second = start(launch(backend, &args), &manager, 4, &mut store);
+        for client in waiting {
+            assert_eq!(client.join().expect("it does not panic"), Ok(200));
+        }
+        drop(second);
+    });
+}
+
 /// A listener of a socket unit: no server has made it, and it has no SO_REUSEPORT.
 fn of_unit(listener: impl Into<OwnedFd>) -> (String, Arc<OwnedFd>) {
     ("throng.socket".to_owned(), Arc::new(listener.into()))
@@ -217,7 +248,7 @@ fn more_listeners_than_the_store_takes_are_not_kept(backend: Backend) {
 }
 
 /// The worker stands still meanwhile, as all of the process does.
-fn who_stands_in_the_queue_of_a_listener_that_is_closed_gets_a_503(backend: Backend) {
+fn who_stands_in_the_queue_of_a_listener_that_is_closed_is_answered(backend: Backend) {
     let scratch = Scratch::new();
     let unix = scratch.unix("throng.sock");
     let args = ["--listen", "127.0.0.1:0", "--listen", &unix, "--workers", "2", "--drain", "0"];

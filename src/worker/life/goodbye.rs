@@ -6,7 +6,8 @@ use crate::config::{Config, DrainCode, Reconnect};
 use crate::driver::{Driver, Wake};
 use crate::id::ConnId;
 use crate::limits::{
-    CLOSE_TIMEOUT, DRAIN_RATE_MIN, GOODBYES_PER_TURN, SEND_COST, TIMER_COST, TIMER_TICK,
+    CLOSE_TIMEOUT, DRAIN_RATE_MIN, GOODBYES_PER_TURN, LETTING_GO_MAX, SEND_COST, TIMER_COST,
+    TIMER_TICK,
 };
 use crate::protocol::Protocols;
 use crate::stats::{Ending, Refusal};
@@ -25,6 +26,9 @@ pub(crate) enum Stopping {
     Serving,
     /// Load balancers are to see that it goes: until then all is as before.
     Leaving(Instant),
+    /// The listeners were let go of. Who had come by then is let in, and what it has sent by the
+    /// turn after is answered: nobody waits in a queue of ours any more. Lasts until then at most.
+    LettingGo(Instant),
     /// Nobody is let in, and connections are told one after the other.
     Closing(Spread),
     /// All were told.
@@ -92,7 +96,7 @@ impl Stopping {
     /// Whether the connection of a slot was told.
     pub(crate) fn has_told(&self, index: u32) -> bool {
         match self {
-            Self::Serving | Self::Leaving(_) => false,
+            Self::Serving | Self::Leaving(_) | Self::LettingGo(_) => false,
             Self::Closing(spread) => index < spread.upto,
             Self::Ending { .. } => true,
         }
@@ -102,7 +106,7 @@ impl Stopping {
     pub(crate) fn until_next(&self, now: Instant) -> Option<Duration> {
         let next = match self {
             Self::Serving => return None,
-            Self::Leaving(until) | Self::Ending { until, .. } => until,
+            Self::Leaving(until) | Self::LettingGo(until) | Self::Ending { until, .. } => until,
             Self::Closing(spread) => &spread.look_at,
         };
         Some(next.saturating_duration_since(now))
@@ -121,7 +125,7 @@ pub(crate) fn retry_after(config: &Config, stopping: &Stopping, index: u32) -> u
         return 1 + index % SLOTS_AT_ONCE;
     }
     let spread = match stopping {
-        Stopping::Serving | Stopping::Leaving(_) => config.drain,
+        Stopping::Serving | Stopping::Leaving(_) | Stopping::LettingGo(_) => config.drain,
         Stopping::Closing(spread) => spread.whole,
         Stopping::Ending { .. } => Duration::ZERO,
     };
@@ -140,21 +144,34 @@ pub(crate) fn say_goodbye<D: Driver, L: Protocols>(worker: &mut Worker<D, L>) {
     match worker.core.parts.admission.stopping {
         Stopping::Serving => {}
         Stopping::Leaving(until) if now < until => {}
-        Stopping::Leaving(_) => close_listeners(worker, now),
+        Stopping::Leaving(_) => let_go(worker, now),
+        Stopping::LettingGo(until) if now < until => {
+            worker.core.parts.admission.stopping = letting_go(&worker.driver, now, until);
+        }
+        Stopping::LettingGo(_) => begin_closing(&mut worker.core, now),
         Stopping::Closing(spread) => tell_some(&mut worker.core, spread),
         Stopping::Ending { until, closed } if now >= until => close_some(&mut worker.core, closed),
         Stopping::Ending { .. } => {}
     }
 }
 
-/// Who stood in their queues is accepted in the next turn, which is why nobody is told before.
-fn close_listeners<D: Driver, L: Protocols>(worker: &mut Worker<D, L>, now: Instant) {
+fn let_go<D: Driver, L: Protocols>(worker: &mut Worker<D, L>, now: Instant) {
     for listener in worker.listeners.drain(..) {
         worker.driver.unlisten(listener);
     }
-    let (drain, workers) = (worker.core.parts.config().drain, worker.core.parts.shared.workers);
-    let spread = Spread::new(now, drain, worker.core.table.len(), workers);
-    worker.core.parts.admission.stopping = Stopping::Closing(spread);
+    let stopping = letting_go(&worker.driver, now, now + LETTING_GO_MAX);
+    worker.core.parts.admission.stopping = stopping;
+}
+
+/// Until all have come who had been accepted: then one turn more, in which they are read.
+fn letting_go<D: Driver>(driver: &D, now: Instant, until: Instant) -> Stopping {
+    Stopping::LettingGo(if driver.is_accepting() { until } else { now })
+}
+
+fn begin_closing<W: Wake, L: Protocols>(core: &mut Core<W, L>, now: Instant) {
+    let (drain, workers) = (core.parts.config().drain, core.parts.shared.workers);
+    let spread = Spread::new(now, drain, core.table.len(), workers);
+    core.parts.admission.stopping = Stopping::Closing(spread);
 }
 
 fn tell_some<W: Wake, L: Protocols>(core: &mut Core<W, L>, mut spread: Spread) {
