@@ -37,6 +37,8 @@ pub(crate) enum Stopping {
         until: Instant,
         /// Connections in slots below were closed.
         closed: u32,
+        /// Whether all were told within a second.
+        were_few: bool,
     },
 }
 
@@ -116,7 +118,7 @@ impl Stopping {
 /// What a client of a server that stops is asked to wait, in whole seconds: until all were told,
 /// and until the last answers, but where all go within a second, so that they are few. Where all
 /// are told at once each slot has its own moment.
-pub(crate) fn retry_after(config: &Config, stopping: &Stopping, index: u32) -> u32 {
+pub(crate) fn retry_after(config: &Config, stopping: &Stopping, index: u32, now: Instant) -> u32 {
     const SLOTS_AT_ONCE: u32 = 10;
     if config.drain_reconnect == Reconnect::Now {
         return 0;
@@ -124,14 +126,21 @@ pub(crate) fn retry_after(config: &Config, stopping: &Stopping, index: u32) -> u
     if config.drain.is_zero() {
         return 1 + index % SLOTS_AT_ONCE;
     }
-    let spread = match stopping {
-        Stopping::Serving | Stopping::Leaving(_) | Stopping::LettingGo(_) => config.drain,
-        Stopping::Closing(spread) => spread.whole,
-        Stopping::Ending { .. } => Duration::ZERO,
+    let last_answers = |are_few| if are_few { Duration::ZERO } else { CLOSE_TIMEOUT };
+    let ends = match stopping {
+        Stopping::Serving | Stopping::Leaving(_) | Stopping::LettingGo(_) => {
+            config.drain.saturating_add(last_answers(are_few(config.drain)))
+        }
+        Stopping::Closing(spread) => spread.whole + last_answers(are_few(spread.whole)),
+        Stopping::Ending { were_few: true, .. } => Duration::ZERO,
+        Stopping::Ending { until, .. } => until.saturating_duration_since(now),
     };
-    let are_few = spread <= Duration::from_secs(1);
-    let ends = spread.saturating_add(if are_few { Duration::ZERO } else { CLOSE_TIMEOUT });
     u32::try_from(ends.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1)
+}
+
+/// Whether those who take so long to be told are few: the next process may take them all at once.
+fn are_few(whole: Duration) -> bool {
+    whole <= Duration::from_secs(1)
 }
 
 /// One step of stopping, if the server stops.
@@ -150,7 +159,9 @@ pub(crate) fn say_goodbye<D: Driver, L: Protocols>(worker: &mut Worker<D, L>) {
         }
         Stopping::LettingGo(_) => begin_closing(&mut worker.core, now),
         Stopping::Closing(spread) => tell_some(&mut worker.core, spread),
-        Stopping::Ending { until, closed } if now >= until => close_some(&mut worker.core, closed),
+        Stopping::Ending { until, closed, were_few } if now >= until => {
+            close_some(&mut worker.core, closed, were_few);
+        }
         Stopping::Ending { .. } => {}
     }
 }
@@ -194,12 +205,12 @@ fn tell_some<W: Wake, L: Protocols>(core: &mut Core<W, L>, mut spread: Spread) {
     core.parts.admission.stopping = if spread.upto < end {
         Stopping::Closing(spread)
     } else {
-        Stopping::Ending { until: now + CLOSE_TIMEOUT, closed: 0 }
+        Stopping::Ending { until: now + CLOSE_TIMEOUT, closed: 0, were_few: are_few(spread.whole) }
     };
 }
 
 /// When the time is up it is so for all, whatever they still have to say.
-fn close_some<W: Wake, L: Protocols>(core: &mut Core<W, L>, mut closed: u32) {
+fn close_some<W: Wake, L: Protocols>(core: &mut Core<W, L>, mut closed: u32, were_few: bool) {
     let end = core.table.end();
     let last = end.min(closed.saturating_add(GOODBYES_PER_TURN as u32));
     while closed < last {
@@ -212,10 +223,10 @@ fn close_some<W: Wake, L: Protocols>(core: &mut Core<W, L>, mut closed: u32) {
     }
     let now = core.parts.clock.now;
     core.parts.admission.stopping = if closed < end {
-        Stopping::Ending { until: now, closed }
+        Stopping::Ending { until: now, closed, were_few }
     } else {
         // The driver has its time to close them.
-        Stopping::Ending { until: now + TIMER_TICK, closed: 0 }
+        Stopping::Ending { until: now + TIMER_TICK, closed: 0, were_few }
     };
 }
 
@@ -225,7 +236,8 @@ fn tell<W: Wake, L: Protocols>(core: &mut Core<W, L>, index: u32) -> bool {
     match &connection.link {
         Link::WebSocket(_) => {
             let config = core.parts.config();
-            let wait = retry_after(config, &core.parts.admission.stopping, index);
+            let now = core.parts.clock.now;
+            let wait = retry_after(config, &core.parts.admission.stopping, index, now);
             let code = match config.drain_code {
                 DrainCode::GoingAway => CloseCode::GOING_AWAY,
                 DrainCode::ServiceRestart => CloseCode::SERVICE_RESTART,
@@ -316,9 +328,10 @@ mod tests {
     fn clients_are_asked_to_wait_for_the_end_or_not_at_all() {
         let config =
             |drain, drain_reconnect| Config { drain, drain_reconnect, ..Config::default() };
+        let now = driver::now();
         let wait = |config: &Config, connections, index| {
-            let spread = Spread::new(driver::now(), config.drain, connections, 1);
-            retry_after(config, &Stopping::Closing(spread), index)
+            let spread = Spread::new(now, config.drain, connections, 1);
+            retry_after(config, &Stopping::Closing(spread), index, now)
         };
         let restart = |millis| config(Duration::from_millis(millis), Reconnect::Restart);
         assert_eq!(wait(&restart(10_000), 100_000, 7), 15);
@@ -329,6 +342,20 @@ mod tests {
         assert_eq!((slots.iter().min(), slots.iter().max()), (Some(&1), Some(&10)));
         assert_eq!(slots.iter().filter(|slot| **slot == 9).count(), 2, "spread evenly");
         let ever = config(Duration::MAX, Reconnect::Restart);
-        assert_eq!(retry_after(&ever, &Stopping::Leaving(driver::now()), 0), u32::MAX);
+        assert_eq!(retry_after(&ever, &Stopping::Leaving(now), 0, now), u32::MAX);
+    }
+
+    #[test]
+    fn who_comes_at_the_end_is_asked_to_wait_for_what_is_left_of_it() {
+        let (config, now) = (Config { drain: secs(10), ..Config::default() }, driver::now());
+        let until = now + CLOSE_TIMEOUT;
+        let wait = |were_few, now| {
+            let ending = Stopping::Ending { until, closed: 0, were_few };
+            retry_after(&config, &ending, 7, now)
+        };
+        assert_eq!(wait(false, now), 5);
+        assert_eq!(wait(false, now + Duration::from_millis(2500)), 3);
+        assert_eq!(wait(false, until + secs(1)), 1, "in a moment");
+        assert_eq!(wait(true, now), 1);
     }
 }
