@@ -165,7 +165,7 @@ impl Drop for Running {
 #[cfg(test)]
 mod tests {
     use std::net::{TcpListener, TcpStream};
-    use std::thread::sleep;
+    use std::thread::park_timeout;
     use std::time::Duration;
 
     use super::*;
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(waiting.address(), None);
         drop(taken);
         while TcpStream::connect(address).is_err() {
-            sleep(Duration::from_millis(50));
+            park_timeout(Duration::from_millis(50));
         }
     }
 
