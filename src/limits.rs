@@ -253,6 +253,9 @@ pub const KEEPALIVE_PROBES: u32 = 6;
 /// than the time of `--drain`.
 pub const DRAIN_RATE_MIN: u32 = 100;
 
+/// How long a stopping worker waits for the end of its accepts, which the kernel tells in a moment.
+pub const LETTING_GO_MAX: Duration = Duration::from_secs(1);
+
 /// Connections that are taken out of the queue of a listener that is being closed. Those behind
 /// are reset.
 pub const LAST_ACCEPTS_MAX: usize = 1024;

@@ -80,6 +80,10 @@ impl Driver for Prepared {
 
     fn unlisten(&mut self, _id: ListenerId) {}
 
+    fn is_accepting(&self) -> bool {
+        false
+    }
+
     fn send(&mut self, conn: ConnId, bytes: Outgoing) {
         self.sent.push_back((conn, Some(bytes)));
     }

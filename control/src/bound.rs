@@ -1,7 +1,6 @@
 //! From an address to a thread that serves it, and its end.
 
-use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -13,6 +12,7 @@ use tokio::sync::oneshot;
 use crate::error::Error;
 use crate::held;
 use crate::options::Options;
+use crate::port::{Port, listen};
 use crate::serve;
 use crate::state::{Rules, State};
 
@@ -40,7 +40,20 @@ pub fn bind(options: Options) -> Result<Bound, Error> {
     check(&rules)?;
     let address = &rules.options.listen;
     let bound = listen(address).map_err(|error| Error::Listen(address.clone(), error))?;
-    start(rules, Some(bound))
+    start(rules, Port::Bound(bound.0, bound.1))
+}
+
+/// The same where another program listens: it does so itself when that has gone, as an earlier
+/// process of this server does that says goodbye to its clients.
+///
+/// # Errors
+///
+/// What the operator has to mend.
+pub fn bind_when_free(options: Options) -> Result<Bound, Error> {
+    let rules = Rules { options: Arc::new(options), serves_clients: false };
+    check(&rules)?;
+    let address = rules.options.listen.clone();
+    start(rules, Port::Awaited(address))
 }
 
 /// Starts the thread that answers, without a port of its own: for who answers requests that come to
@@ -53,11 +66,11 @@ pub fn bind(options: Options) -> Result<Bound, Error> {
 pub fn without_port(options: Options) -> Result<Bound, Error> {
     let rules = Rules { options: Arc::new(options), serves_clients: true };
     check(&rules)?;
-    start(rules, None)
+    start(rules, Port::Off)
 }
 
-fn start(rules: Rules, bound: Option<(TcpListener, SocketAddr)>) -> Result<Bound, Error> {
-    let (listener, address) = bound.unzip();
+fn start(rules: Rules, port: Port) -> Result<Bound, Error> {
+    let address = port.address();
     let state = Arc::new(State::new(rules));
     let (stop, stopped) = oneshot::channel();
     // Here, where a failure can still be told.
@@ -67,7 +80,7 @@ fn start(rules: Rules, bound: Option<(TcpListener, SocketAddr)>) -> Result<Bound
     let thread = thread::Builder::new().name("operator".into()).spawn(move || {
         runtime.block_on(async {
             tokio::select! {
-                () = serve::serve(listener, theirs) => {}
+                () = serve::serve(port, theirs) => {}
                 // Dropped without a word is as good.
                 _ = stopped => {}
             }
@@ -89,27 +102,6 @@ fn check(Rules { options, serves_clients }: &Rules) -> Result<(), Error> {
             ListenAddr::Tcp(_) | ListenAddr::All(_) => Ok(()),
         },
     }
-}
-
-fn listen(address: &ListenAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let listener = match address {
-        ListenAddr::Tcp(address) => TcpListener::bind(address),
-        // The second where the kernel has no IPv6.
-        ListenAddr::All(port) => {
-            TcpListener::bind((Ipv6Addr::UNSPECIFIED, *port)).or_else(|error| {
-                let has_ipv6 = error.kind() == io::ErrorKind::AddrInUse;
-                if has_ipv6 {
-                    Err(error)
-                } else {
-                    TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port))
-                }
-            })
-        }
-        ListenAddr::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
-    }?;
-    listener.set_nonblocking(true)?;
-    let address = listener.local_addr()?;
-    Ok((listener, address))
 }
 
 impl Bound {
@@ -172,6 +164,10 @@ impl Drop for Running {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::thread::park_timeout;
+    use std::time::Duration;
+
     use super::*;
 
     fn check_port(options: Options) -> Result<(), Error> {
@@ -205,6 +201,19 @@ mod tests {
         let error = bind(options).expect_err("it is taken");
         assert!(error.is_in_use());
         assert!(error.to_string().contains("--operator off"), "{error}");
+    }
+
+    #[test]
+    fn a_port_is_taken_when_another_program_has_let_go_of_it() {
+        let taken = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+        let address = taken.local_addr().expect("it is bound");
+        let options = Options { listen: ListenAddr::Tcp(address), ..Options::default() };
+        let waiting = bind_when_free(options).expect("it waits");
+        assert_eq!(waiting.address(), None);
+        drop(taken);
+        while TcpStream::connect(address).is_err() {
+            park_timeout(Duration::from_millis(50));
+        }
     }
 
     #[test]

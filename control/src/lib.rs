@@ -24,6 +24,7 @@ mod health;
 mod held;
 mod metrics;
 mod options;
+mod port;
 mod publisher;
 mod respond;
 mod router;
@@ -31,7 +32,7 @@ mod sample;
 mod serve;
 mod state;
 
-pub use bound::{Bound, Running, bind, without_port};
+pub use bound::{Bound, Running, bind, bind_when_free, without_port};
 pub use error::Error;
 pub use metrics::metrics_page;
 pub use options::Options;

@@ -1,7 +1,6 @@
 //! Connections of the operator's port: how many, and how long they may take.
 
 use std::convert::Infallible;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
 use crate::dashboard;
+use crate::port::Port;
 use crate::respond;
 use crate::router;
 use crate::state::State;
@@ -41,13 +41,12 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 /// How long accepting rests where descriptors or memory are short.
 const SHORTAGE_PAUSE: Duration = Duration::from_millis(200);
 
-/// Serves until it is dropped; without a listener it only sends on what the server's mail had no
-/// room for.
-pub(crate) async fn serve(listener: Option<TcpListener>, state: Arc<State>) {
+/// Serves until it is dropped; until it listens it only sends on what the server's mail had no room
+/// for.
+pub(crate) async fn serve(port: Port, state: Arc<State>) {
     let forwarding = Arc::clone(&state);
     tokio::spawn(async move { forwarding.started().await.publisher.forward().await });
-    let Some(listener) = listener else { return std::future::pending().await };
-    let listener = match tokio::net::TcpListener::from_std(listener) {
+    let listener = match tokio::net::TcpListener::from_std(port.listener().await) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "the operator's port cannot be served"),
     };

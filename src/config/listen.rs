@@ -103,7 +103,7 @@ impl fmt::Display for ListenAddr {
 const UNIX_PATH_BYTES_MAX: usize = 107;
 
 const NOT_AN_ADDRESS: &str =
-    "an address like 127.0.0.1:8080, [::]:8080, :8080 or unix:/run/throng.sock is needed";
+    "an address like 127.0.0.1:8080, [::]:8080, :8080 or unix:/run/throng/throng.sock is needed";
 
 #[cfg(test)]
 mod tests {

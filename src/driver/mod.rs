@@ -64,6 +64,10 @@ pub trait Driver {
     /// somebody else keeps ([`Listener::kept`]) is let go of as it is.
     fn unlisten(&mut self, id: ListenerId);
 
+    /// Whether `Accepted` may still come of listeners: of those that are listened on, and of those
+    /// that were let go of as long as the kernel, or this driver, has not come to the end of them.
+    fn is_accepting(&self) -> bool;
+
     /// Sends all of the bytes, in order, as one write if the kernel takes them.
     fn send(&mut self, conn: ConnId, bytes: Outgoing);
 

@@ -126,7 +126,7 @@ impl Bound {
         for (wanted, address) in config.listen.iter().zip(&addresses) {
             let passed = inherited.adopt(wanted);
             let result = match address {
-                _ if !passed.is_empty() => bound.adopt(passed, workers),
+                _ if !passed.is_empty() => bound.adopt(passed, config, workers),
                 ListenAddr::Tcp(tcp) => bound.hold(*tcp, &addresses),
                 ListenAddr::All(_) => unreachable!("it is settled which addresses that are"),
                 ListenAddr::Unix(path) => bound.open_unix(path, config),
@@ -169,7 +169,11 @@ impl Bound {
             }
             let other = &held.sockets[worker % held.sockets.len()];
             pieces.push(match (address, held.beside, &held.keeping) {
-                (ListenAddr::Tcp(tcp), Beside::Bind { only_v6 }, _) => {
+                // One that nobody keeps beside those of the manager would lose at each restart
+                // whom the kernel has given to it.
+                (ListenAddr::Tcp(tcp), Beside::Bind { only_v6 }, keeping)
+                    if store.has_room() || matches!(keeping, HeldKeeping::Own(_)) =>
+                {
                     let source = Source::Beside(*tcp, only_v6, self.liveness);
                     piece(source, store.keeping(address))
                 }
@@ -195,8 +199,11 @@ impl Bound {
     }
 
     /// Takes listeners of one address that were passed.
-    fn adopt(&mut self, passed: Vec<Passed>, workers: usize) -> io::Result<()> {
+    fn adopt(&mut self, passed: Vec<Passed>, config: &Config, workers: usize) -> io::Result<()> {
         let address = passed[0].address.clone();
+        if let ListenAddr::Unix(path) = &address {
+            set_rights(path, config, passed[0].stored.is_some())?;
+        }
         let sockets: Vec<Socket> = passed.into_iter().map(|passed| passed.socket).collect();
         for socket in &sockets {
             socket.set_cloexec(true)?;
@@ -292,7 +299,10 @@ fn close_unwanted(inherited: Inherited) {
     let (unwanted, strays) = inherited.into_rest();
     for Passed { address, stored, .. } in unwanted {
         if let Some(name) = stored {
-            tracing::info!("{address} is not listened on any more: its listener is given up");
+            tracing::info!(
+                "a listener of {address} from the store is given up: no --listen names that \
+                 address, or its path is gone"
+            );
             forget(&name);
         } else {
             tracing::warn!(
@@ -307,6 +317,22 @@ fn close_unwanted(inherited: Inherited) {
              stream, and is closed"
         );
     }
+}
+
+/// A path of ours may have other rights than those that it was made with; one of a socket unit has
+/// those that the unit says.
+fn set_rights(path: &Path, config: &Config, is_ours: bool) -> io::Result<()> {
+    if is_ours {
+        return unix_path::set_rights(path, config);
+    }
+    if config.unix_mode.is_some() || config.unix_group.is_some() {
+        tracing::warn!(
+            "unix:{} was passed to this process, and --unix-mode and --unix-group change nothing \
+             there: the socket unit says who may connect (SocketMode=, SocketGroup=)",
+            path.display()
+        );
+    }
+    Ok(())
 }
 
 /// Whether this user may bind beside a listener: whoever has made it must have said so.

@@ -34,15 +34,21 @@ pub(super) fn open(
     socket.bind(&SockAddr::unix(path)?)?;
     let inode = fs::symlink_metadata(path)?.ino();
     let ours = UnixPath { path: path.to_owned(), inode, is_kept };
+    set_rights(path, config)?;
+    socket.set_nonblocking(true)?;
+    socket.listen(backlog)?;
+    Ok((socket, ours))
+}
+
+/// Gives a path to those who may connect.
+pub(super) fn set_rights(path: &Path, config: &Config) -> io::Result<()> {
     if let Some(group) = &config.unix_group {
         give_to(path, group)?;
     }
     if let Some(mode) = config.unix_mode {
         fs::set_permissions(path, Permissions::from_mode(mode.0))?;
     }
-    socket.set_nonblocking(true)?;
-    socket.listen(backlog)?;
-    Ok((socket, ours))
+    Ok(())
 }
 
 impl Drop for UnixPath {

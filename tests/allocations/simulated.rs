@@ -32,6 +32,10 @@ impl Driver for Uncounted {
         uncounted(|| self.0.unlisten(id));
     }
 
+    fn is_accepting(&self) -> bool {
+        self.0.is_accepting()
+    }
+
     fn send(&mut self, conn: ConnId, bytes: Outgoing) {
         uncounted(|| self.0.send(conn, bytes));
     }

@@ -2,13 +2,14 @@
 //! and clients that connect all the time while one process takes the place of another.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use socket2::{Domain, Socket, Type};
 use testkit::client::{Address, Client, text};
 use testkit::manager::{Manager, Message};
 use testkit::process::{Launch, Process, Signal};
@@ -18,12 +19,16 @@ use crate::support::{PATIENCE, PROGRAM, Scratch, comes_to_hold, free_port, launc
 
 on_both!(
     nobody_who_connects_during_a_restart_is_refused_or_reset,
+    who_connects_when_the_listeners_were_let_go_of_waits_for_the_next,
     what_a_socket_unit_listens_on_is_listened_on,
+    none_is_bound_beside_a_listener_of_a_unit_that_would_be_lost_at_a_restart,
+    rights_of_a_units_path_are_not_ours,
+    a_stored_listener_whose_path_is_gone_is_made_again,
     passed_listeners_that_no_option_names_are_closed,
     listeners_of_another_process_are_left_alone,
     a_stored_listener_that_is_not_wanted_leaves_the_store,
     more_listeners_than_the_store_takes_are_not_kept,
-    who_stands_in_the_queue_of_a_listener_that_is_closed_gets_a_503,
+    who_stands_in_the_queue_of_a_listener_that_is_closed_is_answered,
     the_watchdog_is_fed_while_the_workers_live,
     a_reload_is_told,
 );
@@ -126,6 +131,36 @@ fn nobody_who_connects_during_a_restart_is_refused_or_reset(backend: Backend) {
     });
 }
 
+/// A close frame says that its worker has let go: of the clients here there are enough for a second,
+/// in which the old process answers nobody who comes.
+fn who_connects_when_the_listeners_were_let_go_of_waits_for_the_next(backend: Backend) {
+    let scratch = Scratch::new();
+    let manager = Manager::at(&scratch.path().join("notify"));
+    let tcp = format!("127.0.0.1:{}", free_port());
+    let unix = scratch.unix("throng.sock");
+    let args = ["--listen", &tcp, "--listen", &unix, "--workers", "1", "--drain", "1h"];
+    let mut store = Vec::new();
+    let mut first = start(launch(backend, &args), &manager, 4, &mut store);
+    let addresses = first.addresses().to_vec();
+    let mut all: [Client; 100] = crate::support::clients(&addresses[0], "/room/a");
+    first.signal(Signal::SIGTERM);
+    assert_eq!(all[0].close_code(), 1001);
+    thread::scope(|scope| {
+        let waiting = addresses.iter().cycle().take(40);
+        let waiting: Vec<_> = waiting.map(|address| scope.spawn(|| ask(address))).collect();
+        for client in &mut all[1..] {
+            assert_eq!(client.close_code(), 1001);
+        }
+        drop(all);
+        assert_eq!(first.exit_code(PATIENCE), 0);
+        let second = start(launch(backend, &args), &manager, 4, &mut store);
+        for client in waiting {
+            assert_eq!(client.join().expect("it does not panic"), Ok(200));
+        }
+        drop(second);
+    });
+}
+
 /// A listener of a socket unit: no server has made it, and it has no SO_REUSEPORT.
 fn of_unit(listener: impl Into<OwnedFd>) -> (String, Arc<OwnedFd>) {
     ("throng.socket".to_owned(), Arc::new(listener.into()))
@@ -160,6 +195,66 @@ fn what_a_socket_unit_listens_on_is_listened_on(backend: Backend) {
         let waits = TcpStream::connect(address).expect("the manager listens");
         drop(waits);
     }
+}
+
+/// Listeners of 127.0.0.1 at a port: duplicates are one.
+fn listeners_at(port: u16) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("proc(5)");
+    let wanted = format!("0100007F:{port:04X}");
+    let is_one = |line: &&str| {
+        let mut fields = line.split_whitespace().skip(1);
+        (fields.next(), fields.nth(1)) == (Some(&wanted), Some("0A"))
+    };
+    table.lines().filter(is_one).count()
+}
+
+fn none_is_bound_beside_a_listener_of_a_unit_that_would_be_lost_at_a_restart(backend: Backend) {
+    let scratch = Scratch::new();
+    let manager = Manager::at(&scratch.path().join("notify"));
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_reuse_port(true).expect("it is of this user");
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("there is a free port");
+    socket.listen(128).expect("it is bound");
+    let listener = TcpListener::from(socket);
+    let port = listener.local_addr().expect("it is bound").port();
+    let passed = [of_unit(listener)];
+    for (room, listeners) in [("0", 1), ("1", 2), ("4", 3)] {
+        let launch = without_listen(backend, "3").passing(&passed).env("FDSTORE", room);
+        let mut server = launch.env("NOTIFY_SOCKET", &manager.path()).start();
+        let heard = manager.hear_until("READY=1", PATIENCE);
+        assert_eq!(listeners_at(port), listeners, "a store with room for {room}");
+        drop(Client::open(server.address(), "/echo"));
+        server.signal(Signal::SIGTERM);
+        assert_eq!(server.exit_code(PATIENCE), 0);
+        drop(heard);
+    }
+}
+
+fn rights_of_a_units_path_are_not_ours(backend: Backend) {
+    let scratch = Scratch::new();
+    let unix = UnixListener::bind(scratch.path().join("unit.sock")).expect("the path is ours");
+    let launch = without_listen(backend, "1").args(["--unix-mode", "0660"]);
+    let server = launch.passing(&[of_unit(unix)]).start();
+    assert!(server.log().contains("SocketMode="), "{}", server.log());
+}
+
+fn a_stored_listener_whose_path_is_gone_is_made_again(backend: Backend) {
+    let scratch = Scratch::new();
+    let manager = Manager::at(&scratch.path().join("notify"));
+    let args = ["--listen", &scratch.unix("throng.sock"), "--workers", "1", "--drain", "0"];
+    let mut store = Vec::new();
+    let mut first = start(launch(backend, &args), &manager, 4, &mut store);
+    first.signal(Signal::SIGTERM);
+    assert_eq!(first.exit_code(PATIENCE), 0);
+    let gone = std::fs::remove_file(scratch.path().join("throng.sock"));
+    gone.expect("the path of a listener that is kept stays");
+    let second = launch(backend, &args).passing(&store).env("FDSTORE", "4");
+    let second = second.env("NOTIFY_SOCKET", &manager.path()).start();
+    drop(Client::open(second.address(), "/echo"));
+    let heard = manager.hear_until("READY=1", PATIENCE);
+    let is_removed = |message: &Message| message.value("FDSTOREREMOVE") == Some("1");
+    assert!(heard.iter().any(is_removed), "{heard:#?}");
+    assert_eq!(stored(heard).len(), 1, "the new one is there instead");
 }
 
 fn passed_listeners_that_no_option_names_are_closed(backend: Backend) {
@@ -217,7 +312,7 @@ fn more_listeners_than_the_store_takes_are_not_kept(backend: Backend) {
 }
 
 /// The worker stands still meanwhile, as all of the process does.
-fn who_stands_in_the_queue_of_a_listener_that_is_closed_gets_a_503(backend: Backend) {
+fn who_stands_in_the_queue_of_a_listener_that_is_closed_is_answered(backend: Backend) {
     let scratch = Scratch::new();
     let unix = scratch.unix("throng.sock");
     let args = ["--listen", "127.0.0.1:0", "--listen", &unix, "--workers", "2", "--drain", "0"];

@@ -117,7 +117,8 @@ fn commands_about_options_do_what_is_said_of_them() {
     let scratch = Scratch::new();
     let lines = block("README.md", "sh", "throng config default");
     // The last one serves, until it is told to stop.
-    let lines = lines.replace("throng --config", "timeout --preserve-status 1 throng --config");
+    let lines = lines
+        .replace("throng --config", "timeout --foreground --preserve-status 1 throng --config");
     let lines = lines.replace("--workers 4", "--workers 4 --listen 127.0.0.1:0");
     let output = shell(&lines, scratch.path());
     let log = String::from_utf8_lossy(&output.stderr);

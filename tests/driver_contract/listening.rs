@@ -28,8 +28,10 @@ pub(crate) fn connects_at_once_are_all_accepted<H: Harness>(rig: &mut Rig<H>) {
 
 pub(crate) fn a_connect_after_unlisten_is_refused<H: Harness>(rig: &mut Rig<H>) {
     let (conn, mut peer) = rig.connect();
+    assert!(rig.log.driver.is_accepting());
     rig.log.driver.unlisten(rig.listener);
     assert!(rig.harness.connect().is_none(), "refused at once");
+    rig.log.until("nobody is to come any more", |log| !log.driver.is_accepting());
     rig.deliver(conn, &mut peer, b"still here");
     rig.give(conn, &mut peer, b"as am I");
     assert!(rig.harness.connect().is_none(), "and later");
@@ -44,7 +46,9 @@ pub(crate) fn who_stands_in_the_queue_of_a_closing_listener_is_accepted<H: Harne
     let mut peers: Vec<_> = (0..MANY).map(|_| connect(rig)).collect();
     rig.log.driver.unlisten(rig.listener);
     assert!(rig.harness.connect().is_none(), "the next is refused");
-    rig.log.until("all are accepted", |log| log.accepted_count() == MANY);
+    assert!(rig.log.driver.is_accepting(), "they are still to be told");
+    rig.log.until("nobody is to come any more", |log| !log.driver.is_accepting());
+    assert_eq!(rig.log.accepted_count(), MANY);
     for (at, conn) in rig.log.take_accepted().into_iter().enumerate() {
         rig.log.send_owned(conn, &[at as u8]);
         rig.log.until("it is sent", |log| !log.is_sending(conn));

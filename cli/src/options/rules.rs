@@ -55,6 +55,8 @@ fn rule(reader: &mut Reader<'_>, item: &Spanned<DeValue<'_>>) -> Option<RoomRule
     is_good.then_some(rule)
 }
 
+const ABOVE: &str = "it is one of the server, and stands above the first [table] and [[rooms]]";
+
 const NO_MATCH: &str = "a rule of rooms needs to say for which: `match = \"*\"` is all rooms";
 
 /// Puts the value of a field into a rule.
@@ -69,7 +71,8 @@ fn set(rule: &mut RoomRule, key: &str, value: &DeValue<'_>) -> Result<(), String
     }
     let Some(field) = list::RULE_FIELDS.iter().find(|field| field.key == key) else {
         let names = list::RULE_FIELDS.iter().map(|field| field.key).chain(["match"]);
-        let told = hint(key, names).unwrap_or_else(|| ALL.to_owned());
+        let above = list::find(key).map(|_| ABOVE.to_owned());
+        let told = above.or_else(|| hint(key, names)).unwrap_or_else(|| ALL.to_owned());
         return Err(format!("unknown option {} of a rule of rooms: {told}", quote(key)));
     };
     let text = value::text(field.kind, value);

@@ -49,6 +49,10 @@ impl Accepting {
         self.listeners[usize::from(id.0)].take().map(|listening| listening.listener)
     }
 
+    pub(super) fn listens(&self) -> bool {
+        self.listeners.iter().any(Option::is_some)
+    }
+
     pub(super) fn mark_ready(&mut self, id: ListenerId) {
         if let Some(listening) = &mut self.listeners[usize::from(id.0)] {
             listening.is_ready = true;

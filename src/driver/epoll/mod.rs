@@ -317,6 +317,11 @@ impl Driver for EpollDriver {
         }
     }
 
+    fn is_accepting(&self) -> bool {
+        let is_accepted = |done: &Done| matches!(done, Done::Accepted(..));
+        self.accepting.listens() || self.done.iter().any(is_accepted)
+    }
+
     fn send(&mut self, conn: ConnId, bytes: Outgoing) {
         self.slot(conn).begin_sending(bytes);
         self.write(conn);

@@ -219,6 +219,11 @@ impl Driver for SimDriver {
         self.net.refuse(self.id);
     }
 
+    fn is_accepting(&self) -> bool {
+        let is_accepted = |done: &Done| matches!(done, Done::Accepted(..));
+        self.listener.is_some() || self.done.iter().any(is_accepted)
+    }
+
     fn send(&mut self, conn: ConnId, bytes: Outgoing) {
         let slot = self.slot(conn);
         assert!(slot.sending.is_none(), "one send at a time");

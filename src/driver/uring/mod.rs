@@ -304,6 +304,11 @@ impl Driver for UringDriver {
         }
     }
 
+    fn is_accepting(&self) -> bool {
+        let is_accepted = |done: &Done| matches!(done, Done::Accepted(..));
+        self.listeners.iter().any(Option::is_some) || self.done.iter().any(is_accepted)
+    }
+
     fn send(&mut self, conn: ConnId, bytes: Outgoing) {
         let slot = self.slot(conn);
         assert!(!slot.is_sending(), "one send at a time");

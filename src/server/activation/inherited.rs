@@ -1,6 +1,6 @@
 //! What the process was started with.
 
-use std::env;
+use std::{env, fs};
 
 use listenfd::ListenFd;
 use nix::unistd::close;
@@ -89,7 +89,9 @@ impl Inherited {
 
     /// Those that listen on an address.
     pub(in crate::server) fn adopt(&mut self, wanted: &ListenAddr) -> Vec<Passed> {
-        self.listeners.extract_if(.., |passed| is_at(&passed.address, wanted)).collect()
+        let is_wanted =
+            |passed: &mut Passed| is_at(&passed.address, wanted) && is_reachable(passed);
+        self.listeners.extract_if(.., is_wanted).collect()
     }
 
     /// What nobody has wanted, and strays: closed by who drops it.
@@ -114,6 +116,15 @@ fn is_at(address: &ListenAddr, wanted: &ListenAddr) -> bool {
             std::path::absolute(wanted).is_ok_and(|wanted| *path == wanted) || path == wanted
         }
         _ => address == wanted,
+    }
+}
+
+/// Whether anybody can connect: the path of a Unix socket may have gone with the RuntimeDirectory=
+/// of the process before, and its listener in the store is not worth anything then.
+fn is_reachable(passed: &Passed) -> bool {
+    match &passed.address {
+        ListenAddr::Unix(path) => passed.stored.is_none() || fs::symlink_metadata(path).is_ok(),
+        ListenAddr::Tcp(_) | ListenAddr::All(_) => true,
     }
 }
 

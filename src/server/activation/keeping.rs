@@ -33,6 +33,10 @@ impl Store {
         Self { room, is_there: room > 0 }
     }
 
+    pub(in crate::server) fn has_room(&self) -> bool {
+        self.room > 0
+    }
+
     /// For a listener that this process has opened.
     pub(in crate::server) fn keeping(&mut self, address: &ListenAddr) -> Keeping {
         if self.room == 0 {

@@ -45,8 +45,12 @@ pub(crate) fn unavailable<W: Wake, L: Protocols>(
 ) -> Response {
     let (status, text, seconds) = match why {
         Refusal::Draining => {
-            let seconds =
-                goodbye::retry_after(parts.config(), &parts.admission.stopping, conn.index);
+            let seconds = goodbye::retry_after(
+                parts.config(),
+                &parts.admission.stopping,
+                conn.index,
+                parts.clock.now,
+            );
             (Status::ServiceUnavailable, "the server is stopping\n", seconds)
         }
         Refusal::RoomLimit => {

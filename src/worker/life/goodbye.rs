@@ -6,7 +6,8 @@ use crate::config::{Config, DrainCode, Reconnect};
 use crate::driver::{Driver, Wake};
 use crate::id::ConnId;
 use crate::limits::{
-    CLOSE_TIMEOUT, DRAIN_RATE_MIN, GOODBYES_PER_TURN, SEND_COST, TIMER_COST, TIMER_TICK,
+    CLOSE_TIMEOUT, DRAIN_RATE_MIN, GOODBYES_PER_TURN, LETTING_GO_MAX, SEND_COST, TIMER_COST,
+    TIMER_TICK,
 };
 use crate::protocol::Protocols;
 use crate::stats::{Ending, Refusal};
@@ -25,6 +26,9 @@ pub(crate) enum Stopping {
     Serving,
     /// Load balancers are to see that it goes: until then all is as before.
     Leaving(Instant),
+    /// The listeners were let go of. Who had come by then is let in, and what it has sent by the
+    /// turn after is answered: nobody waits in a queue of ours any more. Lasts until then at most.
+    LettingGo(Instant),
     /// Nobody is let in, and connections are told one after the other.
     Closing(Spread),
     /// All were told.
@@ -33,6 +37,8 @@ pub(crate) enum Stopping {
         until: Instant,
         /// Connections in slots below were closed.
         closed: u32,
+        /// Whether all were told within a second.
+        were_few: bool,
     },
 }
 
@@ -92,7 +98,7 @@ impl Stopping {
     /// Whether the connection of a slot was told.
     pub(crate) fn has_told(&self, index: u32) -> bool {
         match self {
-            Self::Serving | Self::Leaving(_) => false,
+            Self::Serving | Self::Leaving(_) | Self::LettingGo(_) => false,
             Self::Closing(spread) => index < spread.upto,
             Self::Ending { .. } => true,
         }
@@ -102,7 +108,7 @@ impl Stopping {
     pub(crate) fn until_next(&self, now: Instant) -> Option<Duration> {
         let next = match self {
             Self::Serving => return None,
-            Self::Leaving(until) | Self::Ending { until, .. } => until,
+            Self::Leaving(until) | Self::LettingGo(until) | Self::Ending { until, .. } => until,
             Self::Closing(spread) => &spread.look_at,
         };
         Some(next.saturating_duration_since(now))
@@ -112,7 +118,7 @@ impl Stopping {
 /// What a client of a server that stops is asked to wait, in whole seconds: until all were told,
 /// and until the last answers, but where all go within a second, so that they are few. Where all
 /// are told at once each slot has its own moment.
-pub(crate) fn retry_after(config: &Config, stopping: &Stopping, index: u32) -> u32 {
+pub(crate) fn retry_after(config: &Config, stopping: &Stopping, index: u32, now: Instant) -> u32 {
     const SLOTS_AT_ONCE: u32 = 10;
     if config.drain_reconnect == Reconnect::Now {
         return 0;
@@ -120,14 +126,21 @@ pub(crate) fn retry_after(config: &Config, stopping: &Stopping, index: u32) -> u
     if config.drain.is_zero() {
         return 1 + index % SLOTS_AT_ONCE;
     }
-    let spread = match stopping {
-        Stopping::Serving | Stopping::Leaving(_) => config.drain,
-        Stopping::Closing(spread) => spread.whole,
-        Stopping::Ending { .. } => Duration::ZERO,
+    let last_answers = |are_few| if are_few { Duration::ZERO } else { CLOSE_TIMEOUT };
+    let ends = match stopping {
+        Stopping::Serving | Stopping::Leaving(_) | Stopping::LettingGo(_) => {
+            config.drain.saturating_add(last_answers(are_few(config.drain)))
+        }
+        Stopping::Closing(spread) => spread.whole + last_answers(are_few(spread.whole)),
+        Stopping::Ending { were_few: true, .. } => Duration::ZERO,
+        Stopping::Ending { until, .. } => until.saturating_duration_since(now),
     };
-    let are_few = spread <= Duration::from_secs(1);
-    let ends = spread.saturating_add(if are_few { Duration::ZERO } else { CLOSE_TIMEOUT });
     u32::try_from(ends.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1)
+}
+
+/// Whether those who take so long to be told are few: the next process may take them all at once.
+fn are_few(whole: Duration) -> bool {
+    whole <= Duration::from_secs(1)
 }
 
 /// One step of stopping, if the server stops.
@@ -140,21 +153,36 @@ pub(crate) fn say_goodbye<D: Driver, L: Protocols>(worker: &mut Worker<D, L>) {
     match worker.core.parts.admission.stopping {
         Stopping::Serving => {}
         Stopping::Leaving(until) if now < until => {}
-        Stopping::Leaving(_) => close_listeners(worker, now),
+        Stopping::Leaving(_) => let_go(worker, now),
+        Stopping::LettingGo(until) if now < until => {
+            worker.core.parts.admission.stopping = letting_go(&worker.driver, now, until);
+        }
+        Stopping::LettingGo(_) => begin_closing(&mut worker.core, now),
         Stopping::Closing(spread) => tell_some(&mut worker.core, spread),
-        Stopping::Ending { until, closed } if now >= until => close_some(&mut worker.core, closed),
+        Stopping::Ending { until, closed, were_few } if now >= until => {
+            close_some(&mut worker.core, closed, were_few);
+        }
         Stopping::Ending { .. } => {}
     }
 }
 
-/// Who stood in their queues is accepted in the next turn, which is why nobody is told before.
-fn close_listeners<D: Driver, L: Protocols>(worker: &mut Worker<D, L>, now: Instant) {
+fn let_go<D: Driver, L: Protocols>(worker: &mut Worker<D, L>, now: Instant) {
     for listener in worker.listeners.drain(..) {
         worker.driver.unlisten(listener);
     }
-    let (drain, workers) = (worker.core.parts.config().drain, worker.core.parts.shared.workers);
-    let spread = Spread::new(now, drain, worker.core.table.len(), workers);
-    worker.core.parts.admission.stopping = Stopping::Closing(spread);
+    let stopping = letting_go(&worker.driver, now, now + LETTING_GO_MAX);
+    worker.core.parts.admission.stopping = stopping;
+}
+
+/// Until all have come who had been accepted: then one turn more, in which they are read.
+fn letting_go<D: Driver>(driver: &D, now: Instant, until: Instant) -> Stopping {
+    Stopping::LettingGo(if driver.is_accepting() { until } else { now })
+}
+
+fn begin_closing<W: Wake, L: Protocols>(core: &mut Core<W, L>, now: Instant) {
+    let (drain, workers) = (core.parts.config().drain, core.parts.shared.workers);
+    let spread = Spread::new(now, drain, core.table.len(), workers);
+    core.parts.admission.stopping = Stopping::Closing(spread);
 }
 
 fn tell_some<W: Wake, L: Protocols>(core: &mut Core<W, L>, mut spread: Spread) {
@@ -177,12 +205,12 @@ fn tell_some<W: Wake, L: Protocols>(core: &mut Core<W, L>, mut spread: Spread) {
     core.parts.admission.stopping = if spread.upto < end {
         Stopping::Closing(spread)
     } else {
-        Stopping::Ending { until: now + CLOSE_TIMEOUT, closed: 0 }
+        Stopping::Ending { until: now + CLOSE_TIMEOUT, closed: 0, were_few: are_few(spread.whole) }
     };
 }
 
 /// When the time is up it is so for all, whatever they still have to say.
-fn close_some<W: Wake, L: Protocols>(core: &mut Core<W, L>, mut closed: u32) {
+fn close_some<W: Wake, L: Protocols>(core: &mut Core<W, L>, mut closed: u32, were_few: bool) {
     let end = core.table.end();
     let last = end.min(closed.saturating_add(GOODBYES_PER_TURN as u32));
     while closed < last {
@@ -195,10 +223,10 @@ fn close_some<W: Wake, L: Protocols>(core: &mut Core<W, L>, mut closed: u32) {
     }
     let now = core.parts.clock.now;
     core.parts.admission.stopping = if closed < end {
-        Stopping::Ending { until: now, closed }
+        Stopping::Ending { until: now, closed, were_few }
     } else {
         // The driver has its time to close them.
-        Stopping::Ending { until: now + TIMER_TICK, closed: 0 }
+        Stopping::Ending { until: now + TIMER_TICK, closed: 0, were_few }
     };
 }
 
@@ -208,7 +236,8 @@ fn tell<W: Wake, L: Protocols>(core: &mut Core<W, L>, index: u32) -> bool {
     match &connection.link {
         Link::WebSocket(_) => {
             let config = core.parts.config();
-            let wait = retry_after(config, &core.parts.admission.stopping, index);
+            let now = core.parts.clock.now;
+            let wait = retry_after(config, &core.parts.admission.stopping, index, now);
             let code = match config.drain_code {
                 DrainCode::GoingAway => CloseCode::GOING_AWAY,
                 DrainCode::ServiceRestart => CloseCode::SERVICE_RESTART,
@@ -299,9 +328,10 @@ mod tests {
     fn clients_are_asked_to_wait_for_the_end_or_not_at_all() {
         let config =
             |drain, drain_reconnect| Config { drain, drain_reconnect, ..Config::default() };
+        let now = driver::now();
         let wait = |config: &Config, connections, index| {
-            let spread = Spread::new(driver::now(), config.drain, connections, 1);
-            retry_after(config, &Stopping::Closing(spread), index)
+            let spread = Spread::new(now, config.drain, connections, 1);
+            retry_after(config, &Stopping::Closing(spread), index, now)
         };
         let restart = |millis| config(Duration::from_millis(millis), Reconnect::Restart);
         assert_eq!(wait(&restart(10_000), 100_000, 7), 15);
@@ -312,6 +342,20 @@ mod tests {
         assert_eq!((slots.iter().min(), slots.iter().max()), (Some(&1), Some(&10)));
         assert_eq!(slots.iter().filter(|slot| **slot == 9).count(), 2, "spread evenly");
         let ever = config(Duration::MAX, Reconnect::Restart);
-        assert_eq!(retry_after(&ever, &Stopping::Leaving(driver::now()), 0), u32::MAX);
+        assert_eq!(retry_after(&ever, &Stopping::Leaving(now), 0, now), u32::MAX);
+    }
+
+    #[test]
+    fn who_comes_at_the_end_is_asked_to_wait_for_what_is_left_of_it() {
+        let (config, now) = (Config { drain: secs(10), ..Config::default() }, driver::now());
+        let until = now + CLOSE_TIMEOUT;
+        let wait = |were_few, now| {
+            let ending = Stopping::Ending { until, closed: 0, were_few };
+            retry_after(&config, &ending, 7, now)
+        };
+        assert_eq!(wait(false, now), 5);
+        assert_eq!(wait(false, now + Duration::from_millis(2500)), 3);
+        assert_eq!(wait(false, until + secs(1)), 1, "in a moment");
+        assert_eq!(wait(true, now), 1);
     }
 }

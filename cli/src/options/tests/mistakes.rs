@@ -157,6 +157,11 @@ const MISTAKES: &[(&str, &str)] = &[
         "invalid value '10.0.0.1/8' for 'trusted_proxies': `10.0.0.1/8` has bits behind its first \
          8: leave them 0",
     ),
+    (
+        "rooms = [{ match = \"*\", trusted_proxies = [\"127.0.0.1\"] }]",
+        "unknown option 'trusted_proxies' of a rule of rooms: it is one of the server, and \
+         stands above the first [table] and [[rooms]]",
+    ),
     ("rooms = [{ matc = \"*\" }]", "unknown option 'matc' of a rule of rooms: is 'match' meant?"),
     (
         "operator.listen = [\":1\", \":2\"]",
