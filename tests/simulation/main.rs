@@ -10,6 +10,7 @@ mod faults;
 mod lingering;
 mod message;
 mod persist;
+mod policies;
 mod requests;
 mod script;
 mod turns;
