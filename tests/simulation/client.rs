@@ -61,7 +61,7 @@ pub(crate) struct Client {
     pub(crate) sent: u32,
     /// Messages that it began, so that they may have been published.
     pub(crate) queued: u32,
-    to_send: u32,
+    pub(crate) to_send: u32,
     patience: u32,
     /// The next number expected of each sender, and the first that came.
     pub(crate) heard: BTreeMap<u32, (u32, u32)>,

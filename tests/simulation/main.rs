@@ -21,6 +21,7 @@ mod wrap;
 use faults::Fault;
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use throng::stats::Counts;
 use world::{Rewrites, World};
@@ -110,7 +111,9 @@ fn check_seeds(usual: u64, run: impl Fn(u64) -> Result<Done, String>) {
     let is_whole = seeds.end - seeds.start == SEEDS;
     let (mut counts, mut broken) = (Vec::new(), Vec::new());
     for seed in seeds {
-        match run(seed) {
+        // What panics says no seed.
+        let panicked = |_| Err(format!("seed={seed}: it panicked, as said above"));
+        match catch_unwind(AssertUnwindSafe(|| run(seed))).unwrap_or_else(panicked) {
             Ok(count) => counts.push(count),
             Err(what) => broken.push(what),
         }

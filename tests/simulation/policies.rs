@@ -19,11 +19,14 @@ use crate::{check_seeds, run_world};
 const POLICY_SEEDS: u64 = 100;
 
 /// Of each lane, in bytes of memory: some are less than one message has.
-const BACKLOGS: [usize; 4] = [0, 400, 2_000, 8_000];
+const BACKLOGS: [usize; 4] = [0, 400, 1_500, 4_000];
 
 /// Of what has no bound of its own: replies alone, which have stopped the server from reading
 /// before, do not come to it.
-const MAX_BACKLOGS: [usize; 3] = [3_000, 8_000, 1 << 20];
+const MAX_BACKLOGS: [usize; 3] = [1_500, 4_000, 1 << 20];
+
+/// Messages of a client, of what it sends where nothing is dropped.
+const TIMES_AS_MANY: u32 = 3;
 
 /// By a fault, one message in so many is lost.
 const LOST_ONE_IN: u64 = 10;
@@ -80,6 +83,7 @@ impl Policies {
         if !self.is_rough {
             client.manner = Manner::Polite;
         }
+        client.to_send *= TIMES_AS_MANY;
         let rule = client.room.map(|room| self.rooms[room as usize].policy);
         client.reading.is_lossy = rule.is_some_and(|policy| policy != Policy::Disconnect);
         client.reading.has_no_echo = client.room.is_some() && !self.echoes;

@@ -22,8 +22,8 @@ pub(crate) struct Actor {
     topics: BTreeMap<u8, Subscription>,
     /// The next message of each publisher in each topic.
     next: BTreeMap<(u8, u32), u32>,
-    /// Who has published the last message of each topic.
-    last: BTreeMap<u8, u32>,
+    /// The last message of each topic: its publisher, and how many that had published before.
+    last: BTreeMap<u8, (u32, u32)>,
     /// What came because it was the head of somebody's topics.
     by_head: BTreeSet<(u32, u32)>,
 }
@@ -160,7 +160,7 @@ impl Actor {
             return Err(self.wrong("a publication out of order", how));
         }
         self.next.insert((topic, who), number + 1);
-        self.last.insert(topic, who);
+        self.last.insert(topic, (who, place.all));
         Ok(())
     }
 
@@ -222,7 +222,7 @@ impl Actor {
             published(all, who).for_client(who == self.id)
         };
         let is_missing = |who: u32| match self.last.get(&topic) {
-            Some(last) if *last == who => {
+            Some((last, _)) if *last == who => {
                 self.next.get(&(topic, who)) != Some(&count(&change.published, who))
             }
             Some(_) => false,
@@ -245,6 +245,12 @@ impl Actor {
             return Err(self.wrong("a close frame before replies", (said, self.serial)));
         }
         closing.iter().flatten().try_for_each(|change| self.check_whole(change, true))
+    }
+
+    /// The last message of a topic of which something may be dropped.
+    pub(crate) fn last_of(&self, topic: u8) -> Option<(u32, u32)> {
+        let is_lossy = self.pad.ledger().is_lossy(topic);
+        self.last.get(&topic).copied().filter(|_| is_lossy)
     }
 
     /// Messages that were handled.

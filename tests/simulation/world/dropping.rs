@@ -2,7 +2,7 @@
 
 use super::{REST_BETWEEN, World};
 use crate::client::{Client, Manner, ROOMS};
-use crate::script::Actor;
+use crate::script::TOPICS;
 
 impl World {
     /// Somebody falls asleep or, rarely, wakes up.
@@ -35,6 +35,10 @@ impl World {
             for room in ROOMS {
                 self.check_newest(worker, room)?;
             }
+            for topic in 0..TOPICS {
+                let last = |it: &Client| it.actor.as_ref()?.last_of(topic);
+                self.check_agreed(worker, last).map_err(|what| format!("topic {topic}, {what}"))?;
+            }
         }
         Ok(())
     }
@@ -46,8 +50,8 @@ impl World {
         let got: u64 = self.clients.iter().map(|it| it.reading.got + it.reading.dropped).sum();
         let known = got + counts.dropped_oldest + counts.dropped_latest;
         let is_whole = |it: &Client| {
-            let is_closed = it.actor.as_ref().is_some_and(Actor::is_closed);
-            it.manner == Manner::Polite && (is_closed || !it.is_ended())
+            let has_had_all = it.close_code.is_some() || !it.is_ended();
+            it.manner == Manner::Polite && has_had_all && !it.was_too_slow
         };
         let delivered = counts.messages_delivered;
         let is_exact = self.clients.iter().all(is_whole);
@@ -76,16 +80,27 @@ impl World {
                 return Err(format!("{names}: the newest is {number} of {}", sender.sent));
             }
         }
-        let lasts = || here.iter().filter_map(|(_, it)| Some((it, it.reading.last?)));
-        let is_for_all = |(sender, _): &(u32, u32), last: (u32, u32)| {
-            let is_spared = |it: &Client| it.reading.has_no_echo && it.id == *sender;
-            lasts().all(|(it, other)| last == other || is_spared(it))
+        let last = |it: &Client| it.reading.last.filter(|_| it.room == Some(room));
+        self.check_agreed(worker, last).map_err(|what| format!("room {room}, {what}"))
+    }
+
+    /// The last message is the same for all on a worker who have had any, but for its sender, which
+    /// may get none of its own.
+    fn check_agreed(
+        &self,
+        worker: usize,
+        last: impl Fn(&Client) -> Option<(u32, u32)>,
+    ) -> Result<(), String> {
+        let here = self.clients.iter().zip(&self.homes);
+        let here = here.filter(|(it, home)| **home == worker && it.is_here());
+        let lasts: Vec<_> = here.filter_map(|(it, _)| Some((it.id, last(it)?))).collect();
+        let is_for_all = |(_, last): &(u32, (u32, u32))| {
+            lasts.iter().all(|(id, other)| other == last || *id == last.0)
         };
-        if lasts().next().is_some() && !lasts().any(|(_, last)| is_for_all(&last, last)) {
-            let all: Vec<_> = lasts().map(|(it, last)| (it.id, last)).collect();
-            return Err(format!("the newest of room {room} on worker {worker}: {all:?}"));
+        if lasts.is_empty() || lasts.iter().any(is_for_all) {
+            return Ok(());
         }
-        Ok(())
+        Err(format!("the newest on worker {worker}: {lasts:?}"))
     }
 
     fn check_had_nothing(&self, at: usize, member: &Client) -> Result<(), String> {
