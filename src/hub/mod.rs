@@ -128,9 +128,9 @@ impl Hub {
             return 0;
         }
         let who = SubscriberId { worker: self.worker, conn };
-        let room = &mut self.rooms[room.0 as usize];
-        self.undelivered += room.except_gathered(who);
-        room.gathered()
+        self.undelivered += self.rooms[room.0 as usize].except_gathered(who);
+        self.requeue(room);
+        self.at(room).gathered()
     }
 
     /// Takes a connection out of a room; the last one closes the room. Seal what it published
@@ -295,19 +295,20 @@ impl Hub {
         self.queue.begin_turn();
     }
 
-    /// Where something gathers that other workers wait for; then batches that are due leave.
+    /// Where something gathers that other workers wait for; then batches leave that are due, or all
+    /// before so much waits that nobody may publish.
     #[inline]
     pub fn next_unposted(&mut self) -> Option<RoomId> {
-        let Self { queue, rooms, fanouts, interest, .. } = self;
-        if let Some(room) = queue.next_unposted() {
-            return Some(room).filter(|room| rooms.contains(room.0 as usize));
+        let Self { queue, rooms, fanouts, interest, undelivered, .. } = self;
+        let unposted = queue.next_unposted(rooms);
+        if unposted.is_none() {
+            let is_much = *undelivered >= UNDELIVERED_BYTES_MAX / 2;
+            queue.release(|| if is_much { u64::MAX } else { fanouts.micros(interest) }, rooms);
         }
-        queue.release(|| fanouts.micros(interest), rooms);
-        None
+        unposted
     }
 
     /// How long it is until a batch is due.
-    #[must_use]
     pub fn until_batch(&self, now: Instant) -> Option<Duration> {
         let due = self.queue.next_batch()?;
         Some(Duration::from_micros(due.saturating_sub(self.interest.micros(now))))
@@ -451,7 +452,6 @@ impl Hub {
     }
 
     /// Rooms that are open.
-    #[must_use]
     pub fn rooms(&self) -> usize {
         self.rooms.len()
     }

@@ -85,8 +85,13 @@ impl Queue {
 
     /// The rooms where something gathers that nobody has sealed.
     #[inline]
-    pub(super) fn next_unposted(&mut self) -> Option<RoomId> {
-        self.unposted.pop()
+    pub(super) fn next_unposted(&mut self, rooms: &Slab<Room>) -> Option<RoomId> {
+        while let Some(id) = self.unposted.pop() {
+            if rooms.contains(id.0 as usize) {
+                return Some(id);
+            }
+        }
+        None
     }
 
     /// The batches that are due by now leave.
@@ -133,9 +138,9 @@ impl Queue {
         }
     }
 
-    /// Whether any room has something to deliver in this turn or the next.
+    /// Whether any room has something to deliver or to post in this turn or the next.
     pub(super) fn has_due(&self) -> bool {
-        !self.due.is_empty() || !self.later.is_empty()
+        !self.due.is_empty() || !self.later.is_empty() || !self.unposted.is_empty()
     }
 
     /// Gives back what more rooms needed than there are.

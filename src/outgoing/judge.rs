@@ -22,6 +22,8 @@ pub struct Judged {
     pub verdict: Verdict,
     /// Bytes that were copied.
     pub copied: usize,
+    /// Parts that were looked at.
+    pub walked: usize,
 }
 
 /// Messages that were dropped of a queue.
@@ -82,6 +84,16 @@ struct Sum {
     keep: usize,
     /// Older ones are not kept any more.
     is_full: bool,
+    /// Its newest part was seen.
+    has_newest: bool,
+}
+
+/// What is kept of a run.
+enum Kept {
+    Whole,
+    /// The messages from this one on, as a run of their own.
+    From(usize),
+    Nothing,
 }
 
 /// Queues of so many parts are judged for each one that is added.
@@ -170,15 +182,14 @@ fn judge_one(frames: &mut Arc<Encoded>, form: &mut Form, bound: usize, cuts: &mu
             judged.verdict = over(frames.memory(), bound);
             return judged;
         }
+        Policy::Latest if frames.messages() == 1 => return judged,
         Policy::Latest => frames.messages() - 1,
-        Policy::DropOldest if frames.memory() <= bound => 0,
+        Policy::DropOldest if frames.memory() <= bound => return judged,
         Policy::DropOldest => frames.tail_within(bound).unwrap_or_else(|| frames.messages() - 1),
     };
-    if first > 0 {
-        judged.note_dropped(policy, &lane, first);
-        *frames = cuts.tail(frames, first, &mut judged);
-        *form = Form::Plain;
-    }
+    judged.note_dropped(policy, &lane, first);
+    *frames = cuts.tail(frames, first, &mut judged);
+    *form = Form::Plain;
     judged
 }
 
@@ -223,18 +234,19 @@ impl Cuts {
 
 impl Parts {
     fn judge(&mut self, bound: usize, cuts: &mut Cuts) -> Judged {
-        let mut judged = Judged::default();
+        let mut judged = Judged { walked: self.list.len(), ..Judged::default() };
         let most = self.sum_up(bound, cuts);
         let own = |sum: &Sum| sum.policy == Policy::Disconnect && sum.bytes > sum.bound;
         if let Some(sum) = cuts.lanes.values().find(|sum| own(sum)) {
             judged.verdict = Verdict::Close(sum.bound);
         } else {
             self.drop_what_must_be(cuts, &mut judged);
-            let excess = self.memory - self.longest_alone();
+            // The memory of a run may have grown since it was counted, by another form.
+            let excess = self.memory.saturating_sub(self.longest_alone());
             if excess > most {
                 self.make_room(excess - (most - most / 8), cuts, &mut judged);
             }
-            judged.verdict = over(self.memory - self.longest_alone(), most);
+            judged.verdict = over(self.memory.saturating_sub(self.longest_alone()), most);
         }
         self.set_next(most, cuts);
         judged
@@ -255,7 +267,7 @@ impl Parts {
             let Some((frames, lane)) = part.in_lane() else { continue };
             let sum = cuts.lanes.entry(Arc::as_ptr(lane)).or_insert_with(|| {
                 let (policy, bound) = lane.rule();
-                Sum { policy, bound, bytes: 0, keep: usize::MAX, is_full: false }
+                Sum { policy, bound, bytes: 0, keep: usize::MAX, is_full: false, has_newest: false }
             });
             sum.bytes += part_memory(frames);
         }
@@ -288,24 +300,25 @@ impl Parts {
         cuts.kept = self.take_newest_first(kept);
     }
 
-    /// All together are too much: drops the oldest of those that may be dropped.
+    /// All together are too much: drops the oldest of those that may be dropped. The newest message
+    /// of each topic stays.
     fn make_room(&mut self, mut excess: usize, cuts: &mut Cuts, judged: &mut Judged) {
-        let mut list = mem::take(&mut self.list);
-        list.retain(|part| {
-            let Some((frames, lane)) = part.in_lane().filter(|_| excess > 0) else { return true };
-            let (policy, _) = lane.rule();
-            if policy != Policy::DropOldest {
-                return true;
-            }
-            judged.note_dropped(policy, lane, frames.messages());
-            excess = excess.saturating_sub(part_memory(frames));
-            if let Some(sum) = cuts.lanes.get_mut(&Arc::as_ptr(lane)) {
-                sum.bytes -= part_memory(frames);
-            }
-            false
-        });
-        list.reverse();
-        self.take_newest_first(list);
+        let mut newest = vec![false; self.list.len()];
+        for (is_newest, part) in newest.iter_mut().zip(&self.list).rev() {
+            let sum = part.in_lane().and_then(|(_, lane)| cuts.lanes.get_mut(&Arc::as_ptr(lane)));
+            *is_newest = sum.is_some_and(|sum| !mem::replace(&mut sum.has_newest, true));
+        }
+        let mut kept = Vec::with_capacity(self.list.len());
+        for (part, is_newest) in mem::take(&mut self.list).into_iter().zip(newest) {
+            let part = if excess == 0 {
+                Some(part)
+            } else {
+                part_in_excess(part, is_newest, &mut excess, cuts, judged)
+            };
+            kept.extend(part);
+        }
+        kept.reverse();
+        self.take_newest_first(kept);
     }
 
     /// Puts a list in its order again, and counts it; gives back an empty list.
@@ -319,10 +332,13 @@ impl Parts {
         list
     }
 
-    /// It is looked at again when the lane that is nearest to its bound may have come to it.
+    /// It is looked at again when the lane that is nearest to its bound may have come to it. What
+    /// is above a bound for a single long message is so until more comes.
     fn set_next(&mut self, most: usize, cuts: &Cuts) {
         let bounded = cuts.lanes.values().filter(|sum| sum.policy != Policy::Latest);
-        let room = bounded.map(|sum| sum.bound.saturating_sub(sum.bytes)).min();
+        let rooms = bounded.map(|sum| sum.bound.saturating_sub(sum.bytes));
+        let room = rooms.filter(|room| *room > 0).min();
+        let most = if self.memory > most { self.memory + most / 8 } else { most };
         let memory = room.map_or(most, |room| most.min(self.memory.saturating_add(room)));
         let has_latest = cuts.lanes.values().any(|sum| sum.policy == Policy::Latest);
         let count = self.list.len();
@@ -335,23 +351,54 @@ impl Parts {
     }
 }
 
+/// What is left of a part where all together are too much.
+fn part_in_excess(
+    part: Part,
+    is_newest: bool,
+    excess: &mut usize,
+    cuts: &mut Cuts,
+    judged: &mut Judged,
+) -> Option<Part> {
+    let Part::Shared(frames, _) = &part else { return Some(part) };
+    let Some(lane) = frames.lane().map(Arc::clone) else { return Some(part) };
+    let (policy, _) = lane.rule();
+    let messages = frames.messages();
+    let dropped = if is_newest { messages - 1 } else { messages };
+    if policy != Policy::DropOldest || dropped == 0 {
+        return Some(part);
+    }
+    judged.note_dropped(policy, &lane, dropped);
+    let before = part_memory(frames);
+    let left = is_newest.then(|| cuts.tail(frames, dropped, judged));
+    let freed = before.saturating_sub(left.as_deref().map_or(0, part_memory));
+    *excess = excess.saturating_sub(freed);
+    if let Some(sum) = cuts.lanes.get_mut(&Arc::as_ptr(&lane)) {
+        sum.bytes = sum.bytes.saturating_sub(freed);
+    }
+    left.map(|tail| Part::Shared(tail, Form::Plain))
+}
+
 /// What is kept of a run of a lane, of which newer ones were seen before.
 fn keep_of(part: Part, lane: *const Lane, cuts: &mut Cuts, judged: &mut Judged) -> Option<Part> {
     let (Some(sum), Part::Shared(frames, _)) = (cuts.lanes.get_mut(&lane), &part) else {
         return Some(part);
     };
-    let (messages, policy) = (frames.messages(), sum.policy);
-    let first = sum.keep_from(frames);
-    sum.is_full |= first > 0;
-    if first > 0
+    let policy = sum.policy;
+    let (dropped, kept) = match sum.kept(frames) {
+        Kept::Whole => (0, None),
+        Kept::From(first) => (first, Some(first)),
+        Kept::Nothing => (frames.messages(), None),
+    };
+    sum.is_full |= dropped > 0;
+    if dropped > 0
         && let Some(lane) = frames.lane()
     {
-        judged.note_dropped(policy, lane, first);
+        judged.note_dropped(policy, lane, dropped);
     }
-    let kept = match first {
-        0 => part,
-        _ if first == messages => return None,
-        _ => Part::Shared(cuts.tail(frames, first, judged), Form::Plain),
+    let kept = match kept {
+        Some(first) => Part::Shared(cuts.tail(frames, first, judged), Form::Plain),
+        None if dropped > 0 => return None,
+        None => part,
     };
     if let (Some(sum), Part::Shared(frames, _)) = (cuts.lanes.get_mut(&lane), &kept) {
         sum.bytes += part_memory(frames);
@@ -360,23 +407,28 @@ fn keep_of(part: Part, lane: *const Lane, cuts: &mut Cuts, judged: &mut Judged) 
 }
 
 impl Sum {
-    /// The first message that is kept of a run; nothing of it is if that is the number of them.
-    fn keep_from(&self, frames: &Encoded) -> usize {
-        let messages = frames.messages();
+    /// What is kept of a run, of which the plain form alone may fit.
+    fn kept(&self, frames: &Encoded) -> Kept {
+        let last = frames.messages() - 1;
         let is_newest = self.bytes == 0;
         match self.policy {
-            _ if self.is_full => messages,
-            Policy::Disconnect => 0,
-            Policy::Latest if is_newest => messages - 1,
-            Policy::Latest => messages,
+            _ if self.is_full => Kept::Nothing,
+            Policy::Disconnect => Kept::Whole,
+            Policy::Latest if is_newest && last == 0 => Kept::Whole,
+            Policy::Latest if is_newest => Kept::From(last),
+            Policy::Latest => Kept::Nothing,
             Policy::DropOldest => {
                 let room = self.keep.saturating_sub(self.bytes);
                 if part_memory(frames) <= room {
-                    return 0;
+                    return Kept::Whole;
                 }
-                let within = frames.tail_within(room.saturating_sub(size_of::<Part>()));
-                // Of the newest run one message is kept, however long it is.
-                within.unwrap_or(if is_newest { messages - 1 } else { messages })
+                match frames.tail_within(room.saturating_sub(size_of::<Part>())) {
+                    Some(first) => Kept::From(first),
+                    // Of the newest run one message is kept, however long it is.
+                    None if is_newest && last == 0 => Kept::Whole,
+                    None if is_newest => Kept::From(last),
+                    None => Kept::Nothing,
+                }
             }
         }
     }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::judge::{Cuts, Dropped, Judged, Verdict};
 use super::{Outgoing, Part, Pool};
 use crate::config::Policy;
+use crate::wire::deflate::Deflater;
 use crate::wire::{Encoded, Form, Kind, Lane};
 
 /// Messages of 100 bytes that begin with their numbers, as one run of a lane.
@@ -201,4 +202,58 @@ fn long_queues_are_not_walked_for_each_message() {
     let queue = reader.queue.as_mut().expect("something waits");
     let _ = queue.judge(1 << 30, &mut reader.cuts);
     assert_eq!(reader.waits(), [9; 1000]);
+}
+
+/// A run of which the plain form fits and the compressed one beside it does not.
+fn deflated(lane: &Arc<Lane>, number: u8) -> Arc<Encoded> {
+    let mut frames = Encoded::default();
+    let mut noise: Vec<u8> = (0..2000_u32).map(|at| (at * at >> 3) as u8).collect();
+    noise[0] = number;
+    frames.push(Kind::Binary, &noise);
+    frames.push(Kind::Binary, &[number]);
+    frames.set_lane(Some(Arc::clone(lane)));
+    frames.prepare(&mut Deflater::default()).expect("nobody else is at it");
+    Arc::new(frames)
+}
+
+#[test]
+fn what_another_form_takes_is_no_reason_to_drop_the_newest() {
+    for policy in [Policy::DropOldest, Policy::Latest] {
+        for share in 1..20 {
+            let lane = Arc::new(Lane::new(policy, 0));
+            let frames = deflated(&lane, 7);
+            lane.set(policy, frames.memory() * share / 16);
+            for before in [false, true] {
+                let mut reader = Reader::default();
+                if before {
+                    let older = deflated(&lane, 6);
+                    reader.pool.append_shared(&mut reader.queue, &older, Form::Deflated);
+                }
+                reader.pool.append_shared(&mut reader.queue, &frames, Form::Deflated);
+                assert_eq!(reader.judge(100), Verdict::Keep, "{policy} {share}");
+                let queue = reader.queue.expect("something waits");
+                let bytes = queue.to_vec(0);
+                assert!(!queue.is_empty() && bytes.ends_with(&[0x82, 1, 7]), "{policy} {share}");
+            }
+        }
+    }
+}
+
+#[test]
+fn of_each_topic_the_newest_stays_where_all_together_is_too_much() {
+    let lanes = [1, 2].map(|_| Arc::new(Lane::new(Policy::DropOldest, 10 * weight())));
+    let mut reader = Reader::default();
+    reader.pool.append_shared(&mut reader.queue, &run(Some(&lanes[0]), [1, 2]), Form::Plain);
+    let many = run(Some(&lanes[1]), 10..19);
+    reader.pool.append_shared(&mut reader.queue, &many, Form::Plain);
+    let all = 11;
+    assert_eq!(reader.judge(1), Verdict::Keep, "the bound is that of the larger lane");
+    assert_eq!(reader.waits().len(), all);
+    let queue = reader.queue.as_mut().expect("something waits");
+    lanes.iter().for_each(|lane| lane.set(Policy::DropOldest, 2 * weight()));
+    let judged = queue.judge(1, &mut reader.cuts);
+    assert_eq!(judged.verdict, Verdict::Keep);
+    let waits = reader.waits();
+    assert!(waits.contains(&2) && waits.ends_with(&[18]), "{waits:?}");
+    assert_eq!(waits.len() + judged.dropped.messages(), all);
 }

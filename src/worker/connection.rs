@@ -242,6 +242,11 @@ impl<S> Connection<S> {
         self.edges != EdgeId::NONE
     }
 
+    /// Whether something waits for it, or it has not taken what it was sent.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.queue.is_some() || self.has(flag::SENDING)
+    }
+
     /// Whether it is a session of which more than the end is to come.
     pub(crate) fn is_open(&self) -> bool {
         matches!(&self.link, Link::WebSocket(session) if session.is_open())

@@ -51,6 +51,8 @@ pub(crate) struct World {
     policies: Option<Policies>,
     /// Of twelve clients, how many speak the script.
     actors_in_twelve: usize,
+    /// Messages gather in rooms before they are delivered.
+    is_batched: bool,
     /// What passes with each round of coming to rest: who is paused for what it has sent goes on.
     round: Duration,
 }
@@ -186,6 +188,7 @@ impl World {
             rewrites: Rewrites::of(seed, fault),
             policies,
             actors_in_twelve,
+            is_batched: !batch_delay(seed, fault).is_zero(),
             round: Duration::ZERO,
         }
     }
@@ -286,6 +289,7 @@ impl World {
         let (link, rng) = (self.net.connect(worker), Rng::new(self.rng.next_u64()));
         let swaps = self.fault == Fault::SwappedFrames;
         let mut client = Client::new(id, link, rng, actor, swaps);
+        client.is_batched = self.is_batched;
         if let Some(policies) = &self.policies {
             policies.hold_for(&mut client, self.fault);
         }

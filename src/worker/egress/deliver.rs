@@ -26,6 +26,9 @@ use crate::worker::mail::Envelope;
 pub(crate) fn deliver<W: Wake, L: Protocols>(core: &mut Core<W, L>) {
     while let Some(room) = core.parts.hub.next_unposted() {
         post_gathered(core, room);
+        if core.parts.is_spent() {
+            break;
+        }
     }
     while let Some(room) = core.parts.hub.next_due() {
         begin_delivery(core, room);
@@ -74,7 +77,9 @@ pub(crate) fn bring_up_to_date<W: Wake, L: Protocols>(
     if let Before::Gathering(seal) = core.parts.hub.before_reply(edge) {
         let room = core.parts.hub.room_of(edge);
         if core.parts.hub.at(room).is_batched() {
-            return Some(seal);
+            // Nobody's heartbeat waits for a batch.
+            append_runs_under_way(core, conn, edge);
+            return None;
         }
         deliver_now(core, room);
         if !core.parts.hub.at(room).has_begun(seal) {
@@ -111,6 +116,7 @@ pub(crate) fn deliver_now<W: Wake, L: Protocols>(core: &mut Core<W, L>, room: Ro
 fn post_gathered<W: Wake, L: Protocols>(core: &mut Core<W, L>, room: RoomId) {
     let own = core.parts.mail.id();
     if core.parts.hub.at(room).has_others(own) {
+        core.parts.budget.pay(ENVELOPE_COST);
         seal(core, room);
     }
 }
@@ -215,7 +221,7 @@ fn append<S>(
     let left_out = excepts.len();
     if left_out == 0 {
         out.pool.append_shared(&mut connection.queue, frames, form);
-    } else if frames.lane().is_some() {
+    } else if frames.lane().is_some() && connection.is_waited_for() {
         // Ranges of a run cannot be dropped.
         let rest = frames.without(excepts);
         if rest.messages() > 0 {

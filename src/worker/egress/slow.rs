@@ -2,6 +2,7 @@
 
 use crate::driver::Wake;
 use crate::id::ConnId;
+use crate::limits::FRAME_COST;
 use crate::outgoing::{Judged, Verdict};
 use crate::protocol::Protocols;
 use crate::stats::Ending;
@@ -37,9 +38,9 @@ pub(crate) fn judge<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId) 
 }
 
 fn note<W: Wake, L: Protocols>(parts: &mut Parts<W, L>, conn: ConnId, judged: Judged) {
-    let Judged { dropped, copied, .. } = judged;
+    let Judged { dropped, copied, walked, .. } = judged;
+    parts.budget.pay(copied / 4 + walked * FRAME_COST);
     if dropped.messages() > 0 {
-        parts.budget.pay(copied / 4);
         parts.counters.dropped_oldest.add(dropped.oldest as u64);
         parts.counters.dropped_latest.add(dropped.latest as u64);
         *parts.out.dropped.entry(conn.index).or_default() += dropped.messages() as u64;

@@ -59,9 +59,7 @@ impl Protocol for Script {
 
     fn delivery(pad: &Pad, topic: &str) -> Delivery {
         let number = (0..TOPICS).find(|number| topic_name(*number) == topic);
-        number.map_or_else(Delivery::default, |number| {
-            pad.ledger().deliveries[usize::from(number)]
-        })
+        number.map_or_else(Delivery::default, |number| pad.ledger().deliveries[usize::from(number)])
     }
 
     fn route<'a>(_pad: &Pad, request: &Request<'a>) -> Option<Route<'a, Box<Person>>> {
