@@ -37,7 +37,11 @@ impl World {
             }
             for topic in 0..TOPICS {
                 let last = |it: &Client| it.actor.as_ref()?.last_of(topic);
-                self.check_agreed(worker, last).map_err(|what| format!("topic {topic}, {what}"))?;
+                let had = |it: &Client, message| {
+                    it.actor.as_ref().is_some_and(|it| it.had_before_leave(topic, message))
+                };
+                let agreed = self.check_agreed(worker, last, had);
+                agreed.map_err(|what| format!("topic {topic}, {what}"))?;
             }
         }
         Ok(())
@@ -81,25 +85,29 @@ impl World {
             }
         }
         let last = |it: &Client| it.reading.last.filter(|_| it.room == Some(room));
-        self.check_agreed(worker, last).map_err(|what| format!("room {room}, {what}"))
+        let agreed = self.check_agreed(worker, last, |_, _| false);
+        agreed.map_err(|what| format!("room {room}, {what}"))
     }
 
     /// The last message is the same for all on a worker who have had any, but for its sender, which
-    /// may get none of its own.
+    /// may get none of its own, and for who had it on leaving, ahead of what the others had first.
     fn check_agreed(
         &self,
         worker: usize,
         last: impl Fn(&Client) -> Option<(u32, u32)>,
+        had: impl Fn(&Client, (u32, u32)) -> bool,
     ) -> Result<(), String> {
         let here = self.clients.iter().zip(&self.homes);
         let here = here.filter(|(it, home)| **home == worker && it.is_here());
-        let lasts: Vec<_> = here.filter_map(|(it, _)| Some((it.id, last(it)?))).collect();
-        let is_for_all = |(_, last): &(u32, (u32, u32))| {
-            lasts.iter().all(|(id, other)| other == last || *id == last.0)
+        let lasts: Vec<_> = here.filter_map(|(it, _)| Some((it, last(it)?))).collect();
+        let is_for_all = |(_, last): &(&Client, (u32, u32))| {
+            let is_fine = |it: &Client, other| other == *last || it.id == last.0 || had(it, *last);
+            lasts.iter().all(|(it, other)| is_fine(it, *other))
         };
         if lasts.is_empty() || lasts.iter().any(is_for_all) {
             return Ok(());
         }
+        let lasts: Vec<_> = lasts.iter().map(|(it, last)| (it.id, last)).collect();
         Err(format!("the newest on worker {worker}: {lasts:?}"))
     }
 
