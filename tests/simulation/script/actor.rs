@@ -24,8 +24,6 @@ pub(crate) struct Actor {
     next: BTreeMap<(u8, u32), u32>,
     /// The last message of each topic: its publisher, and how many that had published before.
     last: BTreeMap<u8, (u32, u32)>,
-    /// As `next`, when it left each topic: it does not get these again when it comes back.
-    next_at_leave: BTreeMap<(u8, u32), u32>,
     /// What came because it was the head of somebody's topics.
     by_head: BTreeSet<(u32, u32)>,
 }
@@ -68,7 +66,6 @@ impl Actor {
             topics: BTreeMap::new(),
             next: BTreeMap::new(),
             last: BTreeMap::new(),
-            next_at_leave: BTreeMap::new(),
             by_head: BTreeSet::new(),
         }
     }
@@ -185,8 +182,6 @@ impl Actor {
         let change = self.change();
         self.check_whole(&change, true)?;
         self.last.remove(&topic);
-        let next = self.next.range((topic, 0)..=(topic, u32::MAX));
-        self.next_at_leave.extend(next.map(|(key, next)| (*key, *next)));
         match self.topics.remove(&topic) {
             Some(_) if change.topic == topic => Ok(()),
             _ => Err(self.wrong("leaves what it has not joined", topic)),
@@ -258,9 +253,10 @@ impl Actor {
         self.last.get(&topic).copied().filter(|_| is_lossy)
     }
 
-    /// Whether it had a message of another before it left a topic and came back.
-    pub(crate) fn had_before_leave(&self, topic: u8, (who, number): (u32, u32)) -> bool {
-        self.next_at_leave.get(&(topic, who)).is_some_and(|next| *next > number)
+    /// Whether it has come to a topic since a message was published there.
+    pub(crate) fn came_after(&self, topic: u8, (who, number): (u32, u32)) -> bool {
+        let subscription = self.topics.get(&topic);
+        subscription.is_some_and(|it| published(&it.before, who).all > number)
     }
 
     /// Messages that were handled.

@@ -37,10 +37,10 @@ impl World {
             }
             for topic in 0..TOPICS {
                 let last = |it: &Client| it.actor.as_ref()?.last_of(topic);
-                let had = |it: &Client, message| {
-                    it.actor.as_ref().is_some_and(|it| it.had_before_leave(topic, message))
+                let came_after = |it: &Client, message| {
+                    it.actor.as_ref().is_some_and(|it| it.came_after(topic, message))
                 };
-                let agreed = self.check_agreed(worker, last, had);
+                let agreed = self.check_agreed(worker, last, came_after);
                 agreed.map_err(|what| format!("topic {topic}, {what}"))?;
             }
         }
@@ -90,18 +90,20 @@ impl World {
     }
 
     /// The last message is the same for all on a worker who have had any, but for its sender, which
-    /// may get none of its own, and for who had it on leaving, ahead of what the others had first.
+    /// may get none of its own, and for who came when it was published but not delivered: in a
+    /// batch what is published on the worker is delivered before it.
     fn check_agreed(
         &self,
         worker: usize,
         last: impl Fn(&Client) -> Option<(u32, u32)>,
-        had: impl Fn(&Client, (u32, u32)) -> bool,
+        came_after: impl Fn(&Client, (u32, u32)) -> bool,
     ) -> Result<(), String> {
         let here = self.clients.iter().zip(&self.homes);
         let here = here.filter(|(it, home)| **home == worker && it.is_here());
         let lasts: Vec<_> = here.filter_map(|(it, _)| Some((it, last(it)?))).collect();
         let is_for_all = |(_, last): &(&Client, (u32, u32))| {
-            let is_fine = |it: &Client, other| other == *last || it.id == last.0 || had(it, *last);
+            let is_spared = |it: &Client| it.id == last.0 || came_after(it, *last);
+            let is_fine = |it: &Client, other| other == *last || is_spared(it);
             lasts.iter().all(|(it, other)| is_fine(it, *other))
         };
         if lasts.is_empty() || lasts.iter().any(is_for_all) {
