@@ -27,8 +27,10 @@ impl World {
     }
 
     pub(super) fn check_dropping(&self) -> Result<(), String> {
-        if self.policies.is_none() {
-            return Ok(());
+        let Some(policies) = &self.policies else { return Ok(()) };
+        let slow = self.counts().closed_slow;
+        if slow > 0 && policies.close_nobody() {
+            return Err(format!("{slow} were too slow where all may be dropped"));
         }
         self.check_counted()?;
         for worker in 0..self.workers.len() {
