@@ -7,6 +7,7 @@ use throng::wire::mask::unmask;
 
 use crate::deflate::{deflate, inflate};
 use crate::message::{self, BINARY, TEXT};
+use crate::policies::Reading;
 use crate::script::{self, Actor};
 
 /// What some say to a script is so long that little of it is kept for who is parked.
@@ -62,7 +63,7 @@ pub(crate) struct Client {
     pub(crate) sent: u32,
     /// Messages that it began, so that they may have been published.
     pub(crate) queued: u32,
-    to_send: u32,
+    pub(crate) to_send: u32,
     patience: u32,
     /// The next number expected of each sender, and the first that came.
     pub(crate) heard: BTreeMap<u32, (u32, u32)>,
@@ -76,6 +77,7 @@ pub(crate) struct Client {
     pub(crate) actor: Option<Actor>,
     /// Deliveries and the replies behind them change places, by a fault.
     swaps: bool,
+    pub(crate) reading: Reading,
 }
 
 impl Client {
@@ -133,6 +135,7 @@ impl Client {
             actor,
             swaps,
             rng,
+            reading: Reading::default(),
         }
     }
 
@@ -172,6 +175,13 @@ impl Client {
     /// Whether it is there and is to be told all.
     pub(crate) fn is_here(&self) -> bool {
         self.is_polite() && self.is_open && !self.is_ended()
+    }
+
+    /// Whether all that it has sent is heard: of those who broke off the last words may be lost;
+    /// who does not read is not read either.
+    pub(crate) fn is_heard_to_the_end(&self) -> bool {
+        let was_cut = self.is_ended() && (self.close_code.is_none() || self.was_too_slow);
+        matches!(self.manner, Manner::Polite | Manner::Leaves) && !was_cut
     }
 
     /// Whether the server ended the connection.
@@ -269,7 +279,8 @@ impl Client {
     }
 
     fn listen(&mut self) -> Result<bool, String> {
-        if self.manner == Manner::Deaf && self.patience == 0 {
+        let is_asleep = self.reading.is_asleep && self.is_open;
+        if self.manner == Manner::Deaf && self.patience == 0 || is_asleep {
             return Ok(false);
         }
         let came = self.link.read();
@@ -294,6 +305,9 @@ impl Client {
         }
         if self.swaps {
             swap_replies(&mut frames);
+        }
+        if self.room.is_some() {
+            self.reading.spoil(&mut frames);
         }
         for (first, payload) in frames {
             self.check(first, &payload)?;
@@ -358,7 +372,8 @@ impl Client {
     fn check_before_pong(&self, messages: u32) -> Result<(), String> {
         let heard = self.heard.get(&self.id).map_or(0, |(next, _)| *next);
         let gathers = self.room.is_some() && self.is_batched;
-        if self.actor.is_none() && !gathers && heard < messages {
+        let may_miss = gathers || self.reading.may_miss_its_own();
+        if self.actor.is_none() && !may_miss && heard < messages {
             return Err(format!("client {}: a pong before {heard} of {messages}", self.id));
         }
         Ok(())
@@ -393,7 +408,8 @@ impl Client {
 
     fn check_message(&mut self, first: u8, payload: &[u8]) -> Result<(), String> {
         if let Some(actor) = &mut self.actor {
-            return actor.check(payload);
+            self.reading.got += u64::from(actor.check(payload)?);
+            return Ok(());
         }
         let Some((sender, number)) = message::parse(first, payload) else {
             return Err(format!("client {}: damage in {first:02x} {payload:?}", self.id));
@@ -402,13 +418,17 @@ impl Client {
             return Err(format!("client {}: an echo of {sender}", self.id));
         }
         let (next, _) = self.heard.entry(sender).or_insert((number, number));
-        if *next != number {
+        if !self.reading.follows(*next, number) {
             return Err(format!(
                 "client {}: {sender}/{number} out of order, {next} was next",
                 self.id
             ));
         }
-        *next += 1;
+        *next = number + 1;
+        if self.room.is_some() {
+            self.reading.got += 1;
+            self.reading.last = Some((sender, number));
+        }
         Ok(())
     }
 }

@@ -30,6 +30,10 @@ pub(crate) enum Fault {
     LostQuestion,
     /// A message that was kept is not handled.
     DroppedMessage,
+    /// A message for who does not keep up is dropped, and not counted.
+    UncountedDrop,
+    /// Of what waits for who does not keep up the newest is dropped.
+    DroppedNewest,
     /// What is written out of a connection loses a part now and then.
     LostPart(Part),
 }

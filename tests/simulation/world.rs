@@ -1,6 +1,7 @@
 //! Some workers, some clients and a network, moved in an order that the seed decides.
 
 mod check;
+mod dropping;
 mod rewrite;
 mod spoil;
 
@@ -19,6 +20,7 @@ use throng::worker::{Shared, Worker, mailboxes_and_control};
 
 use crate::client::{Client, Manner, ROOMS};
 use crate::faults::Fault;
+use crate::policies::Policies;
 use crate::script::{Actor, Outside, Pad, Setups, Simulated, TOPICS, topic_name};
 use crate::visitor::Visitor;
 pub(crate) use rewrite::Rewrites;
@@ -38,11 +40,15 @@ pub(crate) struct World {
     visitors: Vec<Visitor>,
     /// For each client: what others had begun to send when it saw its 101.
     obliged: Vec<Option<Vec<u32>>>,
+    /// Their workers.
+    homes: Vec<usize>,
     pad: Pad,
     outside: Outside,
     copies: Vec<Copied>,
     /// Whose connections are written out and read back between turns.
     pub(crate) rewrites: Rewrites,
+    /// Where something is dropped for who does not keep up.
+    policies: Option<Policies>,
     /// Of twelve clients, how many speak the script.
     actors_in_twelve: usize,
     /// Messages gather in rooms before they are delivered.
@@ -88,9 +94,14 @@ fn rooms_of(batch_delay: Duration) -> room::Setup {
     room::Setup { rules: rules.expect("it is a good one"), ..room::Setup::default() }
 }
 
+fn batch_delay(seed: u64, fault: Fault) -> Duration {
+    let is_batched = fault == Fault::None && seed % 3 == 1;
+    Duration::from_millis(if is_batched { 7 } else { 0 })
+}
+
 impl World {
     pub(crate) fn new(seed: u64, fault: Fault) -> Self {
-        Self::with_limits(seed, fault, Limits::default())
+        Self::with(seed, fault, Limits::default(), None)
     }
 
     /// What clients send is measured, and those who send much are paused again and again. They are
@@ -101,10 +112,16 @@ impl World {
             bytes_per_second: Some(200_000),
             ..Limits::default()
         };
-        Self { round: PACED_ROUND, ..Self::with_limits(seed, Fault::None, limits) }
+        Self { round: PACED_ROUND, ..Self::with(seed, Fault::None, limits, None) }
     }
 
-    fn with_limits(seed: u64, fault: Fault, limits: Limits) -> Self {
+    /// Rooms and topics have small bounds and policies, and readers sleep now and then.
+    pub(crate) fn dropping(seed: u64, fault: Fault) -> Self {
+        let policies = Policies::of(seed, batch_delay(seed, fault));
+        Self::with(seed, fault, Limits::default(), Some(policies))
+    }
+
+    fn with(seed: u64, fault: Fault, limits: Limits, policies: Option<Policies>) -> Self {
         let net = Net::new(seed);
         let mut rng = Rng::new(seed ^ 0x5eed);
         let count = if fault == Fault::None { 1 + rng.below(4) } else { 2 };
@@ -124,11 +141,11 @@ impl World {
         let (mail, control) = mailboxes_and_control(&wakers, control, 1 + rng.below(3));
         let pad = Pad::default();
         pad.ledger().fault = fault;
-        let is_batched = fault == Fault::None && seed % 3 == 1;
-        let batch_delay = Duration::from_millis(if is_batched { 7 } else { 0 });
-        let setups =
-            Setups { script: pad.clone(), room: rooms_of(batch_delay), ..Setups::default() };
-        let config = Config {
+        pad.ledger().deliveries = policies.map(|it| it.topics).unwrap_or_default();
+        let room = policies.map(|it| it.rooms());
+        let room = room.unwrap_or_else(|| rooms_of(batch_delay(seed, fault)));
+        let setups = Setups { script: pad.clone(), room, ..Setups::default() };
+        let mut config = Config {
             max_backlog: [500, 5_000, 1 << 20][rng.below(3)],
             mailbox_capacity: 4,
             turn_budget: BUDGETS[rng.below(3)],
@@ -137,6 +154,9 @@ impl World {
             pong_timeout: if rng.one_in(3) { PONG_TIMEOUT } else { Duration::ZERO },
             ..Config::default()
         };
+        if let Some(policies) = &policies {
+            policies.set(&mut config);
+        }
         let shared = Shared::with_setups(config, wakers.len(), 1000, Arc::new(setups));
         let shared = Arc::new(shared);
         let counters: Vec<Arc<Counters>> = (0..count).map(|_| Arc::default()).collect();
@@ -145,7 +165,7 @@ impl World {
                 Worker::new(driver, Arc::clone(&shared), Arc::clone(counters), mail, ALLOWED)
             });
         let workers = workers.collect();
-        let (clients, visitors, obliged) = (Vec::new(), Vec::new(), Vec::new());
+        let (clients, visitors, obliged, homes) = Default::default();
         let asleep = vec![None; count];
         let actors_in_twelve = [0, 4, 12][rng.below(3)];
         let outside = Outside::new(control, Rng::new(rng.next_u64()), fault);
@@ -161,12 +181,14 @@ impl World {
             clients,
             visitors,
             obliged,
+            homes,
             pad,
             outside,
             copies: Vec::new(),
             rewrites: Rewrites::of(seed, fault),
+            policies,
             actors_in_twelve,
-            is_batched,
+            is_batched: !batch_delay(seed, fault).is_zero(),
             round: Duration::ZERO,
         }
     }
@@ -175,6 +197,7 @@ impl World {
         for _ in 0..STEPS {
             self.step()?;
         }
+        self.wake_all()?;
         self.come_to_rest(REST)?;
         self.let_batches_leave()?;
         self.check_deliveries()?;
@@ -204,6 +227,7 @@ impl World {
     }
 
     fn step(&mut self) -> Result<bool, String> {
+        self.nap();
         match self.rng.below(10) {
             0 if self.clients.len() < CLIENTS_MAX && self.fault_allows_connect() => {
                 self.connect();
@@ -266,7 +290,11 @@ impl World {
         let swaps = self.fault == Fault::SwappedFrames;
         let mut client = Client::new(id, link, rng, actor, swaps);
         client.is_batched = self.is_batched;
+        if let Some(policies) = &self.policies {
+            policies.hold_for(&mut client, self.fault);
+        }
         self.clients.push(client);
+        self.homes.push(worker);
         self.obliged.push(None);
     }
 

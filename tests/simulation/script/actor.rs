@@ -22,6 +22,8 @@ pub(crate) struct Actor {
     topics: BTreeMap<u8, Subscription>,
     /// The next message of each publisher in each topic.
     next: BTreeMap<(u8, u32), u32>,
+    /// The last message of each topic: its publisher, and how many that had published before.
+    last: BTreeMap<u8, (u32, u32)>,
     /// What came because it was the head of somebody's topics.
     by_head: BTreeSet<(u32, u32)>,
 }
@@ -63,6 +65,7 @@ impl Actor {
             changes: 0,
             topics: BTreeMap::new(),
             next: BTreeMap::new(),
+            last: BTreeMap::new(),
             by_head: BTreeSet::new(),
         }
     }
@@ -73,15 +76,16 @@ impl Actor {
         self.pad.ledger().scripts.insert((self.id, number), ops);
     }
 
-    /// Looks at a message that has come.
-    pub(crate) fn check(&mut self, payload: &[u8]) -> Result<(), String> {
+    /// Looks at a message that has come; says whether it was published.
+    pub(crate) fn check(&mut self, payload: &[u8]) -> Result<bool, String> {
         let words = words(payload).ok_or_else(|| self.wrong("damage", payload))?;
         let number = |at: usize| words.get(at).and_then(|word| word.parse::<u32>().ok());
         let (Some(who), Some(first)) = (number(1), number(2)) else {
             return Err(self.wrong("no message", &words));
         };
         let is_to_others = words.last() == Some(&"true");
-        match words[0] {
+        let is_published = matches!(words[0], "head" | "pub");
+        let result = match words[0] {
             "head" => self.check_head(who, first, is_to_others),
             "pub" => {
                 let (all, own) = (number(3), number(4));
@@ -98,7 +102,8 @@ impl Actor {
                     _ => Ok(()),
                 }
             }
-        }
+        };
+        result.map(|()| is_published)
     }
 
     fn wrong(&self, what: &str, how: impl std::fmt::Debug) -> String {
@@ -134,6 +139,7 @@ impl Actor {
     ) -> Result<(), String> {
         let is_own = who == self.id;
         let number = place.for_client(is_own);
+        let is_lossy = self.pad.ledger().is_lossy(topic);
         let next = self.next.get(&(topic, who)).copied();
         let Some(subscription) = self.topics.get_mut(&topic) else {
             return Err(self.wrong("a publication of no topic of its own", (topic, who, number)));
@@ -144,12 +150,17 @@ impl Actor {
         let is_first = subscription.heard.insert(who);
         let before = published(&subscription.before, who).for_client(is_own);
         let next = next.unwrap_or(0);
-        let is_next = if is_first { next <= number && number <= before } else { next == number };
+        let is_next = match is_first {
+            _ if is_lossy => next <= number,
+            true => next <= number && number <= before,
+            false => next == number,
+        };
         if !is_next {
             let how = (topic, who, number, next, is_first.then_some(before));
             return Err(self.wrong("a publication out of order", how));
         }
         self.next.insert((topic, who), number + 1);
+        self.last.insert(topic, (who, place.all));
         Ok(())
     }
 
@@ -170,6 +181,7 @@ impl Actor {
     fn leave(&mut self, topic: u8) -> Result<(), String> {
         let change = self.change();
         self.check_whole(&change, true)?;
+        self.last.remove(&topic);
         match self.topics.remove(&topic) {
             Some(_) if change.topic == topic => Ok(()),
             _ => Err(self.wrong("leaves what it has not joined", topic)),
@@ -183,6 +195,9 @@ impl Actor {
         let Some(subscription) = self.topics.get(&topic) else {
             return Err(self.wrong("it has not joined", topic));
         };
+        if self.pad.ledger().is_lossy(topic) {
+            return if is_own_worker { Ok(()) } else { self.check_newest(change, subscription) };
+        }
         for (who, published_by) in &change.published {
             let worker = self.pad.ledger().record(*who).worker;
             if is_own_worker && worker != self.worker {
@@ -199,6 +214,26 @@ impl Actor {
         Ok(())
     }
 
+    /// Whether the newest of a topic has come, of which the older may not: all that it knows of
+    /// others is that it is the last of its publisher.
+    fn check_newest(&self, change: &Change, subscription: &Subscription) -> Result<(), String> {
+        let topic = change.topic;
+        let count = |all: &BTreeMap<u32, Published>, who: u32| {
+            published(all, who).for_client(who == self.id)
+        };
+        let is_missing = |who: u32| match self.last.get(&topic) {
+            Some((last, _)) if *last == who => {
+                self.next.get(&(topic, who)) != Some(&count(&change.published, who))
+            }
+            Some(_) => false,
+            None => count(&change.published, who) > count(&subscription.before, who),
+        };
+        match change.published.keys().find(|who| is_missing(**who)) {
+            Some(who) => Err(self.wrong("the newest is missing", (topic, who))),
+            None => Ok(()),
+        }
+    }
+
     /// A close frame comes behind all that was said before.
     pub(crate) fn check_close(&self) -> Result<(), String> {
         let (said, closing) = {
@@ -210,6 +245,18 @@ impl Actor {
             return Err(self.wrong("a close frame before replies", (said, self.serial)));
         }
         closing.iter().flatten().try_for_each(|change| self.check_whole(change, true))
+    }
+
+    /// The last message of a topic of which something may be dropped.
+    pub(crate) fn last_of(&self, topic: u8) -> Option<(u32, u32)> {
+        let is_lossy = self.pad.ledger().is_lossy(topic);
+        self.last.get(&topic).copied().filter(|_| is_lossy)
+    }
+
+    /// Whether it has come to a topic since a message was published there.
+    pub(crate) fn came_after(&self, topic: u8, (who, number): (u32, u32)) -> bool {
+        let subscription = self.topics.get(&topic);
+        subscription.is_some_and(|it| published(&it.before, who).all > number)
     }
 
     /// Messages that were handled.

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use throng::config::{Delivery, Policy};
+
+use super::TOPICS;
 use super::op::Op;
 use crate::faults::Fault;
 
@@ -23,6 +26,8 @@ pub(crate) struct Ledger {
     /// The time that has passed.
     pub(crate) now: Duration,
     pub(crate) fault: Fault,
+    /// How each topic comes to its subscribers.
+    pub(crate) deliveries: [Delivery; TOPICS as usize],
     /// What each message of each client has the protocol do.
     pub(crate) scripts: HashMap<(u32, u32), Vec<Op>>,
     /// By the number of the client.
@@ -112,6 +117,11 @@ impl Ledger {
     pub(crate) fn published(&self, topic: u8) -> BTreeMap<u32, Published> {
         let entries = self.published.range((topic, 0)..=(topic, u32::MAX));
         entries.map(|((_, id), published)| (*id, *published)).collect()
+    }
+
+    /// Whether something of it may be dropped.
+    pub(crate) fn is_lossy(&self, topic: u8) -> bool {
+        self.deliveries[usize::from(topic)].policy != Policy::Disconnect
     }
 
     pub(crate) fn count(&mut self, what: &str) {

@@ -14,6 +14,7 @@ pub(crate) use actor::Actor;
 pub(crate) use ledger::Pad;
 pub(crate) use outside::Outside;
 
+use throng::config::Delivery;
 use throng::http::{Request, Subprotocols};
 use throng::protocol::{Answer, Context, Flow, Opening, Protocol, Route, Ticket, echo, page, room};
 use throng::wire::Kind;
@@ -55,6 +56,11 @@ impl Protocol for Script {
     type Setup = Pad;
 
     const PATHS: &'static [&'static str] = &["/script/NUMBER"];
+
+    fn delivery(pad: &Pad, topic: &str) -> Delivery {
+        let number = (0..TOPICS).find(|number| topic_name(*number) == topic);
+        number.map_or_else(Delivery::default, |number| pad.ledger().deliveries[usize::from(number)])
+    }
 
     fn route<'a>(_pad: &Pad, request: &Request<'a>) -> Option<Route<'a, Box<Person>>> {
         let id: u32 = request.segment_behind(PATH, 10)?.parse().ok()?;

@@ -219,7 +219,8 @@ impl<'a, 'b> Call<'a, 'b> {
         let head = match self.topics[..] {
             [] => return,
             [topic] => self.publication(topic, to_others),
-            // Which one is the head it does not know.
+            // Which one is the head it does not know, so nobody could say what is the newest of it.
+            _ if self.topics.iter().any(|topic| self.ledger.is_lossy(*topic)) => return,
             _ => {
                 let record = self.record();
                 record.to_head += 1;

@@ -20,6 +20,7 @@ impl World {
         if ended > slow {
             return Err(format!("{ended} polite clients were ended, {slow} for slowness"));
         }
+        self.check_dropping()?;
         for (receiver, obliged) in self.clients.iter().zip(&self.obliged) {
             let Some(obliged) = obliged else { continue };
             if let Some(actor) = &receiver.actor {
@@ -39,6 +40,10 @@ impl World {
             for sender in &self.clients {
                 let is_mine = sender.id == receiver.id || receiver.room.is_some();
                 if !is_mine || sender.room != receiver.room || sender.actor.is_some() {
+                    continue;
+                }
+                let has_no_echo = receiver.reading.has_no_echo && sender.id == receiver.id;
+                if receiver.reading.is_lossy || has_no_echo {
                     continue;
                 }
                 let from = obliged.get(sender.id as usize).copied().unwrap_or(0);
@@ -66,7 +71,8 @@ impl World {
     fn check_end(&self, receiver: &Client) -> Result<(), String> {
         let Client { id, room, manner, close_code, was_too_slow, .. } = receiver;
         let is_told_else = close_code.is_some() && !was_too_slow;
-        if *manner == Manner::Polite && (room.is_none() || is_told_else) {
+        let may_be_ended = room.is_some() && !receiver.reading.is_lossy && !is_told_else;
+        if *manner == Manner::Polite && !may_be_ended {
             return Err(format!("client {id} was ended for no reason: {close_code:?}"));
         }
         Ok(())
@@ -119,10 +125,7 @@ fn check_pair(receiver: &Client, sender: &Client, from: u32) -> Result<(), Strin
     if first > from {
         return Err(format!("{names}: begins with {first}, but {from} was sent after its 101"));
     }
-    // Of those who broke off the last words may be lost; who does not read is not read either.
-    let is_whole = matches!(sender.manner, Manner::Polite | Manner::Leaves);
-    let was_cut = sender.is_ended() && (sender.close_code.is_none() || sender.was_too_slow);
-    if is_whole && !was_cut && next < sender.sent {
+    if sender.is_heard_to_the_end() && next < sender.sent {
         return Err(format!("{names}: heard up to {next} of {}", sender.sent));
     }
     Ok(())
