@@ -73,7 +73,7 @@ counters! {
     /// Connections over a limit that were answered with 503 or 429.
     refused,
     /// Connections over a limit that were closed without an answer.
-    dropped,
+    turned_away,
     /// Upgrades to WebSocket.
     upgraded,
     /// Connections closed because deliveries waited beyond `--max-backlog`, or because the peer
@@ -88,7 +88,7 @@ counters! {
     /// Connections closed because the process was over its budget of memory.
     closed_memory,
     /// Connections refused because the process was over its budget of memory: among `refused` and
-    /// `dropped` too.
+    /// `turned_away` too.
     refused_memory,
     /// Data messages received.
     messages_received,

@@ -191,7 +191,7 @@ fn no_connection_and_no_descriptor_is_left(backend: Backend) {
     assert!(are_gone(&server), "{:?}", server.counts());
     let counts = server.counts();
     assert_eq!(counts.accepted, churn.made as u64);
-    assert_eq!((counts.refused, counts.dropped, counts.closed_slow), (0, 0, 0));
+    assert_eq!((counts.refused, counts.turned_away, counts.closed_slow), (0, 0, 0));
     let settled = comes_to_hold(|| descriptors() == before);
     assert!(settled, "{before:?} descriptors of each thread before, {:?} after", descriptors());
     report(&format!("{CYCLES} cycles in {took:.1?}; descriptors {before:?}"));

@@ -137,7 +137,7 @@ fn moment<'a>(server: &Server, sample: &Sample, rooms: &'a [Room]) -> Moment<'a>
         delivered: messages_delivered,
         bytes_received: counts.bytes_received,
         bytes_sent: counts.bytes_sent,
-        refused: counts.refused + counts.dropped,
+        refused: counts.refused + counts.turned_away,
         slow: counts.closed_slow,
         fanout: fanout(monitor),
         memory: memory(monitor, sample),

@@ -30,7 +30,7 @@ pub(crate) fn refuse<W: Wake, L: Protocols>(core: &mut Core<W, L>, conn: ConnId,
     let response = unavailable(&core.parts, conn, why);
     note(&core.parts, conn, &response, None);
     if !keeps_place && core.parts.admission.refusals > REFUSALS_MAX {
-        core.parts.counters.dropped.add(1);
+        core.parts.counters.turned_away.add(1);
         return ending::close_soon(core, conn);
     }
     core.parts.counters.refused.add(1);
