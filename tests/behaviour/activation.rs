@@ -19,7 +19,7 @@ use crate::support::{PATIENCE, PROGRAM, Scratch, comes_to_hold, free_port, launc
 
 on_both!(
     nobody_who_connects_during_a_restart_is_refused_or_reset,
-    who_connects_when_the_listeners_were_let_go_of_waits_for_the_next,
+    who_connects_when_listeners_were_let_go_of_waits_for_the_next,
     what_a_socket_unit_listens_on_is_listened_on,
     none_is_bound_beside_a_listener_of_a_unit_that_would_be_lost_at_a_restart,
     rights_of_a_units_path_are_not_ours,
@@ -131,9 +131,9 @@ fn nobody_who_connects_during_a_restart_is_refused_or_reset(backend: Backend) {
     });
 }
 
-/// A close frame says that its worker has let go: of the clients here there are enough for a second,
-/// in which the old process answers nobody who comes.
-fn who_connects_when_the_listeners_were_let_go_of_waits_for_the_next(backend: Backend) {
+/// A close frame says that its worker has let go. There are clients for a second, in which the old
+/// process answers nobody who comes.
+fn who_connects_when_listeners_were_let_go_of_waits_for_the_next(backend: Backend) {
     let scratch = Scratch::new();
     let manager = Manager::at(&scratch.path().join("notify"));
     let tcp = format!("127.0.0.1:{}", free_port());
