@@ -25,6 +25,9 @@ const BACKLOGS: [usize; 4] = [0, 400, 1_500, 4_000];
 /// before, do not come to it.
 const MAX_BACKLOGS: [usize; 3] = [1_500, 4_000, ALL_REPLIES];
 
+/// Nobody sleeps so long.
+const HOUR: Duration = Duration::from_secs(3600);
+
 /// More than all replies to one client take.
 const ALL_REPLIES: usize = 1 << 20;
 
@@ -83,10 +86,11 @@ impl Policies {
         self.rooms.iter().chain(&self.topics).all(may_drop) && self.max_backlog == ALL_REPLIES
     }
 
-    /// Who sleeps does not answer pings.
+    /// Who sleeps does not answer pings, and takes nothing.
     pub(crate) fn set(&self, config: &mut Config) {
         config.max_backlog = self.max_backlog;
         config.pong_timeout = Duration::ZERO;
+        config.send_timeout = HOUR;
     }
 
     pub(crate) fn hold_for(&self, client: &mut Client, fault: Fault) {

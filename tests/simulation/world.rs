@@ -94,6 +94,18 @@ fn rooms_of(batch_delay: Duration) -> room::Setup {
     room::Setup { rules: rules.expect("it is a good one"), ..room::Setup::default() }
 }
 
+fn config_of(rng: &mut Rng, limits: Limits) -> Config {
+    Config {
+        max_backlog: [500, 5_000, 1 << 20][rng.below(3)],
+        mailbox_capacity: 4,
+        turn_budget: BUDGETS[rng.below(3)],
+        ping_interval: if limits.measures_senders() { HOUR } else { PING_INTERVAL },
+        limits,
+        pong_timeout: if rng.one_in(3) { PONG_TIMEOUT } else { Duration::ZERO },
+        ..Config::default()
+    }
+}
+
 fn batch_delay(seed: u64, fault: Fault) -> Duration {
     let is_batched = fault == Fault::None && seed % 3 == 1;
     Duration::from_millis(if is_batched { 7 } else { 0 })
@@ -141,20 +153,12 @@ impl World {
         let (mail, control) = mailboxes_and_control(&wakers, control, 1 + rng.below(3));
         let pad = Pad::default();
         pad.ledger().fault = fault;
-        pad.ledger().deliveries = policies.map(|it| it.topics).unwrap_or_default();
-        let room = policies.map(|it| it.rooms());
-        let room = room.unwrap_or_else(|| rooms_of(batch_delay(seed, fault)));
+        let rooms = || rooms_of(batch_delay(seed, fault));
+        let room = policies.as_ref().map_or_else(rooms, Policies::rooms);
         let setups = Setups { script: pad.clone(), room, ..Setups::default() };
-        let mut config = Config {
-            max_backlog: [500, 5_000, 1 << 20][rng.below(3)],
-            mailbox_capacity: 4,
-            turn_budget: BUDGETS[rng.below(3)],
-            ping_interval: if limits.measures_senders() { HOUR } else { PING_INTERVAL },
-            limits,
-            pong_timeout: if rng.one_in(3) { PONG_TIMEOUT } else { Duration::ZERO },
-            ..Config::default()
-        };
+        let mut config = config_of(&mut rng, limits);
         if let Some(policies) = &policies {
+            pad.ledger().deliveries = policies.topics;
             policies.set(&mut config);
         }
         let shared = Shared::with_setups(config, wakers.len(), 1000, Arc::new(setups));
