@@ -105,7 +105,8 @@ full() {
     step 'batches' env THRONG_TEST_FULL=1 \
         cargo test --profile quick -p throng-control --test batches
     step 'all seeds' env SEEDS=1000 THRONG_TEST_FULL=1 \
-        cargo test --profile quick --test simulation -- every_seed nobody_notices who_came_after
+        cargo test --profile quick --test simulation -- every_seed nobody_notices \
+        what_is_dropped who_came_after
     step 'idle memory' cargo run --release -p testkit --bin idle_memory
     step 'packages' packages
     step 'soak' soak

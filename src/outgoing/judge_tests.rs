@@ -207,7 +207,7 @@ fn long_queues_are_not_walked_for_each_message() {
 /// A run of which the plain form fits and the compressed one beside it does not.
 fn deflated(lane: &Arc<Lane>, number: u8) -> Arc<Encoded> {
     let mut frames = Encoded::default();
-    let mut noise: Vec<u8> = (0..2000_u32).map(|at| (at * at >> 3) as u8).collect();
+    let mut noise: Vec<u8> = (0..2000_u32).map(|at| ((at * at) >> 3) as u8).collect();
     noise[0] = number;
     frames.push(Kind::Binary, &noise);
     frames.push(Kind::Binary, &[number]);
