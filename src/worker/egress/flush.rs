@@ -7,8 +7,9 @@ use crate::driver::Driver;
 use crate::id::ConnId;
 use crate::limits::CLOSE_COST;
 use crate::protocol::Protocols;
+use crate::stats::Counters;
 use crate::worker::Worker;
-use crate::worker::connection::{Link, Ping, flag};
+use crate::worker::connection::{Connection, Link, Ping, flag};
 use crate::worker::egress::slow;
 use crate::worker::life::ending;
 
@@ -23,19 +24,17 @@ pub(crate) fn flush<D: Driver, L: Protocols>(worker: &mut Worker<D, L>) {
 pub(crate) fn flush_one<D: Driver, L: Protocols>(worker: &mut Worker<D, L>, conn: ConnId) {
     let Some(connection) = worker.core.table.get_mut(conn) else { return };
     connection.clear(flag::TOUCHED);
-    if connection.has(flag::CLOSE | flag::PAUSED | flag::SENDING | flag::WAITED)
-        && !prepare(worker, conn)
-    {
-        return;
+    if connection.has(flag::CLOSE | flag::PAUSED | flag::SENDING | flag::WAITED) {
+        if !prepare(worker, conn) {
+            return;
+        }
+    } else if let Some(bytes) = connection.queue.take() {
+        note_send(connection, &worker.core.parts.counters, bytes.len());
+        return worker.driver.send(conn, bytes);
     }
     let Some(connection) = worker.core.table.get_mut(conn) else { return };
     if let Some(bytes) = connection.queue.take() {
-        connection.set(flag::SENDING);
-        if connection.ping() == Ping::Queued {
-            connection.set_ping(Ping::InFlight);
-        }
-        worker.core.parts.counters.sends.add(1);
-        worker.core.parts.counters.bytes_sent.add(bytes.len() as u64);
+        note_send(connection, &worker.core.parts.counters, bytes.len());
         return worker.driver.send(conn, bytes);
     }
     if connection.has(flag::CLOSE_WHEN_SENT) && !connection.owes_answer() {
@@ -46,6 +45,16 @@ pub(crate) fn flush_one<D: Driver, L: Protocols>(worker: &mut Worker<D, L>, conn
         worker.driver.finish(conn);
         ending::linger(&mut worker.core, conn);
     }
+}
+
+#[inline]
+fn note_send<S>(connection: &mut Connection<S>, counters: &Counters, bytes: usize) {
+    connection.set(flag::SENDING);
+    if connection.ping() == Ping::Queued {
+        connection.set_ping(Ping::InFlight);
+    }
+    counters.sends.add(1);
+    counters.bytes_sent.add(bytes as u64);
 }
 
 /// What comes before a send, where there is anything; whether something may be sent.
