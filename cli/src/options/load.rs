@@ -70,7 +70,6 @@ impl Effective {
     }
 
     /// Whether an option is given, and not left to its default.
-    #[cfg(feature = "operator")]
     pub(crate) fn is_given(&self, key: &str) -> bool {
         self.winner(key).is_some()
     }
