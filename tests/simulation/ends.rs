@@ -8,7 +8,7 @@ use testkit::client::{binary, close, handshake, pong};
 use throng::config::Config;
 use throng::driver::Driver;
 use throng::driver::sim::{Client, Net, SimDriver};
-use throng::limits::{CLOSE_TIMEOUT, TAKE_TIMEOUT};
+use throng::limits::{CLOSE_TIMEOUT, LETTING_GO_MAX, TAKE_TIMEOUT};
 use throng::stats::{Counters, Counts};
 use throng::worker::{Shared, Worker, mailboxes};
 
@@ -127,9 +127,11 @@ impl Server {
         }
     }
 
+    /// The network goes on to accept, so the worker waits for the last of that as long as it may.
     pub(crate) fn stop(&mut self) {
         self.shared.is_stopping.store(true, Ordering::Release);
         self.turns();
+        self.pass(LETTING_GO_MAX);
     }
 
     pub(crate) fn pass(&mut self, span: Duration) {
