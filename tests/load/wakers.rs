@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use testkit::swarm::{BINARY, End, Link, Swarm, Target, Visitor};
-use throng::config::Backend;
+use throng::config::{Backend, Config, Reconnect};
 
 use crate::support::{PATIENCE, config, report, start};
 
@@ -26,8 +26,8 @@ const PAYLOAD_BYTES: usize = 9;
 /// The main thread wakes all workers in each of so many rounds, too.
 const ROUNDS_PER_WAKE: usize = 10;
 
-/// A close frame with 1001 and "server stops".
-const CLOSE_BYTES: u64 = 2 + 2 + 12;
+/// A close frame with 1001 and "server stops; retry-after=0s".
+const CLOSE_BYTES: u64 = 2 + 2 + 28;
 
 struct Streams {
     /// Messages that were published in each room.
@@ -40,7 +40,8 @@ struct Streams {
 }
 
 fn streams_hold_the_frames_that_were_sent_and_nothing_else(backend: Backend) {
-    let (server, address) = start(config(backend, WORKERS));
+    let drain_reconnect = Reconnect::Now;
+    let (server, address) = start(Config { drain_reconnect, ..config(backend, WORKERS) });
     let mut swarm = Swarm::new();
     let mut streams = Streams {
         published: [0; ROOMS],
