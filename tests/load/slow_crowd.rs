@@ -10,7 +10,7 @@ use crate::loader::measure;
 use crate::support::{PATIENCE, report, spawn};
 
 on_both!(
-    a_tenth_of_a_thousand_never_reads_and_the_others_get_everything,
+    a_tenth_never_reads_and_the_others_get_everything,
     whom_a_policy_keeps_gets_the_newest_and_the_others_get_everything,
 );
 on_both_in_full!(a_tenth_of_ten_thousand_never_reads_and_the_others_get_everything);
@@ -45,13 +45,13 @@ enum Kept {
     All,
 }
 
-fn a_tenth_of_a_thousand_never_reads_and_the_others_get_everything(backend: Backend) {
-    check(backend, "disconnect", 1000, Kept::None);
+fn a_tenth_never_reads_and_the_others_get_everything(backend: Backend) {
+    check(backend, "disconnect", 200, Kept::None);
 }
 
 fn whom_a_policy_keeps_gets_the_newest_and_the_others_get_everything(backend: Backend) {
-    check(backend, "drop_oldest", 200, Kept::All);
-    check(backend, "latest", 200, Kept::All);
+    check(backend, "drop_oldest", 60, Kept::All);
+    check(backend, "latest", 60, Kept::All);
 }
 
 fn a_tenth_of_ten_thousand_never_reads_and_the_others_get_everything(backend: Backend) {
