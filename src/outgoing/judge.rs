@@ -177,19 +177,19 @@ fn judge_one(frames: &mut Arc<Encoded>, form: &mut Form, bound: usize, cuts: &mu
         return judged;
     };
     let (policy, bound) = lane.rule();
-    let first = match policy {
+    let kept = match policy {
         Policy::Disconnect => {
             judged.verdict = over(frames.memory(), bound);
             return judged;
         }
-        Policy::Latest if frames.messages() == 1 => return judged,
-        Policy::Latest => frames.messages() - 1,
-        Policy::DropOldest if frames.memory() <= bound => return judged,
-        Policy::DropOldest => frames.tail_within(bound).unwrap_or_else(|| frames.messages() - 1),
+        Policy::Latest => Kept::newest_of(frames),
+        Policy::DropOldest => Kept::of(frames, bound, true),
     };
-    judged.note_dropped(policy, &lane, first);
-    *frames = cuts.tail(frames, first, &mut judged);
-    *form = Form::Plain;
+    if let Kept::From(first) = kept {
+        judged.note_dropped(policy, &lane, first);
+        *frames = cuts.tail(frames, first, &mut judged);
+        *form = Form::Plain;
+    }
     judged
 }
 
@@ -288,14 +288,10 @@ impl Parts {
         let mut kept = mem::take(&mut cuts.kept);
         cuts.lanes.values_mut().for_each(|sum| sum.bytes = 0);
         while let Some(part) = self.list.pop() {
-            let part = match part.in_lane().map(|(frames, lane)| (frames, Arc::as_ptr(lane))) {
-                Some((_, lane)) => match keep_of(part, lane, cuts, judged) {
-                    Some(part) => part,
-                    None => continue,
-                },
-                None => part,
-            };
-            kept.push(part);
+            match part.in_lane().map(|(_, lane)| Arc::as_ptr(lane)) {
+                Some(lane) => kept.extend(keep_of(part, lane, cuts, judged)),
+                None => kept.push(part),
+            }
         }
         cuts.kept = self.take_newest_first(kept);
     }
@@ -409,27 +405,39 @@ fn keep_of(part: Part, lane: *const Lane, cuts: &mut Cuts, judged: &mut Judged) 
 impl Sum {
     /// What is kept of a run, of which the plain form alone may fit.
     fn kept(&self, frames: &Encoded) -> Kept {
-        let last = frames.messages() - 1;
         let is_newest = self.bytes == 0;
         match self.policy {
             _ if self.is_full => Kept::Nothing,
             Policy::Disconnect => Kept::Whole,
-            Policy::Latest if is_newest && last == 0 => Kept::Whole,
-            Policy::Latest if is_newest => Kept::From(last),
+            Policy::Latest if is_newest => Kept::newest_of(frames),
             Policy::Latest => Kept::Nothing,
             Policy::DropOldest => {
                 let room = self.keep.saturating_sub(self.bytes);
-                if part_memory(frames) <= room {
-                    return Kept::Whole;
-                }
-                match frames.tail_within(room.saturating_sub(size_of::<Part>())) {
-                    Some(first) => Kept::From(first),
-                    // Of the newest run one message is kept, however long it is.
-                    None if is_newest && last == 0 => Kept::Whole,
-                    None if is_newest => Kept::From(last),
-                    None => Kept::Nothing,
-                }
+                Kept::of(frames, room.saturating_sub(size_of::<Part>()), is_newest)
             }
+        }
+    }
+}
+
+impl Kept {
+    /// The newest message of a run.
+    fn newest_of(frames: &Encoded) -> Self {
+        match frames.messages() - 1 {
+            0 => Self::Whole,
+            last => Self::From(last),
+        }
+    }
+
+    /// As much of a run as fits into so many bytes of memory, the plain form alone perhaps. Of the
+    /// newest run one message is kept, however long it is.
+    fn of(frames: &Encoded, room: usize, is_newest: bool) -> Self {
+        if frames.memory() <= room {
+            return Self::Whole;
+        }
+        match frames.tail_within(room) {
+            Some(first) => Self::From(first),
+            None if is_newest => Self::newest_of(frames),
+            None => Self::Nothing,
         }
     }
 }

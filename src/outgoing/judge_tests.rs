@@ -257,3 +257,15 @@ fn of_each_topic_the_newest_stays_where_all_together_is_too_much() {
     assert!(waits.contains(&2) && waits.ends_with(&[18]), "{waits:?}");
     assert_eq!(waits.len() + judged.dropped.messages(), all);
 }
+
+#[test]
+fn a_long_message_that_stays_is_not_copied() {
+    for policy in [Policy::Latest, Policy::DropOldest] {
+        let lane = Arc::new(Lane::new(policy, 10));
+        let frames = run(Some(&lane), [1]);
+        let mut queue = Outgoing::Shared(Arc::clone(&frames), Form::Plain);
+        assert_eq!(queue.judge(20, &mut Cuts::default()), Judged::default());
+        let Outgoing::Shared(kept, _) = queue else { panic!("it is one run") };
+        assert!(Arc::ptr_eq(&kept, &frames));
+    }
+}
